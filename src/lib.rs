@@ -1,0 +1,3 @@
+//! An event-driven, non-blocking reactor: one thread, one poll loop, many TCP clients and UDP.
+
+pub mod connection;
