@@ -1,3 +1,4 @@
 //! An event-driven, non-blocking reactor: one thread, one poll loop, many TCP clients and UDP.
 
 pub mod connection;
+pub mod service;

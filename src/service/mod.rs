@@ -1,0 +1,99 @@
+//! What to answer, and whether to: services, and the guard in front of the datagram socket.
+//!
+//! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
+
+mod guard;
+mod sources;
+
+pub use guard::{Guard, GuardOptions, Refusal};
+
+use crate::connection::Reply;
+
+/// Answers messages.
+///
+/// A service sees one message at a time and answers it through [`Reply`] before it returns.
+///
+/// # A message is not what the peer sent at once
+///
+/// TCP is a stream: a message is at most `recv-size` bytes of it, as they arrived, and what a peer
+/// sent in one call may come in several messages or together with the next. A service that needs
+/// lines or records has to assemble them. A datagram, on the other hand, is one message.
+///
+/// # The loop waits for it
+///
+/// Every client waits while a service works. One that blocks stops the server.
+pub trait Service {
+    /// Answers `message`, or says nothing.
+    fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>);
+}
+
+/// Answers with the message itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Echo;
+
+impl Service for Echo {
+    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+        reply.echo();
+    }
+}
+
+/// Answers with nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Discard;
+
+impl Service for Discard {
+    fn receive(&mut self, _message: &[u8], _reply: &mut Reply<'_>) {}
+}
+
+/// Answers with the message and a suffix behind it. With an empty suffix it is an [`Echo`].
+#[derive(Clone, Debug, Default)]
+pub struct Suffix(Box<[u8]>);
+
+impl Suffix {
+    /// A service that appends `suffix`.
+    pub fn new(suffix: impl Into<Box<[u8]>>) -> Self {
+        Self(suffix.into())
+    }
+
+    /// What is appended.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Service for Suffix {
+    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+        reply.echo();
+        if !self.0.is_empty() {
+            reply.send(&self.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(mut service: impl Service, input: &[u8], size: usize) -> Vec<u8> {
+        let mut output = Vec::new();
+        let mut reply = Reply::new(input, &mut output);
+        reply.serve(size, |message, reply| service.receive(message, reply));
+        reply.as_slice().to_vec()
+    }
+
+    #[test]
+    fn echo_suffix_and_discard_answer_each_message() {
+        assert_eq!(answer(Echo, b"abcde", 2), b"abcde");
+        assert_eq!(answer(Suffix::new(*b"!"), b"abcde", 2), b"ab!cd!e!");
+        assert_eq!(answer(Suffix::default(), b"abcde", 2), b"abcde");
+        assert_eq!(answer(Discard, b"abcde", 2), b"");
+    }
+
+    #[test]
+    fn a_datagram_is_one_message_even_when_empty() {
+        let (mut service, mut output) = (Suffix::new(*b"| lee"), Vec::new());
+        let mut reply = Reply::new(b"", &mut output);
+        reply.serve_one(|message, reply| service.receive(message, reply));
+        assert_eq!(reply.as_slice(), b"| lee");
+    }
+}
