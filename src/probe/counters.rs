@@ -1,0 +1,322 @@
+//! The counters of a loop and of a server.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use crate::connection::{CloseReason, Pumped};
+use crate::service::Refusal;
+
+/// What a loop has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Turns taken.
+    pub count: u64,
+    /// Events delivered.
+    pub events: u64,
+    /// Polls that brought as many events as one can: more were waiting.
+    pub full_batches: u64,
+    /// Polls ended by a signal.
+    pub interrupted: u64,
+}
+
+/// What a server has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Its TCP clients.
+    pub clients: ClientCounters,
+    /// Its datagrams.
+    pub datagrams: DatagramCounters,
+}
+
+/// What became of TCP clients and their bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCounters {
+    /// Connections accepted and served.
+    pub accepted: u64,
+    /// Connections accepted only to be closed, because `max-conns` clients were there.
+    pub rejected: u64,
+    /// Connections lost before or while they were accepted.
+    pub accept_errors: u64,
+    /// Times accepting paused for want of descriptors or memory.
+    pub accept_pauses: u64,
+    /// Turns in which the accept budget ran out.
+    pub accept_yields: u64,
+    /// Conversations that ended, by reason.
+    pub closed: Closed,
+    /// Bytes received and answered.
+    pub received_bytes: u64,
+    /// Bytes received after a conversation was over from our side, and discarded.
+    pub discarded_bytes: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes that were owed when a conversation failed or was aborted.
+    pub unsent_bytes: u64,
+    /// Messages handed to the service.
+    pub messages: u64,
+    /// Times a client had to let others go first, because its budget was spent.
+    pub yields: u64,
+    /// Times reading from a client paused at the high watermark.
+    pub pauses: u64,
+    /// Times the kernel had no memory for a socket.
+    pub starved: u64,
+    /// Events for a client that had gone.
+    pub stale_events: u64,
+}
+
+/// Conversations that ended, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// [`CloseReason::PeerClosed`].
+    pub peer_closed: u64,
+    /// [`CloseReason::Failed`] by a reset or a broken pipe: the peer went away.
+    pub reset: u64,
+    /// [`CloseReason::Failed`] by anything else.
+    pub failed: u64,
+    /// [`CloseReason::HungUp`].
+    pub hung_up: u64,
+    /// [`CloseReason::IdleTimeout`].
+    pub idle_timeout: u64,
+    /// [`CloseReason::WriteStalled`].
+    pub write_stalled: u64,
+    /// [`CloseReason::Drained`].
+    pub drained: u64,
+    /// [`CloseReason::Aborted`].
+    pub aborted: u64,
+}
+
+/// What became of datagrams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatagramCounters {
+    /// Datagrams received.
+    pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// Datagrams answered.
+    pub answered: u64,
+    /// The bytes of the answers.
+    pub sent_bytes: u64,
+    /// Datagrams longer than `recv-size`, of which the rest was ignored.
+    pub cut: u64,
+    /// Datagrams not answered, by the rule that forbade it.
+    pub refused: Refused,
+    /// Errors reported while receiving: most concern a datagram sent earlier.
+    pub receive_errors: u64,
+    /// Answers dropped because the kernel's send buffer was full.
+    pub send_blocked: u64,
+    /// Answers dropped because the kernel refused them.
+    pub send_errors: u64,
+    /// Turns in which the datagram budget ran out.
+    pub yields: u64,
+}
+
+/// Datagrams not answered, by [`Refusal`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// [`Refusal::Answer`].
+    pub answer: u64,
+    /// [`Refusal::BadAddress`].
+    pub bad_address: u64,
+    /// [`Refusal::BadPort`].
+    pub bad_port: u64,
+    /// [`Refusal::Rate`].
+    pub rate: u64,
+    /// [`Refusal::Repeat`].
+    pub repeat: u64,
+}
+
+impl ClientCounters {
+    /// Adds what one call of [`pump`](crate::connection::pump) did.
+    #[inline]
+    pub fn pumped(&mut self, pumped: &Pumped) {
+        self.received_bytes += pumped.read as u64;
+        self.discarded_bytes += pumped.discarded as u64;
+        self.sent_bytes += pumped.written as u64;
+        self.messages += pumped.messages;
+    }
+
+    /// Counts a conversation that ended with `unsent` bytes still owed.
+    pub fn closed(&mut self, reason: CloseReason, unsent: usize) {
+        self.unsent_bytes += unsent as u64;
+        let closed = &mut self.closed;
+        *match reason {
+            CloseReason::Aborted => &mut closed.aborted,
+            CloseReason::Drained => &mut closed.drained,
+            CloseReason::Failed(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                &mut closed.reset
+            }
+            CloseReason::Failed(_) => &mut closed.failed,
+            CloseReason::HungUp => &mut closed.hung_up,
+            CloseReason::IdleTimeout => &mut closed.idle_timeout,
+            CloseReason::PeerClosed => &mut closed.peer_closed,
+            CloseReason::WriteStalled => &mut closed.write_stalled,
+        } += 1;
+    }
+
+    /// Clients being served: each one accepted and not yet ended.
+    pub fn live(&self) -> u64 {
+        self.accepted - self.closed.total()
+    }
+}
+
+impl Closed {
+    /// Conversations that ended, whatever the reason.
+    pub fn total(&self) -> u64 {
+        self.named().iter().map(|(count, _)| count).sum()
+    }
+
+    fn named(&self) -> [(u64, &'static str); 8] {
+        [
+            (self.peer_closed, "peer closed"),
+            (self.reset, "reset"),
+            (self.failed, "failed"),
+            (self.hung_up, "hung up"),
+            (self.idle_timeout, "idle timeout"),
+            (self.write_stalled, "write stalled"),
+            (self.drained, "drained"),
+            (self.aborted, "aborted"),
+        ]
+    }
+}
+
+impl DatagramCounters {
+    /// Counts a datagram that is not answered.
+    pub const fn refused(&mut self, refusal: Refusal) {
+        let refused = &mut self.refused;
+        *match refusal {
+            Refusal::Answer => &mut refused.answer,
+            Refusal::BadAddress => &mut refused.bad_address,
+            Refusal::BadPort => &mut refused.bad_port,
+            Refusal::Rate => &mut refused.rate,
+            Refusal::Repeat => &mut refused.repeat,
+        } += 1;
+    }
+
+    /// Datagrams that got no answer and why, as far as we know; errors of receiving concern none.
+    fn dropped(&self) -> [(u64, &'static str); 7] {
+        [
+            (self.refused.answer, "answers"),
+            (self.refused.bad_address, "bad address"),
+            (self.refused.bad_port, "bad port"),
+            (self.refused.rate, "over rate"),
+            (self.refused.repeat, "repeated"),
+            (self.send_blocked, "send blocked"),
+            (self.send_errors, "send failed"),
+        ]
+    }
+}
+
+/// One line, such as `3 clients served (2 peer closed, 1 reset), 4096 bytes in, 4096 bytes out; …`.
+/// What did not happen is left out.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { clients, datagrams } = self;
+        write!(f, "{} served", count(clients.accepted, "client"))?;
+        list(f, &clients.closed.named())?;
+        write!(
+            f,
+            ", {} in, {} out",
+            count(clients.received_bytes, "byte"),
+            count(clients.sent_bytes, "byte")
+        )?;
+        for (number, what) in [
+            (clients.discarded_bytes, "bytes discarded"),
+            (clients.unsent_bytes, "bytes unsent"),
+            (clients.rejected, "rejected"),
+            (clients.accept_errors, "lost while accepted"),
+            (clients.accept_pauses, "pauses of accepting"),
+        ] {
+            if number > 0 {
+                write!(f, ", {number} {what}")?;
+            }
+        }
+        write!(
+            f,
+            "; {} in, {} answered",
+            count(datagrams.received, "datagram"),
+            datagrams.answered
+        )?;
+        let dropped = datagrams.dropped();
+        let total: u64 = dropped.iter().map(|(count, _)| count).sum();
+        if total > 0 {
+            write!(f, ", {total} dropped")?;
+            list(f, &dropped)?;
+        }
+        if datagrams.cut > 0 {
+            write!(f, ", {} cut to recv-size", datagrams.cut)?;
+        }
+        if datagrams.receive_errors > 0 {
+            write!(f, ", {}", count(datagrams.receive_errors, "receive error"))?;
+        }
+        Ok(())
+    }
+}
+
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Writes those of `named` that happened, in parentheses, or nothing.
+fn list(f: &mut fmt::Formatter<'_>, named: &[(u64, &str)]) -> fmt::Result {
+    let mut separator = " (";
+    for (number, what) in named.iter().filter(|(number, _)| *number > 0) {
+        write!(f, "{separator}{number} {what}")?;
+        separator = ", ";
+    }
+    f.write_str(if separator == " (" { "" } else { ")" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_totals_names_what_happened_and_nothing_else() {
+        let mut counters = Counters::default();
+        assert_eq!(
+            counters.to_string(),
+            "0 clients served, 0 bytes in, 0 bytes out; 0 datagrams in, 0 answered"
+        );
+        counters.clients.accepted = 3;
+        counters.clients.received_bytes = 10;
+        counters.clients.sent_bytes = 1;
+        counters.clients.closed(CloseReason::PeerClosed, 0);
+        counters.clients.closed(CloseReason::PeerClosed, 0);
+        counters
+            .clients
+            .closed(CloseReason::Failed(ErrorKind::BrokenPipe), 9);
+        counters.datagrams.received = 3;
+        counters.datagrams.answered = 1;
+        counters.datagrams.refused(Refusal::Answer);
+        counters.datagrams.refused(Refusal::BadPort);
+        assert_eq!(
+            counters.to_string(),
+            "3 clients served (2 peer closed, 1 reset), 10 bytes in, 1 byte out, 9 bytes unsent; \
+             3 datagrams in, 1 answered, 2 dropped (1 answers, 1 bad port)"
+        );
+    }
+
+    /// Pitfall 26: a conversation that ends twice makes the number of clients drift.
+    #[test]
+    fn every_reason_is_counted_once() {
+        let reasons = [
+            CloseReason::Aborted,
+            CloseReason::Drained,
+            CloseReason::Failed(ErrorKind::ConnectionReset),
+            CloseReason::Failed(ErrorKind::TimedOut),
+            CloseReason::HungUp,
+            CloseReason::IdleTimeout,
+            CloseReason::PeerClosed,
+            CloseReason::WriteStalled,
+        ];
+        let mut counters = ClientCounters {
+            accepted: 8,
+            ..ClientCounters::default()
+        };
+        for (ended, reason) in reasons.into_iter().enumerate() {
+            assert_eq!(counters.live(), 8 - ended as u64);
+            counters.closed(reason, 0);
+        }
+        assert_eq!(counters.closed.named().map(|(count, _)| count), [1; 8]);
+        assert_eq!(counters.live(), 0);
+    }
+}

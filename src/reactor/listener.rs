@@ -1,0 +1,185 @@
+//! A listening socket: connections accepted within a budget, and a limit of descriptors survived.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use super::backlog::{Accepted, Backlog};
+
+/// A TCP socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    /// What is known of the connections that wait in the kernel.
+    pub backlog: Backlog,
+}
+
+/// How to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpOptions {
+    /// How many connections the kernel keeps for us until we accept them. The kernel may cap it
+    /// (on Linux at `net.core.somaxconn`).
+    pub backlog: u32,
+    /// Let several processes listen on one port; the kernel spreads connections over them.
+    pub reuse_port: bool,
+    /// After how much silence the kernel probes whether a peer is still there; `None`: never.
+    pub keepalive: Option<Duration>,
+}
+
+impl Listener {
+    /// Binds and listens. An IPv6 address takes IPv6 only, so that one host has one address.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls; for one, `AddrInUse`.
+    pub fn bind(address: SocketAddr, options: &TcpOptions) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // Without it a restart fails for as long as connections of the last run are in TIME_WAIT.
+        // (On Windows the option means something else.)
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        reuse_port(&socket, options.reuse_port)?;
+        // Accepted sockets inherit both on Linux, which saves two system calls for each of them.
+        socket.set_tcp_nodelay(true)?;
+        if let Some(time) = options.keepalive {
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time))?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+        let socket = TcpListener::from_std(socket.into());
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            address,
+            backlog: Backlog::new(),
+        })
+    }
+
+    /// Registers the socket: an event of `token` is to [`mark`](Backlog::mark) the backlog.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
+    /// The address listened on, with the port the system chose if it was to choose one.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts at most `budget` connections and hands each to `admit`. See [`Backlog::accept`].
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        budget: usize,
+        admit: impl FnMut((TcpStream, SocketAddr)),
+    ) -> Accepted {
+        let Self {
+            socket, backlog, ..
+        } = self;
+        backlog.accept(now, budget, || accept(socket), admit)
+    }
+}
+
+/// Takes the peer's address from the call that accepts: asked for later, it fails once the peer has
+/// reset the connection.
+fn accept(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = socket.accept()?;
+    if cfg!(not(target_os = "linux")) {
+        stream.set_nodelay(true)?;
+    }
+    Ok((stream, peer))
+}
+
+/// Lets several sockets share one port, where the platform can.
+pub(super) fn reuse_port(socket: &Socket, wanted: bool) -> io::Result<()> {
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    if wanted {
+        socket.set_reuse_port(true)?;
+    }
+    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos")))))]
+    if wanted {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "no SO_REUSEPORT on this platform",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    const OPTIONS: TcpOptions = TcpOptions {
+        backlog: 16,
+        reuse_port: false,
+        keepalive: Some(Duration::from_secs(300)),
+    };
+
+    #[test]
+    fn accepted_sockets_have_nodelay_and_keepalive() {
+        let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &OPTIONS).unwrap();
+        let client = std::net::TcpStream::connect(listener.address()).unwrap();
+        let mut streams = Vec::new();
+        listener.accept(Instant::now(), 1, |accepted| streams.push(accepted));
+        let [(stream, peer)] = streams.as_slice() else {
+            panic!("one connection is waiting")
+        };
+        assert_eq!(*peer, client.local_addr().unwrap());
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(
+            socket.tcp_keepalive_time().unwrap(),
+            Duration::from_secs(300)
+        );
+    }
+
+    /// Pitfall 35: the peer's address is asked for too late when it has reset the connection.
+    #[test]
+    fn pitfall_35_a_connection_reset_before_it_is_accepted_still_has_its_address() {
+        let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &OPTIONS).unwrap();
+        let client = std::net::TcpStream::connect(listener.address()).unwrap();
+        let address = client.local_addr().unwrap();
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        let mut peers = Vec::new();
+        listener.accept(Instant::now(), 1, |(_, peer)| peers.push(peer));
+        assert_eq!(peers, [address]);
+    }
+
+    /// Pitfall 28: a restart must not have to wait for the last run's connections.
+    #[test]
+    fn pitfall_28_a_port_can_be_bound_again_at_once() {
+        let mut address = "127.0.0.1:0".parse().unwrap();
+        for _ in 0..20 {
+            let mut listener = Listener::bind(address, &OPTIONS).unwrap();
+            address = listener.address();
+            let client = std::net::TcpStream::connect(address).unwrap();
+            // Our side closes first, so ours is the one in TIME_WAIT.
+            listener.accept(Instant::now(), 1, drop);
+            drop(client);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The loop, and everything that names mio.
+//!
+//! [`Reactor::run`] is the whole loop: ask the [`Handler`] to work, wait for events, tell it of each.
+//! The server, the interactive client and the load generator are three handlers of this one loop.
+
+mod backlog;
+mod datagram;
+mod deadlines;
+mod listener;
+mod slots;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use backlog::{Accepted, Backlog};
+pub use datagram::{Datagrams, UdpOptions};
+pub use deadlines::Deadlines;
+pub use listener::{Listener, TcpOptions};
+/// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
+pub use mio::{Interest, Registry, Token, event::Event, event::Source, net::TcpStream};
+pub use slots::{Key, Slots, fixed_index, fixed_token};
+
+use crate::connection::{Readiness, Stream};
+use crate::probe::Turns;
+
+/// How many events one poll may bring. The rest come with the next poll, and those a full batch left
+/// behind come first (epoll keeps them in a queue), so the number decides how much work lies between
+/// two looks at the clock, not who is served.
+pub const EVENTS_PER_POLL: usize = 1024;
+
+/// The longest sleep. Some platforms mistreat very long timeouts; waking once an hour costs nothing.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
+const WAKER: Token = fixed_token(u32::MAX);
+
+/// A fixed token left to whoever wraps a role in a handler of their own, to register a source the
+/// role knows nothing of: signals, say.
+pub const EXTERNAL: Token = fixed_token(u32::MAX - 1);
+
+/// What the loop drives.
+///
+/// # Events only mark
+///
+/// [`ready`](Self::ready) notes what an event says and makes no system call; the work is done in
+/// [`turn`](Self::turn). So an event that is late, merged with another or meant for somebody who has
+/// gone is harmless, and a batch of events can't be invalidated by the work on its first.
+pub trait Handler {
+    /// An event: mark what it says is ready.
+    fn ready(&mut self, event: &Event);
+
+    /// A turn: do what is ready, within budgets, and say how long to sleep.
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next;
+}
+
+/// What the loop does after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Wait for events, at most this long. `Some(ZERO)` looks for events without sleeping: work is
+    /// left over. `None` sleeps until something happens.
+    Wait(Option<Duration>),
+    /// Leave the loop.
+    Stop,
+}
+
+impl Next {
+    /// Sleep until `deadline`, or until something happens if there is none.
+    pub fn until(deadline: Option<Instant>, now: Instant) -> Self {
+        Self::Wait(deadline.map(|deadline| deadline.saturating_duration_since(now).min(SLEEP_MAX)))
+    }
+}
+
+/// The poll, and its events.
+#[derive(Debug)]
+pub struct Reactor {
+    poll: mio::Poll,
+    events: mio::Events,
+    waker: Waker,
+    turns: Turns,
+}
+
+impl Reactor {
+    /// A loop without sources. Takes two or three descriptors.
+    ///
+    /// # Errors
+    ///
+    /// When the process can have no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        Self::with_events(EVENTS_PER_POLL)
+    }
+
+    /// A loop whose polls bring at most `capacity` events.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_events(capacity: usize) -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let waker = Waker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
+        Ok(Self {
+            poll,
+            events: mio::Events::with_capacity(capacity),
+            waker,
+            turns: Turns::default(),
+        })
+    }
+
+    /// Runs until the handler says stop.
+    ///
+    /// # Errors
+    ///
+    /// When the poll fails, which is this process's failure and no peer's.
+    pub fn run(&mut self, handler: &mut impl Handler) -> io::Result<()> {
+        loop {
+            let Next::Wait(timeout) = handler.turn(self.poll.registry(), Instant::now()) else {
+                return Ok(());
+            };
+            self.turns.count += 1;
+            match self.poll.poll(&mut self.events, timeout) {
+                // The next turn computes its timeout afresh, so waking early is harmless.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.turns.interrupted += 1;
+                    continue;
+                }
+                outcome => outcome?,
+            }
+            let mut count = 0;
+            for event in &self.events {
+                count += 1;
+                if event.token() != WAKER {
+                    handler.ready(event);
+                }
+            }
+            self.turns.events += count as u64;
+            self.turns.full_batches += u64::from(count == self.events.capacity());
+        }
+    }
+
+    /// Where sources are registered.
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// What another thread ends this loop's sleep with.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// What the loop has done so far.
+    pub const fn turns(&self) -> &Turns {
+        &self.turns
+    }
+}
+
+/// Ends a loop's sleep from another thread: the handler gets a turn.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<mio::Waker>);
+
+impl Waker {
+    /// Ends the sleep, or the next one if the loop is awake.
+    ///
+    /// # Errors
+    ///
+    /// When the system call fails.
+    pub fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+/// Everything a stream socket is registered for, once: urgent data too, because reads stop short at
+/// its mark (see [`Readiness`]).
+pub fn stream_interests() -> Interest {
+    let interests = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let interests = interests | Interest::PRIORITY;
+    interests
+}
+
+/// Latches what `event` says of a stream.
+///
+/// Errors and hang-ups are only hints: they latch both directions, and the read or write that follows
+/// reports the truth, after the input that came before it.
+#[inline]
+pub fn latch(event: &Event, readiness: &mut Readiness) {
+    let error = event.is_error();
+    if event.is_readable() {
+        readiness.latch_readable();
+    }
+    if event.is_read_closed() || error {
+        readiness.latch_read_closed();
+    }
+    if event.is_priority() {
+        readiness.latch_urgent();
+    }
+    if event.is_writable() || event.is_write_closed() || error {
+        readiness.latch_writable();
+    }
+}
+
+impl Stream for TcpStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(std::net::Shutdown::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pitfall 38: a timeout must not overflow, be cut to nothing or lie in the past.
+    #[test]
+    fn pitfall_38_timeouts_are_clamped_and_never_negative() {
+        let now = Instant::now();
+        let until = |deadline| Next::until(deadline, now);
+        assert_eq!(until(None), Next::Wait(None));
+        assert_eq!(until(Some(now)), Next::Wait(Some(Duration::ZERO)));
+        let earlier = now.checked_sub(Duration::from_millis(1)).unwrap();
+        assert_eq!(until(Some(earlier)), Next::Wait(Some(Duration::ZERO)));
+        let soon = Duration::from_micros(300);
+        assert_eq!(
+            until(Some(now + soon)),
+            Next::Wait(Some(soon)),
+            "not rounded down to a spin"
+        );
+        let far = Duration::from_secs(30 * 24 * 3600);
+        assert_eq!(until(Some(now + far)), Next::Wait(Some(SLEEP_MAX)));
+    }
+}

@@ -1,0 +1,194 @@
+//! Where the state of each client lives, and how an event finds it.
+
+use slab::Slab;
+
+use super::Token;
+
+/// The generation of no key: tokens of this generation are fixed, see [`fixed_token`].
+const FIXED: u32 = u32::MAX;
+
+const _: () = assert!(
+    usize::BITS >= 64,
+    "a token packs a generation and an index into one usize"
+);
+
+/// Names one occupant of one slot, for ever.
+///
+/// # Slots are reused, keys are not
+///
+/// An event, a ready-list entry or a timer can outlive the client it was meant for, and the slot may
+/// have a new occupant by then. The generation tells them apart: a stale key finds nothing. (After
+/// 2^32 - 1 insertions generations repeat; a key would have to stay unused that long to be mistaken.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    generation: u32,
+    index: u32,
+}
+
+impl Key {
+    /// The key that `token` stands for, unless it is a fixed one.
+    pub const fn from_token(token: Token) -> Option<Self> {
+        let key = Self {
+            generation: (token.0 >> 32) as u32,
+            index: token.0 as u32,
+        };
+        if key.generation == FIXED {
+            None
+        } else {
+            Some(key)
+        }
+    }
+
+    /// The token to register this slot's source with.
+    pub const fn token(self) -> Token {
+        Token((self.generation as usize) << 32 | self.index as usize)
+    }
+}
+
+/// A token that stands for no slot: for listeners, datagram sockets and whatever else a role has a
+/// fixed number of.
+pub const fn fixed_token(index: u32) -> Token {
+    Token((FIXED as usize) << 32 | index as usize)
+}
+
+/// The index of a token made by [`fixed_token`], or `None` for one that stands for a key.
+pub const fn fixed_index(token: Token) -> Option<u32> {
+    if Key::from_token(token).is_none() {
+        Some(token.0 as u32)
+    } else {
+        None
+    }
+}
+
+/// A slab with a limit, whose keys are never mistaken for those of a later occupant.
+#[derive(Debug)]
+pub struct Slots<T> {
+    slab: Slab<Slot<T>>,
+    limit: usize,
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    value: T,
+}
+
+impl<T> Slots<T> {
+    /// Room for `limit` occupants. Memory is taken as it is needed.
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            slab: Slab::new(),
+            limit,
+            generation: 0,
+        }
+    }
+
+    /// Puts `value` into a free slot, or gives it back when there is none.
+    pub fn insert(&mut self, value: T) -> Result<Key, T> {
+        // The slab's own capacity is no limit: it grows.
+        if self.free() == 0 {
+            return Err(value);
+        }
+        self.generation = if self.generation + 1 == FIXED {
+            0
+        } else {
+            self.generation + 1
+        };
+        let index = self.slab.insert(Slot {
+            generation: self.generation,
+            value,
+        });
+        let index = u32::try_from(index).expect("a slab of 2^32 sockets can't exist");
+        Ok(Key {
+            generation: self.generation,
+            index,
+        })
+    }
+
+    /// The occupant that `key` names, if it is still there.
+    #[inline]
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slab.get_mut(key.index as usize)?;
+        (slot.generation == key.generation).then_some(&mut slot.value)
+    }
+
+    /// Frees the slot of the occupant that `key` names, if it is still there.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        self.get_mut(key)?;
+        Some(self.slab.remove(key.index as usize).value)
+    }
+
+    /// The keys of all occupants.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        self.slab.iter().map(|(index, slot)| Key {
+            generation: slot.generation,
+            index: index as u32,
+        })
+    }
+
+    /// How many slots are taken.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether no slot is taken.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// How many more occupants there is room for.
+    pub fn free(&self) -> usize {
+        self.limit.saturating_sub(self.slab.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pitfall 24: a batch holds an event for a client that has gone, and its slot has a new one.
+    #[test]
+    fn pitfall_24_a_stale_key_never_reaches_the_next_occupant() {
+        let mut slots = Slots::new(1);
+        let first = slots.insert("first").unwrap();
+        assert_eq!(slots.remove(first), Some("first"));
+        let second = slots.insert("second").unwrap();
+        assert_eq!(first.index, second.index, "the slot was reused");
+        assert_eq!(slots.get_mut(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get_mut(second), Some(&mut "second"));
+    }
+
+    #[test]
+    fn the_limit_holds_whatever_the_slab_could_hold() {
+        let mut slots = Slots::new(2);
+        let keys = [slots.insert(1).unwrap(), slots.insert(2).unwrap()];
+        assert_eq!((slots.insert(3), slots.free()), (Err(3), 0));
+        slots.remove(keys[0]);
+        assert_eq!(slots.free(), 1);
+        assert!(slots.insert(3).is_ok());
+        assert_eq!(Slots::<()>::new(0).insert(()), Err(()));
+    }
+
+    #[test]
+    fn tokens_and_keys_convert_back_and_forth_and_fixed_tokens_are_apart() {
+        let mut slots = Slots::new(3);
+        for value in 0..3 {
+            let key = slots.insert(value).unwrap();
+            assert_eq!(Key::from_token(key.token()), Some(key));
+            assert_eq!(fixed_index(key.token()), None);
+        }
+        assert_eq!(Key::from_token(fixed_token(7)), None);
+        assert_eq!(fixed_index(fixed_token(7)), Some(7));
+    }
+
+    #[test]
+    fn generations_wrap_around_the_fixed_one() {
+        let mut slots = Slots::new(9);
+        slots.generation = FIXED - 2;
+        let last = slots.insert(()).unwrap();
+        assert_eq!(last.generation, FIXED - 1);
+        assert_eq!(slots.insert(()).unwrap().generation, 0);
+    }
+}
