@@ -1,6 +1,103 @@
 //! An event-driven, non-blocking reactor: one thread, one poll loop, many TCP clients and UDP.
+//!
+//! `echoloop` is a program (`echoloop serve`) and the library it is made of. The library is a
+//! readiness loop written by hand over [mio](https://docs.rs/mio), with a slab of connection states; it is not
+//! an async runtime, and uses none. This page is where to start reading.
+//!
+//! # The picture
+//!
+//! ```text
+//!             kernel readiness
+//!                   | event(token)
+//!  reactor -- ready() --> role (server) -- turn() --+  key from the ready list
+//!                                                   v
+//!    bytes in --> pump --> connection --> service --> pump --> bytes out
+//!                (Read)   (state machine) (answer)   (Write)
+//!                              |                        |
+//!                              +--- buffer <------------+  what the kernel did not take
+//! ```
+//!
+//! Data flows one way, and a folder imports only folders above it in this list
+//! (`tests/layering.rs` holds that):
+//!
+//! | folder | what it is | what it knows |
+//! |---|---|---|
+//! | [`connection`] | one client's state machine, its unsent bytes, its latched readiness, and the pump | no socket, no clock, no mio |
+//! | [`service`] | what to answer, and the guard that decides whether a datagram is | the same |
+//! | [`probe`] | counters | the same |
+//! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
+//! | [`server`] | the role that puts them together | |
+//! | `bin/echoloop` | arguments, signals, exit codes | this library from outside |
+//!
+//! # The rules of the loop
+//!
+//! 1. **There is one `poll()`**, in [`Reactor::run`](reactor::Reactor::run). Each turn: work, sleep, mark.
+//! 2. **Events only mark; work is done in the turn.** [`Handler::ready`](reactor::Handler::ready) sets
+//!    latches and puts a key on the ready list. So a late, merged, spurious or stale event is harmless.
+//! 3. **Sockets are registered once**, for both directions, edge-triggered. A latch
+//!    ([`Readiness`](connection::Readiness)) stays set until a system call proves it wrong.
+//! 4. **Keys carry a generation** ([`Key`](reactor::Key)). Whatever outlives a client finds nothing.
+//! 5. **Everyone has a budget**, and what it leaves over stays on the ready list: nobody starves, and
+//!    nobody waits for an event that was already delivered.
+//! 6. **A client that does not read is not read from.** Unsent bytes have a high and a low watermark.
+//!    One read buffer serves all clients; an idle client owns no buffer at all.
+//! 7. **Every client is accounted for**: on the ready list, waiting for an event in a direction it
+//!    needs, paused with a write pending, or on a deadline.
+//! 8. **A peer's error is a [`CloseReason`](connection::CloseReason)**; this process's error is an
+//!    [`io::Result`](std::io::Result). The first never becomes the second.
+//! 9. **`now` is an argument.** The clock is read once a turn, and every timer is in
+//!    [`Deadlines`](reactor::Deadlines).
+//!
+//! # A service of your own
+//!
+//! ```
+//! use echoloop::{Config, Reactor, Reply, Server, Service};
+//! # use std::io::{Read, Write};
+//!
+//! struct Shout;
+//!
+//! impl Service for Shout {
+//!     fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>) {
+//!         reply.send(&message.to_ascii_uppercase());
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut reactor = Reactor::new()?;
+//! let config = Config::new().with_tcp("127.0.0.1:0".parse().unwrap()); // a port the system chooses
+//! let mut server = Server::bind(&reactor, config, Shout)?;
+//! let (address, stop) = (server.tcp_addresses()[0], server.stop());
+//! # let client = std::thread::spawn(move || -> std::io::Result<String> {
+//! #     let mut stream = std::net::TcpStream::connect(address)?;
+//! #     stream.write_all(b"hello")?;
+//! #     stream.shutdown(std::net::Shutdown::Write)?;
+//! #     let mut answer = String::new();
+//! #     stream.read_to_string(&mut answer)?;
+//! #     stop.drain()?; // from another thread, or a signal handler's pipe
+//! #     Ok(answer)
+//! # });
+//! println!("listening on {address}");
+//! reactor.run(&mut server)?; // until stop.drain() is called on another thread
+//! # assert_eq!(client.join().unwrap()?, "HELLO");
+//! # assert_eq!(server.counters().clients.closed.peer_closed, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Platforms
+//!
+//! Written for Linux, where it is measured and tested. What it uses elsewhere is portable, but nothing
+//! beyond Linux has been tried.
+
+#![doc(test(attr(deny(warnings))))]
 
 pub mod connection;
 pub mod probe;
 pub mod reactor;
+pub mod server;
 pub mod service;
+
+pub use connection::Reply;
+pub use reactor::Reactor;
+pub use server::{Config, Server};
+pub use service::Service;

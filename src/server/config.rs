@@ -1,0 +1,259 @@
+//! What a server is told before it starts: addresses, and every limit with its default and reason.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::connection::Watermarks;
+
+/// A server's settings. Sizes are in bytes.
+///
+/// Every limit bounds what one client, or all of them, can make the server do; each has a counter in
+/// [`Counters`](crate::probe::Counters) that says when it bit.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen for TCP clients.
+    pub tcp: Vec<Address>,
+    /// Where to receive datagrams.
+    pub udp: Vec<Address>,
+    /// How many connections the kernel keeps until they are accepted. 1024: enough for a burst of
+    /// arrivals between two turns; the tutorial's 5 turns the seventh away.
+    pub backlog: u32,
+    /// Share the ports with other processes that ask for the same.
+    pub reuse_port: bool,
+    /// After how much silence the kernel probes whether a client is still there. 5 minutes, as redis.
+    pub keepalive: Option<Duration>,
+    /// The most bytes the service is handed at once: the tutorial's `recv(1024)`.
+    pub recv_size: usize,
+    /// The most bytes read by one system call. 16 KiB: a stream costs a tenth of what it costs with
+    /// 1 KiB, and all clients share one such buffer.
+    pub read_ahead: usize,
+    /// How many bytes one client may move in a turn before others are served. 64 KiB, as redis.
+    pub read_budget: usize,
+    /// How many unsent bytes pause and resume reading from a client. 64 KiB and 16 KiB, as asyncio.
+    pub watermarks: Watermarks,
+    /// The most clients served at once.
+    pub max_conns: usize,
+    /// What happens to a client that comes when there are that many.
+    pub over_limit: OverLimit,
+    /// How many clients are accepted in a turn before others are served.
+    pub accept_budget: usize,
+    /// How many datagrams are received in a turn, from each socket, before others are served.
+    pub datagram_budget: usize,
+    /// Clients that have sent and taken nothing for this long are hung up on. `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// Clients that have taken none of what they are owed for this long are closed. `None`: never.
+    pub write_stall_timeout: Option<Duration>,
+    /// How long a server that is told to stop waits for its clients. Zero: not at all.
+    pub drain_timeout: Duration,
+    /// What is appended to a datagram in reply: `| lee`, as in the tutorial. Empty: datagrams are
+    /// echoed as they are.
+    pub udp_suffix: Vec<u8>,
+    /// Receive datagrams from other machines too. Off, because whoever forges a source address can
+    /// aim the replies.
+    pub udp_public: bool,
+    /// See [`GuardOptions::answer_replies`](crate::service::GuardOptions::answer_replies).
+    pub udp_answer_replies: bool,
+    /// See [`GuardOptions::rate`](crate::service::GuardOptions::rate).
+    pub udp_rate: Option<u32>,
+    /// See [`GuardOptions::loop_limit`](crate::service::GuardOptions::loop_limit).
+    pub udp_loop_limit: Option<u32>,
+    /// How often a line of counters is logged. `None`: never.
+    pub stats_interval: Option<Duration>,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// One address of this machine. Port 0 lets the system choose.
+    At(SocketAddr),
+    /// Every interface, IPv4 and IPv6, by two sockets on one port.
+    Everywhere(u16),
+}
+
+/// What happens to a client that comes when `max_conns` are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverLimit {
+    /// It is accepted and closed at once, so that it knows.
+    Reject,
+    /// It waits in the kernel until a client leaves.
+    Wait,
+}
+
+impl Address {
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(self) -> bool {
+        matches!(self, Self::At(address) if address.ip().to_canonical().is_loopback())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Everywhere(port) => write!(f, ":{port}"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::At(address)
+    }
+}
+
+impl Config {
+    /// The settings of a server that listens nowhere yet.
+    pub fn new() -> Self {
+        Self {
+            tcp: Vec::new(),
+            udp: Vec::new(),
+            backlog: 1024,
+            reuse_port: false,
+            keepalive: Some(Duration::from_secs(300)),
+            recv_size: 1024,
+            read_ahead: 16 * 1024,
+            read_budget: 64 * 1024,
+            watermarks: Watermarks {
+                high: 64 * 1024,
+                low: 16 * 1024,
+            },
+            max_conns: 10_000,
+            over_limit: OverLimit::Reject,
+            accept_budget: 64,
+            datagram_budget: 64,
+            idle_timeout: Some(Duration::from_secs(600)),
+            write_stall_timeout: Some(Duration::from_secs(30)),
+            drain_timeout: Duration::from_secs(10),
+            udp_suffix: b"| lee".to_vec(),
+            udp_public: false,
+            udp_answer_replies: false,
+            udp_rate: None,
+            udp_loop_limit: None,
+            stats_interval: None,
+        }
+    }
+
+    /// These settings, listening for TCP clients at `address` as well.
+    #[must_use]
+    pub fn with_tcp(mut self, address: SocketAddr) -> Self {
+        self.tcp.push(address.into());
+        self
+    }
+
+    /// These settings, receiving datagrams at `address` as well.
+    #[must_use]
+    pub fn with_udp(mut self, address: SocketAddr) -> Self {
+        self.udp.push(address.into());
+        self
+    }
+
+    /// How many connections may be accepted in a turn when there is room for `free` more clients.
+    pub(super) fn accept_budget_with(&self, free: usize) -> usize {
+        match self.over_limit {
+            OverLimit::Reject => self.accept_budget,
+            OverLimit::Wait => self.accept_budget.min(free),
+        }
+    }
+
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    ///
+    /// The first value that does not, and what would.
+    pub fn check(&self) -> Result<(), String> {
+        if self.tcp.is_empty() && self.udp.is_empty() {
+            return Err("nothing to listen on: give a TCP or a UDP address".to_owned());
+        }
+        for (name, value) in [
+            ("recv-size", self.recv_size),
+            ("read-ahead", self.read_ahead),
+            ("read-budget", self.read_budget),
+            ("high-water", self.watermarks.high),
+            ("max-conns", self.max_conns),
+            ("accept-budget", self.accept_budget),
+            ("datagram-budget", self.datagram_budget),
+            ("backlog", self.backlog as usize),
+        ] {
+            if value == 0 {
+                return Err(format!(
+                    "{name} 0 would let nothing through: give at least 1"
+                ));
+            }
+        }
+        let Watermarks { high, low } = self.watermarks;
+        if low >= high {
+            return Err(format!(
+                "low-water {low} is not below high-water {high}: reading would never settle"
+            ));
+        }
+        let public = self.udp.iter().find(|address| !address.is_loopback());
+        if let (Some(address), false) = (public, self.udp_public) {
+            return Err(format!(
+                "udp://{address} can be reached from other machines, which makes it a reflector for \
+                 forged datagrams: use 127.0.0.1, or say --udp-public as well"
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new().with_tcp("127.0.0.1:0".parse().unwrap())
+    }
+
+    #[test]
+    fn the_defaults_make_sense_once_there_is_an_address() {
+        assert_eq!(config().check(), Ok(()));
+        assert!(
+            Config::new()
+                .check()
+                .unwrap_err()
+                .contains("nothing to listen on")
+        );
+    }
+
+    #[test]
+    fn values_that_would_stall_the_server_are_refused_by_name() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = config();
+            change(&mut config);
+            config.check().unwrap_err()
+        };
+        assert!(refused(|c| c.recv_size = 0).starts_with("recv-size 0"));
+        assert!(refused(|c| c.read_ahead = 0).starts_with("read-ahead 0"));
+        assert!(refused(|c| c.max_conns = 0).starts_with("max-conns 0"));
+        assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));
+    }
+
+    #[test]
+    fn datagrams_from_other_machines_need_a_second_word() {
+        for (address, public) in [
+            (Address::Everywhere(25556), true),
+            (Address::At("0.0.0.0:25556".parse().unwrap()), true),
+            (Address::At("[2001:db8::1]:25556".parse().unwrap()), true),
+            (
+                Address::At("[::ffff:127.0.0.1]:25556".parse().unwrap()),
+                false,
+            ),
+            (Address::At("127.8.8.8:25556".parse().unwrap()), false),
+            (Address::At("[::1]:25556".parse().unwrap()), false),
+        ] {
+            let mut config = config();
+            config.udp.push(address);
+            assert_eq!(config.check().is_err(), public, "{address}");
+            config.udp_public = true;
+            assert_eq!(config.check(), Ok(()), "{address}");
+        }
+    }
+}

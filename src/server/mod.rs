@@ -1,0 +1,315 @@
+//! The server: listeners, clients and datagram sockets behind one service.
+
+mod client;
+mod clients;
+mod config;
+mod sockets;
+mod stop;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+pub use config::{Address, Config, OverLimit};
+pub use stop::Stop;
+
+use self::clients::Clients;
+use self::sockets::Sockets;
+use crate::probe::{Counters, DatagramCounters, Throttle};
+use crate::reactor::{Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index};
+use crate::service::{Guard, GuardOptions, Service, Suffix};
+
+/// A server of many TCP clients, and of datagrams, on one thread.
+///
+/// TCP clients are answered by a [`Service`]; datagrams with their first `recv_size` bytes and a
+/// suffix. See the [example](crate#a-service-of-your-own).
+///
+/// # A turn
+///
+/// Clients are served before new ones are accepted, so that a crowd at the door can't keep those
+/// inside from being served; each step has a budget, and what it leaves over is done next turn
+/// without waiting for an event.
+#[derive(Debug)]
+pub struct Server<S> {
+    config: Config,
+    service: S,
+    sockets: Sockets,
+    clients: Clients,
+    suffix: Suffix,
+    guard: Guard,
+    datagram_counters: DatagramCounters,
+    deadlines: Deadlines<Timer>,
+    phase: Phase,
+    stop: Stop,
+    pauses: Throttle,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// The drain deadline.
+    Drain,
+    /// Accepting at this listener was paused.
+    Listener(usize),
+    /// Receiving at this datagram socket was paused.
+    Datagrams(usize),
+    /// A line of counters is due.
+    Stats,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Nobody new is let in, and those inside are let finish.
+    Draining,
+    Stopped,
+}
+
+impl<S: Service> Server<S> {
+    /// Binds every socket that `config` asks for. Once this returns, clients can connect; they are
+    /// served while [`Reactor::run`] runs.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a config that makes no sense ([`Config::check`]); otherwise what the system
+    /// says, with the address it speaks of: `AddrInUse`, for one, or `PermissionDenied`.
+    pub fn bind(reactor: &Reactor, config: Config, service: S) -> io::Result<Self> {
+        config
+            .check()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let sockets = Sockets::bind(reactor.registry(), &config)?;
+        let guard = Guard::new(GuardOptions {
+            own_ports: sockets
+                .datagrams
+                .iter()
+                .flatten()
+                .map(|socket| socket.address().port())
+                .collect(),
+            suffix: config.udp_suffix.clone(),
+            answer_replies: config.udp_answer_replies,
+            rate: config.udp_rate,
+            loop_limit: config.udp_loop_limit,
+        });
+        let mut deadlines = Deadlines::new();
+        if let Some(interval) = config.stats_interval {
+            deadlines.arm(Instant::now() + interval, Timer::Stats);
+        }
+        Ok(Self {
+            service,
+            sockets,
+            clients: Clients::new(&config),
+            suffix: Suffix::new(config.udp_suffix.as_slice()),
+            guard,
+            datagram_counters: DatagramCounters::default(),
+            deadlines,
+            phase: Phase::Serving,
+            stop: Stop::new(reactor.waker()),
+            pauses: Throttle::default(),
+            config,
+        })
+    }
+
+    /// Stops in good order: nobody new is accepted, replies are delivered, every client that has been
+    /// quiet for a moment is hung up on, and the loop ends when all have left, or after the drain
+    /// timeout. Those who are still owed something then are counted as aborted.
+    pub fn drain(&mut self, now: Instant) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let timeout = self.config.drain_timeout;
+        log::info!(
+            "draining {} clients, for {timeout:?} at most",
+            self.clients.len()
+        );
+        self.phase = Phase::Draining;
+        self.deadlines.arm(now + timeout, Timer::Drain);
+        self.clients.drain(now);
+        // Who has connected already is still let in: take everything that waits in the kernel, then close.
+        self.sockets.mark_all();
+    }
+
+    /// The addresses listened on for TCP, with the ports the system chose.
+    pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets
+            .listeners
+            .iter()
+            .flatten()
+            .map(|listener| listener.address())
+            .collect()
+    }
+
+    /// The addresses at which datagrams are received, with the ports the system chose.
+    pub fn udp_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets
+            .datagrams
+            .iter()
+            .flatten()
+            .map(|datagrams| datagrams.address())
+            .collect()
+    }
+
+    /// What stops this server from another thread.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// What this server has done so far.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            clients: self.clients.counters.clone(),
+            datagrams: self.datagram_counters.clone(),
+        }
+    }
+
+    fn obey(&mut self, now: Instant) {
+        if self.stop.wants_drain() {
+            self.drain(now);
+        }
+        if self.stop.wants_abort() {
+            self.abort();
+        }
+    }
+
+    fn abort(&mut self) {
+        self.clients.abort();
+        self.phase = Phase::Stopped;
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.clients.expire(now);
+        while let Some(timer) = self.deadlines.expire(now) {
+            match timer {
+                Timer::Drain => self.abort(),
+                Timer::Listener(index) => {
+                    if let Some(listener) = &mut self.sockets.listeners[index] {
+                        listener.backlog.resume_at(now);
+                    }
+                }
+                Timer::Datagrams(index) => {
+                    if let Some(datagrams) = &mut self.sockets.datagrams[index] {
+                        datagrams.mark();
+                    }
+                }
+                Timer::Stats => {
+                    log::info!("{} connected; {}", self.clients.len(), self.counters());
+                    if let Some(interval) = self.config.stats_interval {
+                        self.deadlines.arm(now + interval, Timer::Stats);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer_datagrams(&mut self, now: Instant) {
+        for (index, slot) in self.sockets.datagrams.iter_mut().enumerate() {
+            let Some(datagrams) = slot else { continue };
+            if datagrams.is_runnable() {
+                let paused_until = datagrams.answer(
+                    now,
+                    &mut self.clients.scratch,
+                    &mut self.datagram_counters,
+                    |source, datagram| self.guard.admit(source, datagram, now),
+                    |message, reply| self.suffix.receive(message, reply),
+                );
+                if let Some(until) = paused_until {
+                    self.deadlines.arm(until, Timer::Datagrams(index));
+                }
+            }
+            if self.phase == Phase::Draining && !datagrams.is_runnable() {
+                *slot = None;
+            }
+        }
+    }
+
+    fn accept(&mut self, registry: &Registry, now: Instant) {
+        let somebody_left = self.clients.take_left();
+        for (index, slot) in self.sockets.listeners.iter_mut().enumerate() {
+            let Some(listener) = slot else { continue };
+            if somebody_left {
+                listener.backlog.resume();
+            }
+            let budget = self.config.accept_budget_with(self.clients.free());
+            if listener.backlog.is_runnable() && budget > 0 {
+                let accepted = listener.accept(now, budget, |(stream, peer)| {
+                    self.clients.admit(registry, stream, peer, now)
+                });
+                let counters = &mut self.clients.counters;
+                counters.accept_errors += accepted.failed;
+                counters.accept_yields += u64::from(accepted.budget_spent);
+                if let Some((until, error)) = accepted.paused {
+                    counters.accept_pauses += 1;
+                    self.deadlines.arm(until, Timer::Listener(index));
+                    if self.pauses.pass(now).is_some() {
+                        warn_of_pause(self.clients.len(), &error);
+                    }
+                }
+            }
+            let room = self.config.accept_budget_with(self.clients.free()) > 0;
+            if self.phase == Phase::Draining && !(listener.backlog.is_runnable() && room) {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Whether something can be done without waiting for an event or a deadline.
+    fn is_runnable(&self) -> bool {
+        let room = self.config.accept_budget_with(self.clients.free()) > 0;
+        self.clients.is_runnable()
+            || self
+                .sockets
+                .datagrams
+                .iter()
+                .flatten()
+                .any(|datagrams| datagrams.is_runnable())
+            || (room
+                && self
+                    .sockets
+                    .listeners
+                    .iter()
+                    .flatten()
+                    .any(|l| l.backlog.is_runnable()))
+    }
+
+    /// The one place that decides how long to sleep.
+    fn next(&self, now: Instant) -> Next {
+        let drained =
+            self.phase == Phase::Draining && self.clients.len() == 0 && self.sockets.are_closed();
+        if self.phase == Phase::Stopped || drained {
+            return Next::Stop;
+        }
+        if self.is_runnable() {
+            return Next::until(Some(now), now);
+        }
+        let deadlines = [self.clients.next_deadline(), self.deadlines.next()];
+        Next::until(deadlines.into_iter().flatten().min(), now)
+    }
+}
+
+impl<S: Service> Handler for Server<S> {
+    #[inline]
+    fn ready(&mut self, event: &Event) {
+        match Key::from_token(event.token()) {
+            Some(key) => self.clients.ready(key, event),
+            None => {
+                if let Some(index) = fixed_index(event.token()) {
+                    self.sockets.mark(index as usize);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        self.obey(now);
+        self.expire(now);
+        self.clients.serve(&mut self.service, now);
+        self.answer_datagrams(now);
+        self.accept(registry, now);
+        self.next(now)
+    }
+}
+
+fn warn_of_pause(clients: usize, error: &io::Error) {
+    log::warn!(
+        "can't accept more than {clients} clients: {error}; others wait until one leaves \
+         (raise the limit of open files, or lower --max-conns)"
+    );
+}
