@@ -1,0 +1,135 @@
+//! The command line, parsed: no side effects, nothing resolved.
+
+mod serve;
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use serve::{Listen, Reply, ServeArgs};
+
+/// What a command line comes to.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    /// Something to do.
+    Run(Cli),
+    /// Help or the version, asked for.
+    Show(String),
+    /// A mistake, in one line with its remedy.
+    Wrong(String),
+}
+
+/// An event-driven echo reactor: one thread, one poll loop, many TCP clients and UDP.
+#[derive(Debug, Parser)]
+#[command(
+    name = "echoloop",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = false
+)]
+#[command(after_help = "Example: echoloop serve --tcp 127.0.0.1:0")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How much is logged, and how.
+#[derive(Args, Debug)]
+pub(crate) struct Logging {
+    /// Log more to stderr (-vv: still more); RUST_LOG overrides it
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+    /// Log warnings only (-qq: errors only)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) quiet: u8,
+    /// Log lines as text, or as one JSON object each
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Json,
+    Text,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Box<ServeArgs>),
+}
+
+/// Parses a command line, the program's name first.
+pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
+    match Cli::try_parse_from(argv) {
+        Ok(cli) => Parsed::Run(cli),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Parsed::Show(error.render().to_string())
+            }
+            _ => Parsed::Wrong(one_line(&error.render().to_string())),
+        },
+    }
+}
+
+/// What clap says in a paragraph, without the usage, in one line.
+fn one_line(paragraph: &str) -> String {
+    let lines = paragraph
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let told = lines.take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    let told = told.collect::<Vec<_>>().join(" ");
+    let told = told.strip_prefix("error: ").unwrap_or(&told);
+    format!("{} (see --help)", told.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_that_names_the_value_and_the_remedy() {
+        for (options, value, remedy) in [
+            ("--recv-size 12q", "12q", "64k"),
+            ("--idle-timeout 10", "'10'", "10m"),
+            ("--tcp 25555", "25555", ":PORT"),
+            ("--reply nothing", "nothing", "discard"),
+            ("--over-limit drop", "drop", "reject"),
+            ("--max-conns many", "many", "10k"),
+            ("--recv-siez 1", "--recv-siez", "--recv-size"),
+            ("--no-tcp --tcp :1", "--no-tcp", "--tcp"),
+            ("--udp", "--udp", "HOST:PORT"),
+        ] {
+            let argv = format!("echoloop serve {options}");
+            let parsed = parse(argv.split_whitespace().map(OsString::from));
+            let Parsed::Wrong(line) = parsed else {
+                panic!("{options}: {parsed:?}")
+            };
+            assert!(!line.contains('\n'), "{line}");
+            assert!(
+                line.contains(value) && line.contains(remedy),
+                "{options}: {line}"
+            );
+        }
+    }
+}

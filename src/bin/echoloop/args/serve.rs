@@ -1,0 +1,300 @@
+//! The arguments of `echoloop serve`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use echoloop::connection::Watermarks;
+use echoloop::server::{Config, OverLimit};
+
+use crate::units::{Timeout, count, count32, size, time, timeout};
+
+/// The documents' ports.
+const TCP_DEFAULT: &str = "127.0.0.1:25555";
+const UDP_DEFAULT: &str = "127.0.0.1:25556";
+
+/// Run an echo server: TCP clients and datagrams, on one thread
+///
+/// Prints a line for each address it listens on, serves until SIGINT or SIGTERM, then lets its clients
+/// finish and prints a line of totals. A second signal stops it at once.
+///
+/// Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000), times ms, s, m and h.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  echoloop serve                               loopback, TCP 25555 and UDP 25556
+  echoloop serve --tcp :25555 --no-udp         every interface, TCP only
+  echoloop serve --tcp 127.0.0.1:0             a port the system chooses
+  echoloop serve --reply 'suffix:| lee' --udp-suffix ''")]
+pub(crate) struct ServeArgs {
+    /// Where to listen for TCP clients; repeatable. ":PORT" is every interface, port 0 any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = TCP_DEFAULT)]
+    tcp: Vec<Listen>,
+    /// Serve no TCP clients
+    #[arg(long, conflicts_with = "tcp")]
+    no_tcp: bool,
+    /// Where to receive datagrams; repeatable
+    #[arg(long, value_name = "HOST:PORT", default_value = UDP_DEFAULT)]
+    udp: Vec<Listen>,
+    /// Receive no datagrams
+    #[arg(long, conflicts_with = "udp")]
+    no_udp: bool,
+
+    /// What TCP clients get: echo, discard, or suffix:TEXT for each message with TEXT behind it
+    #[arg(long, value_name = "REPLY", default_value = "echo")]
+    pub(crate) reply: Reply,
+    /// What is appended to a datagram in reply; '' for pure echoes
+    #[arg(long, value_name = "TEXT", default_value = "| lee")]
+    udp_suffix: String,
+
+    /// Connections the kernel keeps until they are accepted
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count32)]
+    backlog: u32,
+    /// Share the ports with other processes started with this option
+    #[arg(long)]
+    reuse_port: bool,
+    /// The most bytes of a message: what one recv hands to the service
+    #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = size)]
+    recv_size: usize,
+    /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024)
+    #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = size)]
+    read_ahead: usize,
+
+    /// The most clients at once [default: 10000, or what the limit of open files leaves]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) max_conns: Option<usize>,
+    /// What happens to a client beyond that: it is closed at once, or waits until one leaves
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "reject")]
+    over_limit: OverLimitArg,
+    /// Unsent bytes at which reading from a client pauses
+    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size)]
+    high_water: usize,
+    /// Unsent bytes at which it resumes [default: 16k, or a quarter of high-water if that is less]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    low_water: Option<usize>,
+    /// Bytes one client may move in a turn before others are served
+    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size)]
+    read_budget: usize,
+    /// Clients accepted in a turn before others are served
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    accept_budget: usize,
+    /// Datagrams received in a turn before others are served
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    datagram_budget: usize,
+
+    /// Hang up on clients that have sent and taken nothing for this long; 0: never
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout)]
+    idle_timeout: Timeout,
+    /// Close clients that have taken none of what they are owed for this long; 0: never
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    write_stall_timeout: Timeout,
+    /// How long to wait for clients when told to stop; 0: not at all
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    drain_timeout: Duration,
+    /// Log a line of counters this often; 0: never
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = timeout)]
+    stats_interval: Timeout,
+
+    /// Receive datagrams from other machines too, where forged ones may come from
+    #[arg(long)]
+    udp_public: bool,
+    /// Answer even datagrams that already end in the suffix, as two tutorial servers would for ever
+    #[arg(long)]
+    udp_answer_replies: bool,
+    /// Replies a second to one source address; 0: no limit [default: 1000, no limit for loopback]
+    #[arg(long, value_name = "N", value_parser = count32)]
+    udp_rate: Option<u32>,
+    /// Identical datagrams in a row before a source is ignored for 60 s; 0: no limit
+    /// [default: 1000, no limit for loopback]
+    #[arg(long, value_name = "N", value_parser = count32)]
+    udp_loop_limit: Option<u32>,
+}
+
+/// What TCP clients get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Discard,
+    Echo,
+    Suffix(String),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OverLimitArg {
+    Reject,
+    Wait,
+}
+
+/// An address to listen on, as typed: an empty host means every interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listen {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl ServeArgs {
+    pub(crate) fn tcp(&self) -> Vec<Listen> {
+        if self.no_tcp {
+            Vec::new()
+        } else {
+            self.tcp.clone()
+        }
+    }
+
+    pub(crate) fn udp(&self) -> Vec<Listen> {
+        if self.no_udp {
+            Vec::new()
+        } else {
+            self.udp.clone()
+        }
+    }
+
+    /// The settings that follow from the arguments alone. Addresses are still to be resolved.
+    pub(crate) fn config(&self) -> Config {
+        let low = self
+            .low_water
+            .unwrap_or_else(|| (self.high_water / 4).min(16 * 1024));
+        let mut config = Config::new();
+        config.backlog = self.backlog;
+        config.reuse_port = self.reuse_port;
+        config.recv_size = self.recv_size;
+        config.read_ahead = self.read_ahead;
+        config.read_budget = self.read_budget;
+        config.watermarks = Watermarks {
+            high: self.high_water,
+            low,
+        };
+        config.max_conns = self.max_conns.unwrap_or(config.max_conns);
+        config.over_limit = match self.over_limit {
+            OverLimitArg::Reject => OverLimit::Reject,
+            OverLimitArg::Wait => OverLimit::Wait,
+        };
+        config.accept_budget = self.accept_budget;
+        config.datagram_budget = self.datagram_budget;
+        config.idle_timeout = self.idle_timeout.0;
+        config.write_stall_timeout = self.write_stall_timeout.0;
+        config.drain_timeout = self.drain_timeout;
+        config.udp_suffix = self.udp_suffix.clone().into_bytes();
+        config.udp_public = self.udp_public;
+        config.udp_answer_replies = self.udp_answer_replies;
+        config.udp_rate = self.udp_rate;
+        config.udp_loop_limit = self.udp_loop_limit;
+        config.stats_interval = self.stats_interval.0;
+        config
+    }
+}
+
+impl FromStr for Reply {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("suffix", suffix)) => Ok(Self::Suffix(suffix.to_owned())),
+            None if text == "echo" => Ok(Self::Echo),
+            None if text == "discard" => Ok(Self::Discard),
+            _ => Err("write echo, discard or suffix:TEXT".to_owned()),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((host, port)) = text.rsplit_once(':') else {
+            return Err(
+                "write HOST:PORT, such as 127.0.0.1:25555, or :PORT for every interface".to_owned(),
+            );
+        };
+        let host = match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(address) => address,
+            None if host.contains(':') => {
+                return Err("write an IPv6 address in brackets: [::1]:25555".to_owned());
+            }
+            None => host,
+        };
+        let port = port
+            .parse()
+            .map_err(|_| "write a port between 0 (any free one) and 65535".to_owned())?;
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn serve(options: &[&str]) -> ServeArgs {
+        let Command::Serve(args) = Cli::try_parse_from(["echoloop", "serve"].iter().chain(options))
+            .unwrap()
+            .command;
+        *args
+    }
+
+    /// The defaults are written twice, for `--help` and for the library; they must not part.
+    #[test]
+    fn the_defaults_are_the_librarys() {
+        let args = serve(&[]);
+        assert_eq!(
+            format!("{:?}", args.config()),
+            format!("{:?}", Config::new())
+        );
+        assert_eq!(
+            args.tcp(),
+            [Listen {
+                host: "127.0.0.1".to_owned(),
+                port: 25555
+            }]
+        );
+        assert_eq!(
+            args.udp(),
+            [Listen {
+                host: "127.0.0.1".to_owned(),
+                port: 25556
+            }]
+        );
+    }
+
+    #[test]
+    fn addresses_are_hosts_and_ports() {
+        for (text, host, port) in [
+            ("127.0.0.1:25555", "127.0.0.1", 25555),
+            (":25555", "", 25555),
+            ("[::1]:0", "::1", 0),
+            ("localhost:7", "localhost", 7),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(Listen {
+                    host: host.to_owned(),
+                    port
+                }),
+                "{text}"
+            );
+        }
+        for text in [
+            "25555",
+            "",
+            "::1:80",
+            "host:",
+            "host:65536",
+            "host:-1",
+            "host:http",
+        ] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn low_water_follows_a_high_water_that_is_given_alone() {
+        let marks = serve(&["--high-water", "4k"]).config().watermarks;
+        assert_eq!((marks.high, marks.low), (4096, 1024));
+    }
+}

@@ -1,0 +1,61 @@
+//! The `echoloop` program: arguments in, a role of the library run, an exit code out.
+
+mod args;
+mod logger;
+mod serve;
+mod signals;
+mod units;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use args::{Cli, Command, Parsed};
+
+/// The arguments made no sense.
+const USAGE: u8 = 2;
+
+/// What the program was asked to do failed.
+const FAILED: u8 = 1;
+
+/// Why the program ends without having done what it was asked to.
+#[derive(Debug)]
+enum Failure {
+    /// A mistake in the arguments, with its remedy.
+    Usage(String),
+    /// The system refused something, or lost it.
+    Failed(String),
+}
+
+fn main() -> ExitCode {
+    let cli = match args::parse(std::env::args_os()) {
+        Parsed::Run(cli) => cli,
+        Parsed::Show(text) => return show(&text),
+        Parsed::Wrong(line) => return fail(USAGE, &line),
+    };
+    logger::init(&cli.logging);
+    match run(cli) {
+        Ok(code) => code,
+        Err(Failure::Usage(line)) => fail(USAGE, &line),
+        Err(Failure::Failed(line)) => fail(FAILED, &line),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+    }
+}
+
+/// Prints what was asked for. A reader that has had enough (`| head`) is no failure.
+fn show(text: &str) -> ExitCode {
+    match write!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(FAILED, &error.to_string()),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(code: u8, line: &str) -> ExitCode {
+    // With nobody left to read the reason, the code still says it.
+    let _ = writeln!(io::stderr().lock(), "echoloop: {line}");
+    ExitCode::from(code)
+}

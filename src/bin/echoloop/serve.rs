@@ -1,0 +1,162 @@
+//! `echoloop serve`: settings resolved, the server run, totals printed.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+
+use echoloop::reactor::Reactor;
+use echoloop::server::{Address, Config, Server};
+use echoloop::service::{Discard, Echo, Service, Suffix};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::args::{Listen, Reply, ServeArgs};
+use crate::signals::Signalled;
+use crate::{FAILED, Failure};
+
+/// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
+/// name resolution or logging may open. redis keeps as many back.
+const DESCRIPTORS_RESERVED: u64 = 32;
+
+/// The most clients served unless told otherwise, as redis and sozu.
+const MAX_CONNS_DEFAULT: usize = 10_000;
+
+/// The exit code of a process ended by signal N is this and N.
+const SIGNALLED: i32 = 128;
+
+/// Serves until a signal says stop.
+pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let mut config = args.config();
+    config.tcp = resolve(args.tcp(), "tcp")?;
+    config.udp = resolve(args.udp(), "udp")?;
+    config.check().map_err(Failure::Usage)?;
+    config.max_conns = max_conns(args.max_conns);
+    warn_of_capped_backlog(config.backlog);
+    match &args.reply {
+        Reply::Discard => serve(config, Discard),
+        Reply::Echo => serve(config, Echo),
+        Reply::Suffix(suffix) => serve(config, Suffix::new(suffix.as_bytes())),
+    }
+}
+
+fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
+    let mut reactor = Reactor::new().map_err(failed)?;
+    let server = Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
+    let mut signalled = Signalled::new(&reactor, server).map_err(failed)?;
+    announce(signalled.server()).map_err(failed)?;
+    reactor.run(&mut signalled).map_err(failed)?;
+
+    let counters = signalled.server().counters();
+    print(&format!("{counters}\n")).map_err(failed)?;
+    let turns = reactor.turns();
+    log::debug!("{turns:?} {counters:?}");
+    if let Some(signal) = signalled.stopped_by() {
+        return Ok(ExitCode::from((SIGNALLED + signal) as u8));
+    }
+    if counters.clients.closed.aborted > 0 {
+        log::warn!(
+            "{} clients were still being answered when the drain timeout ended",
+            counters.clients.closed.aborted
+        );
+        return Ok(ExitCode::from(FAILED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the server can be reached, now that it can.
+fn announce(server: &Server<impl Service>) -> io::Result<()> {
+    let tcp = server
+        .tcp_addresses()
+        .into_iter()
+        .map(|address| format!("listening tcp://{address}\n"));
+    let udp = server
+        .udp_addresses()
+        .into_iter()
+        .map(|address| format!("listening udp://{address}\n"));
+    print(&tcp.chain(udp).collect::<String>())
+}
+
+/// Prints to stdout at once. That nobody reads it is no reason not to serve.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure::Failed(error.to_string())
+}
+
+fn cannot_listen(error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "; another program has that port: stop it, or choose another port (0: any)"
+        }
+        ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose a higher one",
+        ErrorKind::AddrNotAvailable => "; this machine has no such address: see 'ip address'",
+        _ => "",
+    };
+    Failure::Failed(format!("cannot listen on {error}{remedy}"))
+}
+
+/// Looks up the names among `listens`, each of which may stand for several addresses.
+fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> {
+    let mut addresses = Vec::new();
+    for Listen { host, port } in listens {
+        if host.is_empty() {
+            addresses.push(Address::Everywhere(port));
+            continue;
+        }
+        let found: Vec<SocketAddr> = (host.as_str(), port)
+            .to_socket_addrs()
+            .map_err(|error| {
+                Failure::Failed(format!(
+                    "cannot listen on {scheme}://{host}:{port}: no address is known for '{host}' ({error}); \
+                     check the name, or give a numeric address"
+                ))
+            })?
+            .collect();
+        addresses.extend(found.into_iter().map(Address::At));
+    }
+    Ok(addresses)
+}
+
+/// Raises the limit of open files as far as the system lets us, and fits the number of clients to it.
+fn max_conns(asked: Option<usize>) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() {
+        raised
+    } else {
+        limit
+    };
+    let descriptors = limit.current.unwrap_or(u64::MAX);
+    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED))
+        .unwrap_or(usize::MAX)
+        .max(1);
+    let Some(asked) = asked else {
+        return MAX_CONNS_DEFAULT.min(room);
+    };
+    if asked > room {
+        log::warn!(
+            "--max-conns {asked} is more than the {descriptors} open files this process may have: \
+             about {room} clients will be served at once, and others wait until one leaves"
+        );
+    }
+    asked
+}
+
+fn warn_of_capped_backlog(backlog: u32) {
+    let path = "/proc/sys/net/core/somaxconn";
+    let cap = fs::read_to_string(path)
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok());
+    if let Some(cap) = cap.filter(|&cap| cap < backlog) {
+        log::warn!("--backlog {backlog} is capped at {cap} by the kernel (net.core.somaxconn)");
+    }
+}

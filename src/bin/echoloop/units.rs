@@ -1,0 +1,137 @@
+//! Sizes, counts and times as people write them. The same words mean the same in every command.
+
+use std::time::Duration;
+
+/// Bytes: a whole number, with `k`, `M` or `G` for powers of 1024.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    scaled(text, 1024).ok_or_else(|| "write a number of bytes, such as 512, 64k or 1M".to_owned())
+}
+
+/// How many: a whole number, with `k`, `M` or `G` for powers of 1000.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    scaled(text, 1000).ok_or_else(|| "write a number, such as 500, 10k or 1M".to_owned())
+}
+
+/// As [`count`], for numbers of 32 bits.
+pub(crate) fn count32(text: &str) -> Result<u32, String> {
+    u32::try_from(count(text)?).map_err(|_| format!("write at most {}", u32::MAX))
+}
+
+/// A time with its unit: `ms`, `s`, `m` or `h`; or a bare 0.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    parse_time(text)
+        .ok_or_else(|| "write a number with its unit, such as 500ms, 1.5s, 10m or 1h".to_owned())
+}
+
+/// As [`time`], where 0 means never.
+pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
+    let time = time(text)?;
+    Ok(Timeout((!time.is_zero()).then_some(time)))
+}
+
+/// A time after which something happens, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeout(pub(crate) Option<Duration>);
+
+fn scaled(text: &str, base: usize) -> Option<usize> {
+    let (digits, power) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], 1),
+        b'M' => (&text[..text.len() - 1], 2),
+        b'G' => (&text[..text.len() - 1], 3),
+        _ => (text, 0),
+    };
+    // `parse` alone would take a sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(base.checked_pow(power)?)
+}
+
+fn parse_time(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let unit_at = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+    let (number, unit) = text.split_at(unit_at);
+    let unit_seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit_seconds).ok()?;
+    // Added to the clock, more than this could overflow it; nobody waits a century for an echo.
+    (time <= Duration::from_secs(100 * 365 * 24 * 3600)).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_1024_and_counts_of_1000() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("64k"), Ok(65_536));
+        assert_eq!(size("1M"), Ok(1_048_576));
+        assert_eq!(size("2G"), Ok(2_147_483_648));
+        assert_eq!(count("10k"), Ok(10_000));
+        assert_eq!(count("1M"), Ok(1_000_000));
+        assert_eq!(count32("4294967295"), Ok(u32::MAX));
+        assert!(count32("5G").unwrap_err().contains("4294967295"));
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(time("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(timeout("0"), Ok(Timeout(None)));
+        assert_eq!(timeout("0s"), Ok(Timeout(None)));
+        assert_eq!(timeout("1s"), Ok(Timeout(Some(Duration::from_secs(1)))));
+    }
+
+    #[test]
+    fn anything_else_is_refused_and_never_panics() {
+        for text in [
+            "",
+            "k",
+            "-1",
+            "+1",
+            "1.5k",
+            "1kk",
+            "1 k",
+            "0x10",
+            "ten",
+            "é",
+            "1é",
+            "18446744073709551616",
+            "18446744073709551615k",
+            "99999999999999999G",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+            assert!(count(text).is_err(), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "s",
+            "1d",
+            "-1s",
+            "1..5s",
+            "1e9s",
+            "1 s",
+            "nans",
+            "999999999999h",
+            "é",
+            ".s",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+}
