@@ -1,0 +1,107 @@
+//! The house is acyclic: a folder imports only folders above it in the list of `lib.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the ground up: each may import those before it.
+const FOLDERS: [&str; 5] = ["connection", "service", "probe", "reactor", "server"];
+
+/// What only the loop and the roles above it may know. Services judge addresses, which are no sockets.
+const IMPURE: [&str; 6] = [
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::os::fd",
+    "socket2::",
+    "Instant::now",
+    "SystemTime",
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The code of a file: without comments, and without its tests, which may use what they like.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn folders_import_only_those_before_them() {
+    for (floor, folder) in FOLDERS.iter().enumerate() {
+        let files = sources(&src().join(folder));
+        assert!(!files.is_empty());
+        for file in files {
+            for later in &FOLDERS[floor + 1..] {
+                let import = format!("crate::{later}");
+                assert!(
+                    !code(&file).contains(&import),
+                    "{} imports {import}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_list_of_folders_is_complete() {
+    let folders = fs::read_dir(src())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> = folders
+        .filter(|path| path.is_dir() && !path.ends_with("bin"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    let mut expected = FOLDERS.to_vec();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn only_the_reactor_names_mio() {
+    for file in sources(&src()) {
+        let inside = file.starts_with(src().join("reactor"));
+        let named = code(&file).contains("mio::") && !code(&file).contains("signal_hook_mio::");
+        assert!(inside || !named, "{} names mio", file.display());
+    }
+}
+
+#[test]
+fn the_pure_folders_hold_no_socket_and_no_clock() {
+    for folder in ["connection", "service", "probe"] {
+        for file in sources(&src().join(folder)) {
+            for word in IMPURE {
+                assert!(!code(&file).contains(word), "{} has {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_within_four_hundred_lines() {
+    for file in sources(&src()) {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= 400, "{} has {lines} lines", file.display());
+    }
+}
