@@ -1,0 +1,508 @@
+//! The pump over scripted streams: short reads and writes, errors and ends of file at every position.
+
+mod support;
+
+use std::io::ErrorKind;
+
+use echoloop::connection::{CloseReason, Outcome, Reply, State};
+use echoloop::service::{Service, Suffix};
+use support::script::{Pumping, Script};
+
+const CLOSED: Outcome = Outcome::Closed(CloseReason::PeerClosed);
+
+/// Pitfall 1: data and FIN come as one edge, and the short read that brings the data must not hide
+/// the end of file.
+#[test]
+fn pitfall_01_an_end_of_file_behind_a_short_read_is_not_lost() {
+    let mut client = Pumping::new(Script::new().read("abc").eof().take(9));
+    client.readiness.latch_read_closed();
+    assert_eq!(client.pump().outcome, CLOSED, "without a further event");
+    assert_eq!(client.stream.written, b"abc");
+    assert!(client.stream.is_finished());
+}
+
+/// The short-read shortcut: a read that did not fill its room is not followed by one that would block.
+#[test]
+fn a_short_read_saves_the_read_that_would_block() {
+    let mut client = Pumping::new(Script::new().read("abc").take(9));
+    assert_eq!(client.readable().outcome, Outcome::Blocked);
+    assert_eq!(
+        (client.stream.read_calls, client.stream.write_calls),
+        (1, 1)
+    );
+}
+
+/// Pitfall 2: a read that filled its room is followed by another.
+#[test]
+fn pitfall_02_input_is_read_until_it_is_drained() {
+    let mut client = Pumping::new(
+        Script::new()
+            .read([7; 100])
+            .take(99)
+            .take(99)
+            .take(99)
+            .take(99)
+            .take(99)
+            .take(99)
+            .take(99),
+    );
+    assert_eq!(client.readable().outcome, Outcome::Blocked);
+    assert_eq!(client.stream.written, [7; 100]);
+}
+
+/// Pitfall 3: events are hints.
+#[test]
+fn pitfall_03_a_spurious_event_is_harmless() {
+    let mut client = Pumping::new(Script::new());
+    assert_eq!(client.readable().outcome, Outcome::Blocked);
+    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.connection.state(), State::Open);
+    assert_eq!(
+        (client.stream.read_calls, client.stream.write_calls),
+        (1, 0)
+    );
+}
+
+/// Pitfall 4: a signal can interrupt any call.
+#[test]
+fn pitfall_04_an_interrupted_call_is_repeated() {
+    let interrupted = ErrorKind::Interrupted;
+    let script = Script::new()
+        .read_fails(interrupted)
+        .read_fails(interrupted)
+        .read("abc");
+    let mut client = Pumping::new(
+        script
+            .write_fails(interrupted)
+            .take(1)
+            .write_fails(interrupted)
+            .take(9),
+    );
+    assert_eq!(client.readable().outcome, Outcome::Blocked);
+    // The first write was short: the rest waits for room.
+    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.stream.written, b"abc");
+    assert!(client.stream.is_finished());
+}
+
+/// Pitfall 5: a client that always has more must not keep the others waiting, nor be forgotten.
+#[test]
+fn pitfall_05_a_spent_budget_yields_and_the_next_turn_goes_on_without_an_event() {
+    let script = (0..8).fold(Script::new().read([1; 128]), |script, _| script.take(99));
+    let mut client = Pumping::new(script);
+    client.limits.budget = 32;
+    client.readiness.latch_readable();
+    for turn in 1..=4 {
+        let pumped = client.pump();
+        assert_eq!(
+            (pumped.outcome, pumped.read),
+            (Outcome::Yielded, 32),
+            "turn {turn}"
+        );
+    }
+    assert_eq!(client.pump().outcome, Outcome::Blocked);
+    assert_eq!(client.stream.written.len(), 128);
+}
+
+/// The budget counts what is written from the tail too.
+#[test]
+fn a_budget_is_charged_for_what_is_flushed() {
+    let mut client = Pumping::new((0..10).fold(Script::new(), |script, _| script.take(10)));
+    client.connection.owe(&[1; 100], client.limits.watermarks);
+    client.limits.budget = 30;
+    // Short writes clear the latch; what is tested is that each turn stops at the budget.
+    let mut turns = 0;
+    while client.connection.has_unsent() {
+        let pumped = client.writable();
+        assert!(pumped.written <= 30, "{pumped:?}");
+        turns += 1;
+    }
+    assert!(turns >= 4);
+    let mut client = Pumping::new(Script::new().take(100).read([2; 100]).take(100));
+    client.connection.owe(&[1; 40], client.limits.watermarks);
+    client.limits.budget = 30;
+    client.readiness.latch_readable();
+    let pumped = client.pump();
+    assert_eq!(
+        (pumped.outcome, pumped.written, pumped.read),
+        (Outcome::Yielded, 40, 0)
+    );
+}
+
+/// Pitfall 7: an end of file ends the input, not the replies.
+#[test]
+fn pitfall_07_a_half_close_flushes_the_tail() {
+    let mut client = Pumping::new(Script::new().read("abcdef").eof().take(2).take(1).take(9));
+    client.readiness.latch_read_closed();
+    assert_eq!(client.pump().outcome, Outcome::Blocked);
+    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.writable().outcome, CLOSED);
+    assert_eq!(client.stream.written, b"abcdef");
+}
+
+/// Pitfall 8: the input that came before a reset is answered first.
+#[test]
+fn pitfall_08_an_error_event_does_not_skip_the_input_before_it() {
+    let mut client = Pumping::new(
+        Script::new()
+            .read("last words")
+            .read_fails(ErrorKind::ConnectionReset)
+            .take(99),
+    );
+    // What an event with nothing but an error or a hang-up latches.
+    client.readiness.latch_read_closed();
+    client.readiness.latch_writable();
+    let pumped = client.pump();
+    assert_eq!(
+        pumped.outcome,
+        Outcome::Closed(CloseReason::Failed(ErrorKind::ConnectionReset))
+    );
+    assert_eq!(client.stream.written, b"last words");
+}
+
+/// Pitfall 9: whatever an event says, the calls that follow tell the truth.
+#[test]
+fn pitfall_09_every_combination_of_latches_is_survived() {
+    for mask in 0..16 {
+        let mut client = Pumping::new(Script::new().read("abc").take(9));
+        if mask & 1 != 0 {
+            client.readiness.latch_readable();
+        }
+        if mask & 2 != 0 {
+            client.readiness.latch_writable();
+        }
+        if mask & 4 != 0 {
+            client.readiness.latch_read_closed();
+        }
+        if mask & 8 != 0 {
+            client.readiness.latch_urgent();
+        }
+        assert_eq!(client.pump().outcome, Outcome::Blocked, "mask {mask}");
+        assert_eq!(client.readable().outcome, Outcome::Blocked, "mask {mask}");
+        assert_eq!(client.stream.written, b"abc", "mask {mask}");
+    }
+}
+
+/// Pitfall 11: a read stops short at TCP's urgent mark, with more data behind it.
+#[test]
+fn pitfall_11_data_behind_an_urgent_mark_is_read() {
+    let mut client = Pumping::new(Script::new().read("abc").read("efg").take(9).take(9));
+    client.readiness.latch_urgent();
+    assert_eq!(client.pump().outcome, Outcome::Blocked);
+    assert_eq!(client.stream.written, b"abcefg");
+}
+
+/// Pitfall 12: a kernel may take as little as one byte.
+#[test]
+fn pitfall_12_writes_of_one_byte_each_lose_nothing() {
+    let text = b"0123456789abcdefghijklmnopqrstuv";
+    let mut client =
+        Pumping::new((0..text.len()).fold(Script::new().read(text), |script, _| script.take(1)));
+    client.readable();
+    while client.connection.has_unsent() {
+        client.writable();
+    }
+    client.readable();
+    while client.connection.has_unsent() {
+        client.writable();
+    }
+    assert_eq!(client.stream.written, text);
+}
+
+/// Pitfall 13: after a write that did not fill the kernel buffer no event for room ever comes.
+#[test]
+fn pitfall_13_a_reply_is_written_at_once_without_an_event_for_room() {
+    let mut client = Pumping::new(Script::new().read("one").take(9).read("two").take(9));
+    client.readable();
+    client.readable();
+    assert_eq!(client.stream.written, b"onetwo");
+}
+
+/// Pitfall 15: what a client does not take is bounded.
+#[test]
+fn pitfall_15_a_client_that_never_reads_is_not_read_from_beyond_the_mark() {
+    let mut client = Pumping::new(Script::new().read(vec![9; 100_000]));
+    let pumped = client.readable();
+    assert_eq!(pumped.outcome, Outcome::Blocked);
+    let bound = client.limits.watermarks.high + client.limits.read_ahead;
+    assert!(
+        client.connection.unsent_len() <= bound,
+        "{} unsent",
+        client.connection.unsent_len()
+    );
+    let reads = client.stream.read_calls;
+    for _ in 0..100 {
+        client.readable();
+    }
+    assert_eq!(client.stream.read_calls, reads, "no read while paused");
+}
+
+/// Pitfall 16: the edge that announced the rest of the input was used up before the pause.
+#[test]
+fn pitfall_16_reading_resumes_after_a_pause_without_a_new_edge() {
+    let mut client = Pumping::new(
+        (0..30).fold(
+            Script::new()
+                .read([5; 200])
+                .write_fails(ErrorKind::WouldBlock),
+            |script, _| script.take(99),
+        ),
+    );
+    client.readable();
+    assert!(client.connection.is_paused());
+    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.stream.written, [5; 200]);
+    assert!(!client.connection.is_paused());
+}
+
+/// Pitfall 17: a full kernel buffer is waited for, not tried again and again.
+#[test]
+fn pitfall_17_a_write_that_would_block_is_tried_once_an_event() {
+    let mut client = Pumping::new(Script::new().read("abc"));
+    client.readable();
+    assert_eq!(client.stream.write_calls, 1);
+    for events in 2..10 {
+        client.writable();
+        assert_eq!(client.stream.write_calls, events);
+    }
+}
+
+/// Pitfall 18: writing to a peer that has gone ends that conversation and nothing else.
+#[test]
+fn pitfall_18_a_broken_pipe_is_a_close_reason() {
+    for kind in [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionReset,
+        ErrorKind::TimedOut,
+    ] {
+        let mut client = Pumping::new(Script::new().read("abc").write_fails(kind));
+        assert_eq!(
+            client.readable().outcome,
+            Outcome::Closed(CloseReason::Failed(kind))
+        );
+        assert_eq!(
+            client.connection.unsent(),
+            b"",
+            "nothing is kept for a peer that has gone"
+        );
+    }
+}
+
+/// Pitfall 19: a write that takes nothing could be repeated for ever.
+#[test]
+fn pitfall_19_a_write_that_takes_nothing_is_a_failure() {
+    let mut client = Pumping::new(Script::new().read("abc").take(0));
+    let reason = CloseReason::Failed(ErrorKind::WriteZero);
+    assert_eq!(client.readable().outcome, Outcome::Closed(reason));
+}
+
+/// Pitfall 20: no event will say when the kernel has memory again.
+#[test]
+fn pitfall_20_no_buffer_space_is_waited_out() {
+    const ENOBUFS: i32 = 105;
+    const ENOMEM: i32 = 12;
+    for errno in [ENOBUFS, ENOMEM] {
+        let mut client = Pumping::new(
+            Script::new()
+                .read("abc")
+                .write_errno(errno)
+                .write_errno(errno)
+                .take(9),
+        );
+        assert_eq!(client.readable().outcome, Outcome::Starved);
+        assert_eq!(client.pump().outcome, Outcome::Starved, "still");
+        assert_eq!(
+            client.pump().outcome,
+            Outcome::Blocked,
+            "tried again without an event"
+        );
+        assert_eq!(client.stream.written, b"abc");
+
+        let mut client = Pumping::new(Script::new().read_errno(errno).read("abc").take(9));
+        assert_eq!(client.readable().outcome, Outcome::Starved);
+        assert_eq!(client.pump().outcome, Outcome::Blocked);
+        assert_eq!(client.stream.written, b"abc");
+    }
+}
+
+/// Pitfall 22: closing with input unread makes the kernel send a reset, which destroys replies.
+#[test]
+fn pitfall_22_after_our_side_is_shut_input_is_read_and_discarded_until_its_end() {
+    let mut client = Pumping::new(
+        Script::new()
+            .read("quit")
+            .take(9)
+            .read("more")
+            .read("and more")
+            .eof(),
+    );
+    assert_eq!(client.readable_with(&mut Quit).outcome, Outcome::Blocked);
+    assert_eq!(
+        (client.stream.written.as_slice(), client.stream.shutdowns),
+        (&b"bye"[..], 1)
+    );
+    client.readiness.latch_read_closed();
+    let pumped = client.pump();
+    assert_eq!((pumped.discarded, pumped.read), (12, 0));
+    assert_eq!(pumped.outcome, Outcome::Closed(CloseReason::HungUp));
+    assert_eq!(
+        client.stream.written, b"bye",
+        "nothing is answered any more"
+    );
+}
+
+/// Pitfall 27: the service hangs up while the peer ends too, or goes on sending.
+#[test]
+fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
+    let mut client = Pumping::new(Script::new().read("quit").eof().take(9));
+    client.readiness.latch_read_closed();
+    assert_eq!(
+        client.serve(&mut Quit).outcome,
+        Outcome::Closed(CloseReason::HungUp)
+    );
+    assert_eq!(client.stream.written, b"bye");
+
+    // The rest of the batch behind the last message is not answered.
+    let mut client = Pumping::new(Script::new().read("quit....ignored!").take(9).eof());
+    client.limits.recv_size = 4;
+    client.readiness.latch_read_closed();
+    assert_eq!(
+        client.serve(&mut Quit).outcome,
+        Outcome::Closed(CloseReason::HungUp)
+    );
+    assert_eq!(client.stream.written, b"bye");
+}
+
+/// What the kernel did not take of a last word is still delivered before our side is shut.
+#[test]
+fn hanging_up_with_a_full_kernel_buffer_delivers_first() {
+    let mut client = Pumping::new(Script::new().read("quit").take(1).take(9).eof());
+    assert_eq!(client.readable_with(&mut Quit).outcome, Outcome::Blocked);
+    assert_eq!(client.stream.shutdowns, 0);
+    client.readiness.latch_writable();
+    client.readiness.latch_read_closed();
+    assert_eq!(client.pump().outcome, Outcome::Closed(CloseReason::HungUp));
+    assert_eq!(client.stream.written, b"bye");
+}
+
+/// The documents' `recv(1024)`: slices of at most `recv-size`, in order, from one large read, and one
+/// write for all the replies.
+#[test]
+fn one_read_is_served_in_slices_and_answered_with_one_write() {
+    let input: Vec<u8> = (0..50).collect();
+    let mut client = Pumping::new(Script::new().read(&input).take(9999));
+    (client.limits.recv_size, client.limits.read_ahead) = (8, 64);
+    client.scratch = echoloop::connection::Scratch::new(64);
+    let mut seen = Vec::new();
+    let pumped = client.readable_with(&mut Record(&mut seen));
+    assert_eq!(pumped.messages, 7);
+    assert_eq!(
+        seen.iter().map(Vec::len).collect::<Vec<_>>(),
+        [8, 8, 8, 8, 8, 8, 2]
+    );
+    assert_eq!(seen.concat(), input);
+    assert_eq!(
+        (client.stream.read_calls, client.stream.write_calls),
+        (1, 1)
+    );
+}
+
+/// With `--read-ahead` at `recv-size`, each read is one literal `recv` of that size.
+#[test]
+fn a_read_ahead_of_recv_size_is_one_message_a_read() {
+    let script = (0..9).fold(Script::new().read([1; 50]), |script, _| script.take(99));
+    let mut client = Pumping::new(script);
+    (client.limits.recv_size, client.limits.read_ahead) = (8, 8);
+    let pumped = client.readable();
+    assert_eq!(
+        (
+            pumped.messages,
+            client.stream.read_calls,
+            client.stream.write_calls
+        ),
+        (7, 7, 7)
+    );
+}
+
+/// An end of file, a reset, and a full buffer at every position of a conversation: no byte that was
+/// read is lost, none is sent twice, and the conversation ends as it should.
+#[test]
+fn every_position_of_an_end_and_every_size_of_a_write() {
+    let text: Vec<u8> = (0..48).collect();
+    for position in 0..=text.len() {
+        for take in 1..=12 {
+            for reset in [false, true] {
+                let script = Script::new().read(&text[..position]);
+                let script = if position == 0 { Script::new() } else { script };
+                let script = if reset {
+                    script.read_fails(ErrorKind::ConnectionReset)
+                } else {
+                    script.eof()
+                };
+                let mut client = Pumping::new((0..60).fold(script, |script, _| script.take(take)));
+                client.readiness.latch_read_closed();
+                let mut outcome = client.pump().outcome;
+                for _ in 0..100 {
+                    if matches!(outcome, Outcome::Closed(_)) {
+                        break;
+                    }
+                    outcome = client.writable().outcome;
+                }
+                let written = &client.stream.written;
+                if reset {
+                    let reason = CloseReason::Failed(ErrorKind::ConnectionReset);
+                    assert_eq!(outcome, Outcome::Closed(reason), "{position}, {take}");
+                    assert!(text.starts_with(written), "{position}, {take}");
+                } else {
+                    assert_eq!(outcome, CLOSED, "{position}, {take}");
+                    assert_eq!(written, &text[..position], "{position}, {take}");
+                }
+            }
+        }
+    }
+}
+
+/// Suffixed replies keep their place behind each message whatever the kernel takes at a time.
+#[test]
+fn a_suffix_stays_behind_its_message() {
+    for take in 1..40 {
+        let script = (0..99).fold(Script::new().read("abcdefgh12345678").eof(), |script, _| {
+            script.take(take)
+        });
+        let mut client = Pumping::new(script);
+        client.readiness.latch_read_closed();
+        let mut service = Suffix::new(*b"| lee");
+        client.serve(&mut service);
+        while !client.connection.is_closed() {
+            client.writable();
+        }
+        assert_eq!(client.stream.written, b"abcdefgh| lee12345678| lee");
+    }
+}
+
+/// Says bye to the first message and hangs up.
+struct Quit;
+
+impl Service for Quit {
+    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+        reply.send(b"bye");
+        reply.hang_up();
+    }
+}
+
+/// Keeps every message.
+struct Record<'a>(&'a mut Vec<Vec<u8>>);
+
+impl Service for Record<'_> {
+    fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>) {
+        self.0.push(message.to_vec());
+        reply.echo();
+    }
+}
+
+impl Pumping<Script> {
+    fn readable_with(&mut self, service: &mut impl Service) -> echoloop::connection::Pumped {
+        self.readiness.latch_readable();
+        self.serve(service)
+    }
+}

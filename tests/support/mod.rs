@@ -1,0 +1,8 @@
+//! What several tests share. Each of them uses a part.
+
+#![allow(dead_code, unreachable_pub)]
+
+pub mod kernel;
+pub mod script;
+pub mod serving;
+pub mod world;

@@ -1,0 +1,237 @@
+//! A stream that does what a list says, and a connection that is pumped over it.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+
+use echoloop::Service;
+use echoloop::connection::{
+    Connection, Limits, Outcome, Pumped, Readiness, Scratch, Stream, Watermarks, pump,
+};
+use echoloop::service::Echo;
+
+/// Outcomes of reads and writes, in order, a queue for each direction. An empty queue would block.
+/// What a read has no room for is left for the next.
+#[derive(Debug, Default)]
+pub struct Script {
+    reads: VecDeque<ReadStep>,
+    writes: VecDeque<WriteStep>,
+    /// Everything written.
+    pub written: Vec<u8>,
+    /// Calls made, by kind.
+    pub read_calls: usize,
+    pub write_calls: usize,
+    /// How often the sending side was shut.
+    pub shutdowns: usize,
+}
+
+#[derive(Debug)]
+enum ReadStep {
+    Bytes(Vec<u8>),
+    Eof,
+    Fail(ErrorKind),
+    Errno(i32),
+}
+
+#[derive(Debug)]
+enum WriteStep {
+    /// Takes at most so many bytes.
+    Take(usize),
+    Fail(ErrorKind),
+    Errno(i32),
+}
+
+impl Script {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn read(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.reads
+            .push_back(ReadStep::Bytes(bytes.as_ref().to_vec()));
+        self
+    }
+
+    pub fn eof(mut self) -> Self {
+        self.reads.push_back(ReadStep::Eof);
+        self
+    }
+
+    pub fn read_fails(mut self, kind: ErrorKind) -> Self {
+        self.reads.push_back(ReadStep::Fail(kind));
+        self
+    }
+
+    pub fn read_errno(mut self, errno: i32) -> Self {
+        self.reads.push_back(ReadStep::Errno(errno));
+        self
+    }
+
+    pub fn take(mut self, count: usize) -> Self {
+        self.writes.push_back(WriteStep::Take(count));
+        self
+    }
+
+    pub fn write_fails(mut self, kind: ErrorKind) -> Self {
+        self.writes.push_back(WriteStep::Fail(kind));
+        self
+    }
+
+    pub fn write_errno(mut self, errno: i32) -> Self {
+        self.writes.push_back(WriteStep::Errno(errno));
+        self
+    }
+
+    /// Whether every step has been played.
+    pub fn is_finished(&self) -> bool {
+        self.reads.is_empty() && self.writes.is_empty()
+    }
+}
+
+impl Read for Script {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        assert!(
+            !room.is_empty(),
+            "a read into no room can't tell an end of file"
+        );
+        self.read_calls += 1;
+        match self.reads.pop_front() {
+            None => Err(ErrorKind::WouldBlock.into()),
+            Some(ReadStep::Eof) => Ok(0),
+            Some(ReadStep::Fail(kind)) => Err(kind.into()),
+            Some(ReadStep::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(ReadStep::Bytes(mut bytes)) => {
+                let count = bytes.len().min(room.len());
+                room[..count].copy_from_slice(&bytes[..count]);
+                bytes.drain(..count);
+                if !bytes.is_empty() {
+                    self.reads.push_front(ReadStep::Bytes(bytes));
+                }
+                Ok(count)
+            }
+        }
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(!bytes.is_empty(), "an empty write does nothing");
+        self.write_calls += 1;
+        match self.writes.pop_front() {
+            None => Err(ErrorKind::WouldBlock.into()),
+            Some(WriteStep::Fail(kind)) => Err(kind.into()),
+            Some(WriteStep::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(WriteStep::Take(most)) => {
+                let count = most.min(bytes.len());
+                self.written.extend_from_slice(&bytes[..count]);
+                Ok(count)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdowns += 1;
+        Ok(())
+    }
+}
+
+/// A connection that is pumped over a stream, by an echo service unless told otherwise.
+#[derive(Debug)]
+pub struct Pumping<S> {
+    pub stream: S,
+    pub connection: Connection,
+    pub readiness: Readiness,
+    pub scratch: Scratch,
+    pub limits: Limits,
+}
+
+impl<S: Stream> Pumping<S> {
+    pub fn new(stream: S) -> Self {
+        let watermarks = Watermarks { high: 64, low: 16 };
+        let limits = Limits {
+            recv_size: 8,
+            read_ahead: 16,
+            budget: 1024,
+            watermarks,
+        };
+        Self {
+            stream,
+            connection: Connection::new(),
+            readiness: Readiness::new(),
+            scratch: Scratch::new(limits.read_ahead),
+            limits,
+        }
+    }
+
+    /// Pumps once, echoing.
+    pub fn pump(&mut self) -> Pumped {
+        self.serve(&mut Echo)
+    }
+
+    /// Latches readable, then pumps once.
+    pub fn readable(&mut self) -> Pumped {
+        self.readiness.latch_readable();
+        self.pump()
+    }
+
+    /// Latches writable, then pumps once.
+    pub fn writable(&mut self) -> Pumped {
+        self.readiness.latch_writable();
+        self.pump()
+    }
+
+    /// Pumps once with a service of the test's.
+    pub fn serve(&mut self, service: &mut impl Service) -> Pumped {
+        let Self {
+            stream,
+            connection,
+            readiness,
+            scratch,
+            limits,
+        } = self;
+        let pumped = pump(
+            stream,
+            readiness,
+            connection,
+            scratch,
+            limits,
+            |message, reply| {
+                service.receive(message, reply);
+            },
+        );
+        self.assert_armed(pumped.outcome);
+        pumped
+    }
+
+    /// The arming invariant: whoever is not over, yielded or starved waits for an event in a
+    /// direction it needs, so that the kernel will bring it back.
+    #[track_caller]
+    fn assert_armed(&self, outcome: Outcome) {
+        let (connection, readiness) = (&self.connection, self.readiness);
+        match outcome {
+            Outcome::Closed(_) => assert!(connection.is_closed()),
+            Outcome::Starved => {}
+            Outcome::Yielded => assert!(
+                connection.is_runnable(readiness),
+                "yielded with nothing to do"
+            ),
+            Outcome::Blocked => {
+                assert!(
+                    !connection.is_runnable(readiness),
+                    "blocked with something to do: {connection:?}"
+                );
+                let awaits_input = connection.wants_read() && !readiness.is_readable();
+                let awaits_room = connection.wants_write() && !readiness.is_writable();
+                assert!(
+                    awaits_input || awaits_room,
+                    "waits for nothing: {connection:?}"
+                );
+            }
+        }
+    }
+}
