@@ -28,6 +28,9 @@ const LINGER_MAX: Duration = Duration::from_secs(5);
 /// How soon a socket for which the kernel had no memory is tried again: no event will say when.
 const STARVED_RETRY: Duration = Duration::from_millis(10);
 
+/// How long after the last try a client that takes nothing is closed: by then it has had its turn.
+const STALL_PROBE: Duration = Duration::from_millis(1);
+
 /// The slots of all clients, their ready list and their deadlines.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -54,6 +57,8 @@ enum Watch {
     Linger,
     Starved,
     Stall,
+    /// A write has been tried, although the kernel has not reported room.
+    StallProbed,
 }
 
 impl Clients {
@@ -208,7 +213,8 @@ impl Clients {
                 Watch::Idle => self.expire_idle(key, now),
                 Watch::Linger => self.expire_linger(key, now),
                 Watch::Starved => self.queue(key),
-                Watch::Stall => self.expire_stall(key, now),
+                Watch::Stall => self.expire_stall(key, now, false),
+                Watch::StallProbed => self.expire_stall(key, now, true),
             }
         }
     }
@@ -242,9 +248,11 @@ impl Clients {
         }
     }
 
-    fn expire_stall(&mut self, key: Key, now: Instant) {
-        let (Some(client), Some(timeout)) = (self.slots.get_mut(key), self.write_stall_timeout)
-        else {
+    fn expire_stall(&mut self, key: Key, now: Instant, probed: bool) {
+        let Some(timeout) = self.write_stall_timeout else {
+            return;
+        };
+        let Some(client) = self.slots.get_mut(key) else {
             return;
         };
         let due = client.taken + timeout;
@@ -252,8 +260,15 @@ impl Clients {
             client.stall_watched = false;
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Stall));
-        } else {
+        } else if probed {
             self.close(key, CloseReason::WriteStalled);
+        } else {
+            // The kernel reports room only once a third of a buffer of megabytes is free, which can
+            // take a slow reader minutes. Whether it has taken anything, a write in this turn tells.
+            client.readiness.latch_writable();
+            self.deadlines
+                .arm(now + STALL_PROBE, (key, Watch::StallProbed));
+            self.queue(key);
         }
     }
 
