@@ -1,5 +1,7 @@
 //! Every sequence of events up to a depth, each played to its end.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::world::{Sizes, World};

@@ -1,5 +1,7 @@
 //! The pump over scripted streams: short reads and writes, errors and ends of file at every position.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::ErrorKind;

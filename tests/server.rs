@@ -1,8 +1,10 @@
 //! TCP over real sockets on loopback.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +14,9 @@ use echoloop::server::{Address, OverLimit};
 use echoloop::service::{Discard, Echo, Suffix};
 use echoloop::{Config, Reply, Service};
 use socket2::{Domain, SockRef, Socket, Type};
-use support::serving::{Serving, config, connect, eventually, payload, read_to_end, round_trip};
+use support::serving::{
+    Serving, config, connect, eventually, fill, payload, read_to_end, round_trip,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -204,7 +208,6 @@ fn pitfall_14_idle_half_closed_and_stuck_clients_cost_no_turns() {
     // Owed more than the kernel takes, and half-closed: readable for ever, writable never.
     let stuck = serving.connect();
     SockRef::from(&stuck).set_recv_buffer_size(4096).unwrap();
-    stuck.set_nonblocking(true).unwrap();
     fill(&stuck);
     let _ = stuck.shutdown(Shutdown::Write);
     thread::sleep(Duration::from_millis(500));
@@ -225,7 +228,6 @@ fn pitfall_15_a_client_that_never_reads_is_bounded() {
     let bound = (config.watermarks.high + config.read_ahead) as u64;
     let serving = Serving::start(config, Echo);
     let glutton = serving.connect();
-    glutton.set_nonblocking(true).unwrap();
     fill(&glutton);
     let neighbour = serving.connect();
     for _ in 0..100 {
@@ -557,7 +559,6 @@ fn draining_ends_at_its_deadline_whatever_clients_do() {
     config.drain_timeout = Duration::from_millis(300);
     let serving = Serving::start(config, Echo);
     let glutton = serving.connect();
-    glutton.set_nonblocking(true).unwrap();
     fill(&glutton);
     let counters = serving.finish();
     assert_eq!(counters.clients.closed.aborted, 1, "{counters}");
@@ -626,20 +627,4 @@ fn send_and_half_close(client: &TcpStream, bytes: &[u8]) -> Vec<u8> {
         });
         read_to_end(client)
     })
-}
-
-/// Writes to a non-blocking socket until nothing has been taken for a moment: every buffer on the way
-/// is full.
-fn fill(stream: &TcpStream) {
-    let chunk = vec![0; 64 * 1024];
-    let mut full_since = Instant::now();
-    while full_since.elapsed() < Duration::from_millis(100) {
-        match (&mut &*stream).write(&chunk) {
-            Ok(_) => full_since = Instant::now(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                thread::sleep(Duration::from_millis(1))
-            }
-            Err(error) => panic!("{}", io::Error::from(error)),
-        }
-    }
 }

@@ -2,6 +2,8 @@
 //!
 //! A failure names its seed; `ECHOLOOP_SEED=N cargo test --test simulation` plays that one again.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::world::{Sizes, World};

@@ -1,6 +1,6 @@
 //! A server on a thread of the test, on loopback and a port the system chose.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -128,4 +128,21 @@ pub fn payload(length: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// Writes until nothing has been taken for a moment, and every buffer on the way is full. Leaves the
+/// socket non-blocking.
+pub fn fill(stream: &TcpStream) {
+    stream.set_nonblocking(true).unwrap();
+    let chunk = vec![0; 64 * 1024];
+    let mut full_since = Instant::now();
+    while full_since.elapsed() < Duration::from_millis(100) {
+        match (&mut &*stream).write(&chunk) {
+            Ok(_) => full_since = Instant::now(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(1))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

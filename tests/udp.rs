@@ -1,0 +1,263 @@
+//! Datagrams over real sockets on loopback.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use echoloop::Config;
+use echoloop::server::Address;
+use echoloop::service::Echo;
+use support::serving::{DEADLINE, Serving, config, eventually, payload, round_trip};
+
+/// A socket on loopback that talks to `server` and gives up after the deadline.
+fn client(server: SocketAddr) -> UdpSocket {
+    let any: SocketAddr = if server.is_ipv4() {
+        ([127, 0, 0, 1], 0).into()
+    } else {
+        "[::1]:0".parse().unwrap()
+    };
+    let socket = UdpSocket::bind(any).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket
+}
+
+fn ask(socket: &UdpSocket, datagram: &[u8]) -> Vec<u8> {
+    socket.send(datagram).unwrap();
+    receive(socket)
+}
+
+fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut answer = vec![0; 70_000];
+    let size = socket.recv(&mut answer).unwrap();
+    answer.truncate(size);
+    answer
+}
+
+fn pure_echo() -> Config {
+    Config {
+        udp_suffix: Vec::new(),
+        ..config()
+    }
+}
+
+#[test]
+fn the_reply_is_the_text_and_the_suffix() {
+    let serving = Serving::start(config(), Echo);
+    let socket = client(serving.udp[0]);
+    assert_eq!(ask(&socket, b"hello"), b"hello| lee");
+    assert_eq!(ask(&socket, "你好".as_bytes()), "你好| lee".as_bytes());
+    let counters = serving.finish().datagrams;
+    assert_eq!((counters.received, counters.answered), (2, 2));
+}
+
+/// Pitfall 48: the documents' `recvfrom(1024)`: what is longer is cut, and counted.
+#[test]
+fn pitfall_48_sizes_around_recv_size_and_the_largest_datagram() {
+    let serving = Serving::start(config(), Echo);
+    let socket = client(serving.udp[0]);
+    for size in [1, 1023, 1024, 1025, 65_507] {
+        let sent = payload(size, size as u64);
+        let expected = [&sent[..size.min(1024)], b"| lee"].concat();
+        assert_eq!(ask(&socket, &sent), expected, "{size} bytes");
+    }
+    assert_eq!(serving.finish().datagrams.cut, 2);
+
+    let config = Config {
+        recv_size: 64 * 1024,
+        ..pure_echo()
+    };
+    let serving = Serving::start(config, Echo);
+    let socket = client(serving.udp[0]);
+    let sent = payload(65_507, 48);
+    assert_eq!(ask(&socket, &sent), sent);
+    assert_eq!(serving.finish().datagrams.cut, 0);
+}
+
+/// Pitfall 49: an empty datagram is a datagram.
+#[test]
+fn pitfall_49_an_empty_datagram_is_answered() {
+    let serving = Serving::start(config(), Echo);
+    let socket = client(serving.udp[0]);
+    assert_eq!(ask(&socket, b""), b"| lee");
+    assert_eq!(ask(&socket, b"on"), b"on| lee");
+    serving.finish();
+
+    let serving = Serving::start(pure_echo(), Echo);
+    let socket = client(serving.udp[0]);
+    assert_eq!(ask(&socket, b""), b"");
+    assert_eq!(serving.finish().datagrams.answered, 1);
+}
+
+/// Pitfall 50: a client that is gone when its answer comes makes an error, of which the next ones
+/// must not be the victims.
+#[test]
+fn pitfall_50_answers_to_closed_ports_do_not_end_the_service() {
+    let serving = Serving::start(config(), Echo);
+    for _ in 0..200 {
+        client(serving.udp[0]).send(b"and away").unwrap();
+    }
+    let socket = client(serving.udp[0]);
+    assert_eq!(ask(&socket, b"still there?"), b"still there?| lee");
+    serving.finish();
+}
+
+/// Pitfall 51: an answer that can't be sent is dropped and counted, and the next one is sent.
+#[test]
+fn pitfall_51_an_answer_too_large_for_a_datagram_is_counted() {
+    let config = Config {
+        recv_size: 64 * 1024,
+        ..config()
+    };
+    let serving = Serving::start(config, Echo);
+    let socket = client(serving.udp[0]);
+    socket.send(&[b'x'; 65_507]).unwrap();
+    assert_eq!(ask(&socket, b"next"), b"next| lee");
+    let counters = serving.finish().datagrams;
+    assert_eq!((counters.send_errors, counters.answered), (1, 1));
+}
+
+/// Pitfall 52: more datagrams than a budget, and TCP clients beside them.
+#[test]
+fn pitfall_52_a_burst_of_datagrams_does_not_starve_tcp() {
+    let config = Config {
+        datagram_budget: 4,
+        ..config()
+    };
+    let serving = Serving::start(config, Echo);
+    let (socket, neighbour) = (client(serving.udp[0]), serving.connect());
+    for _ in 0..20 {
+        for _ in 0..100 {
+            socket.send(b"burst").unwrap();
+        }
+        round_trip(&neighbour, b"ping");
+        for _ in 0..100 {
+            assert_eq!(receive(&socket), b"burst| lee");
+        }
+    }
+    drop(neighbour);
+    let counters = serving.finish().datagrams;
+    assert_eq!(counters.answered, 2_000);
+    assert!(counters.yields > 0, "the budget was never spent");
+}
+
+#[test]
+fn an_answer_is_not_answered_unless_asked_for() {
+    let serving = Serving::start(config(), Echo);
+    let socket = client(serving.udp[0]);
+    socket.send(b"hello| lee").unwrap();
+    assert_eq!(
+        ask(&socket, b"hello"),
+        b"hello| lee",
+        "the first got no answer"
+    );
+    assert_eq!(serving.finish().datagrams.refused.answer, 1);
+
+    let config = Config {
+        udp_answer_replies: true,
+        ..config()
+    };
+    let serving = Serving::start(config, Echo);
+    assert_eq!(
+        ask(&client(serving.udp[0]), b"hello| lee"),
+        b"hello| lee| lee"
+    );
+    serving.finish();
+}
+
+/// A forged datagram makes two servers talk to each other. Here a relay between them forges the
+/// sources: whatever one says, it passes on to the other as its own.
+fn packets_of_a_loop(config: &Config) -> u64 {
+    let servers = [
+        Serving::start(config.clone(), Echo),
+        Serving::start(config.clone(), Echo),
+    ];
+    let relay = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    relay
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    relay.send_to(b"ping", servers[0].udp[0]).unwrap();
+    let mut packet = vec![0; 70_000];
+    let mut packets = 0;
+    // The loop has ended when nothing has come for a while; if it never ended, the count would say.
+    while packets < 100_000 {
+        let Ok((size, from)) = relay.recv_from(&mut packet) else {
+            break;
+        };
+        packets += 1;
+        let to = usize::from(from == servers[0].udp[0]);
+        relay.send_to(&packet[..size], servers[to].udp[0]).unwrap();
+    }
+    let answered: u64 = servers
+        .map(|server| server.finish().datagrams.answered)
+        .iter()
+        .sum();
+    assert_eq!(answered, packets);
+    packets
+}
+
+#[test]
+fn a_loop_between_two_servers_ends_at_the_first_answer_by_default() {
+    assert_eq!(packets_of_a_loop(&config()), 1);
+}
+
+#[test]
+fn a_loop_of_pure_echoes_ends_at_the_loop_limit() {
+    let config = Config {
+        udp_loop_limit: Some(50),
+        ..pure_echo()
+    };
+    // Each of the two has answered fifty, less the one that was refused first.
+    assert_eq!(packets_of_a_loop(&config), 100);
+}
+
+#[test]
+fn a_loop_of_pure_echoes_is_held_to_the_rate_when_one_is_given() {
+    let config = Config {
+        udp_rate: Some(20),
+        ..pure_echo()
+    };
+    let packets = packets_of_a_loop(&config);
+    assert!((20..200).contains(&packets), "{packets}");
+}
+
+#[test]
+fn both_families_are_answered_from_one_port() {
+    let mut config = Config {
+        udp_public: true,
+        ..Config::new()
+    };
+    config.udp.push(Address::Everywhere(0));
+    let serving = Serving::start(config, Echo);
+    let port = serving.udp[0].port();
+    assert_eq!(
+        ask(&client(([127, 0, 0, 1], port).into()), b"four"),
+        b"four| lee"
+    );
+    if serving.udp.len() == 2 {
+        assert_eq!(serving.udp[1].port(), port);
+        assert_eq!(
+            ask(&client(format!("[::1]:{port}").parse().unwrap()), b"six"),
+            b"six| lee"
+        );
+    }
+    serving.finish();
+}
+
+#[test]
+fn what_was_received_before_a_drain_is_answered() {
+    let serving = Serving::start(config(), Echo);
+    let socket = client(serving.udp[0]);
+    for _ in 0..50 {
+        socket.send(b"in time").unwrap();
+    }
+    serving.stop.drain().unwrap();
+    for _ in 0..50 {
+        assert_eq!(receive(&socket), b"in time| lee");
+    }
+    eventually("the server ends", || serving.has_ended());
+    serving.finish();
+}
