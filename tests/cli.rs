@@ -279,7 +279,7 @@ fn pitfall_30_the_limit_of_open_files_is_survived() {
 fn mistakes_are_one_line_and_exit_2() {
     for (arguments, told) in [
         (&["serve", "--recv-size", "12q"][..], "12q"),
-        (&["serve", "--recv-size", "0"], "recv-size 0"),
+        (&["serve", "--recv-size", "0"], "give at least 1"),
         (&["serve", "--low-water", "64k"], "low-water 65536"),
         (&["serve", "--no-tcp", "--no-udp"], "nothing to listen on"),
         (&["serve", "--udp", ":0"], "--udp-public"),

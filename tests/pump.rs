@@ -6,7 +6,7 @@ mod support;
 
 use std::io::ErrorKind;
 
-use echoloop::connection::{CloseReason, Outcome, Reply, State};
+use echoloop::connection::{CloseReason, Outcome, Reply, Scratch, State};
 use echoloop::service::{Service, Suffix};
 use support::script::{Pumping, Script};
 
@@ -27,7 +27,7 @@ fn pitfall_01_an_end_of_file_behind_a_short_read_is_not_lost() {
 #[test]
 fn a_short_read_saves_the_read_that_would_block() {
     let mut client = Pumping::new(Script::new().read("abc").take(9));
-    assert_eq!(client.readable().outcome, Outcome::Blocked);
+    assert_eq!(client.readable().outcome, Outcome::Waiting);
     assert_eq!(
         (client.stream.read_calls, client.stream.write_calls),
         (1, 1)
@@ -48,7 +48,7 @@ fn pitfall_02_input_is_read_until_it_is_drained() {
             .take(99)
             .take(99),
     );
-    assert_eq!(client.readable().outcome, Outcome::Blocked);
+    assert_eq!(client.readable().outcome, Outcome::Waiting);
     assert_eq!(client.stream.written, [7; 100]);
 }
 
@@ -56,8 +56,8 @@ fn pitfall_02_input_is_read_until_it_is_drained() {
 #[test]
 fn pitfall_03_a_spurious_event_is_harmless() {
     let mut client = Pumping::new(Script::new());
-    assert_eq!(client.readable().outcome, Outcome::Blocked);
-    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.readable().outcome, Outcome::Waiting);
+    assert_eq!(client.writable().outcome, Outcome::Waiting);
     assert_eq!(client.connection.state(), State::Open);
     assert_eq!(
         (client.stream.read_calls, client.stream.write_calls),
@@ -82,7 +82,7 @@ fn pitfall_04_an_interrupted_call_is_repeated() {
     );
     assert_eq!(client.readable().outcome, Outcome::Blocked);
     // The first write was short: the rest waits for room.
-    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.writable().outcome, Outcome::Waiting);
     assert_eq!(client.stream.written, b"abc");
     assert!(client.stream.is_finished());
 }
@@ -102,7 +102,7 @@ fn pitfall_05_a_spent_budget_yields_and_the_next_turn_goes_on_without_an_event()
             "turn {turn}"
         );
     }
-    assert_eq!(client.pump().outcome, Outcome::Blocked);
+    assert_eq!(client.pump().outcome, Outcome::Waiting);
     assert_eq!(client.stream.written.len(), 128);
 }
 
@@ -179,8 +179,8 @@ fn pitfall_09_every_combination_of_latches_is_survived() {
         if mask & 8 != 0 {
             client.readiness.latch_urgent();
         }
-        assert_eq!(client.pump().outcome, Outcome::Blocked, "mask {mask}");
-        assert_eq!(client.readable().outcome, Outcome::Blocked, "mask {mask}");
+        assert_eq!(client.pump().outcome, Outcome::Waiting, "mask {mask}");
+        assert_eq!(client.readable().outcome, Outcome::Waiting, "mask {mask}");
         assert_eq!(client.stream.written, b"abc", "mask {mask}");
     }
 }
@@ -190,7 +190,7 @@ fn pitfall_09_every_combination_of_latches_is_survived() {
 fn pitfall_11_data_behind_an_urgent_mark_is_read() {
     let mut client = Pumping::new(Script::new().read("abc").read("efg").take(9).take(9));
     client.readiness.latch_urgent();
-    assert_eq!(client.pump().outcome, Outcome::Blocked);
+    assert_eq!(client.pump().outcome, Outcome::Waiting);
     assert_eq!(client.stream.written, b"abcefg");
 }
 
@@ -226,7 +226,7 @@ fn pitfall_15_a_client_that_never_reads_is_not_read_from_beyond_the_mark() {
     let mut client = Pumping::new(Script::new().read(vec![9; 100_000]));
     let pumped = client.readable();
     assert_eq!(pumped.outcome, Outcome::Blocked);
-    let bound = client.limits.watermarks.high + client.limits.read_ahead;
+    let bound = client.limits.watermarks.high + client.scratch.input.len();
     assert!(
         client.connection.unsent_len() <= bound,
         "{} unsent",
@@ -252,7 +252,7 @@ fn pitfall_16_reading_resumes_after_a_pause_without_a_new_edge() {
     );
     client.readable();
     assert!(client.connection.is_paused());
-    assert_eq!(client.writable().outcome, Outcome::Blocked);
+    assert_eq!(client.writable().outcome, Outcome::Waiting);
     assert_eq!(client.stream.written, [5; 200]);
     assert!(!client.connection.is_paused());
 }
@@ -315,14 +315,14 @@ fn pitfall_20_no_buffer_space_is_waited_out() {
         assert_eq!(client.pump().outcome, Outcome::Starved, "still");
         assert_eq!(
             client.pump().outcome,
-            Outcome::Blocked,
+            Outcome::Waiting,
             "tried again without an event"
         );
         assert_eq!(client.stream.written, b"abc");
 
         let mut client = Pumping::new(Script::new().read_errno(errno).read("abc").take(9));
         assert_eq!(client.readable().outcome, Outcome::Starved);
-        assert_eq!(client.pump().outcome, Outcome::Blocked);
+        assert_eq!(client.pump().outcome, Outcome::Waiting);
         assert_eq!(client.stream.written, b"abc");
     }
 }
@@ -366,7 +366,7 @@ fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
 
     // The rest of the batch behind the last message is not answered.
     let mut client = Pumping::new(Script::new().read("quit....ignored!").take(9).eof());
-    client.limits.recv_size = 4;
+    client.limits.recv_size = 4.try_into().unwrap();
     client.readiness.latch_read_closed();
     assert_eq!(
         client.serve(&mut Quit).outcome,
@@ -393,8 +393,8 @@ fn hanging_up_with_a_full_kernel_buffer_delivers_first() {
 fn one_read_is_served_in_slices_and_answered_with_one_write() {
     let input: Vec<u8> = (0..50).collect();
     let mut client = Pumping::new(Script::new().read(&input).take(9999));
-    (client.limits.recv_size, client.limits.read_ahead) = (8, 64);
-    client.scratch = echoloop::connection::Scratch::new(64);
+    client.limits.recv_size = 8.try_into().unwrap();
+    client.scratch = Scratch::new(64);
     let mut seen = Vec::new();
     let pumped = client.readable_with(&mut Record(&mut seen));
     assert_eq!(pumped.messages, 7);
@@ -414,7 +414,8 @@ fn one_read_is_served_in_slices_and_answered_with_one_write() {
 fn a_read_ahead_of_recv_size_is_one_message_a_read() {
     let script = (0..9).fold(Script::new().read([1; 50]), |script, _| script.take(99));
     let mut client = Pumping::new(script);
-    (client.limits.recv_size, client.limits.read_ahead) = (8, 8);
+    client.limits.recv_size = 8.try_into().unwrap();
+    client.scratch = Scratch::new(8);
     let pumped = client.readable();
     assert_eq!(
         (
@@ -503,7 +504,7 @@ impl Service for Record<'_> {
 }
 
 impl Pumping<Script> {
-    fn readable_with(&mut self, service: &mut impl Service) -> echoloop::connection::Pumped {
+    fn readable_with(&mut self, service: &mut impl Service) -> support::script::Pumped {
         self.readiness.latch_readable();
         self.serve(service)
     }

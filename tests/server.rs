@@ -40,7 +40,7 @@ fn echo_suffix_and_discard_are_what_they_say() {
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_to_end(&client), b"");
     let counters = serving.finish();
-    assert_eq!(counters.clients.received_bytes, 5);
+    assert_eq!(counters.clients.moved.received_bytes, 5);
 }
 
 /// Pitfall 1: data and FIN in one segment train are one edge.
@@ -157,7 +157,7 @@ fn pitfall_07_a_half_close_and_a_slow_reader_get_every_byte() {
     let counters = serving.finish();
     assert_eq!(counters.clients.closed.peer_closed, 1);
     assert!(
-        counters.clients.pauses > 0,
+        counters.clients.moved.pauses > 0,
         "the reader was not slow enough: {counters:?}"
     );
 }
@@ -180,7 +180,7 @@ fn fifty_clients_half_close_a_quarter_megabyte_each_before_they_read() {
     }
     let counters = serving.finish();
     assert_eq!(counters.clients.closed.peer_closed, 50);
-    assert_eq!(counters.clients.sent_bytes, 50 * MIB as u64 / 4);
+    assert_eq!(counters.clients.moved.sent_bytes, 50 * MIB as u64 / 4);
 }
 
 /// Pitfall 11: urgent data stops a read short, and does not belong to the stream.
@@ -235,7 +235,7 @@ fn pitfall_15_a_client_that_never_reads_is_bounded() {
     }
     serving.stop.abort().unwrap();
     let counters = serving.finish();
-    assert!(counters.clients.pauses >= 1);
+    assert!(counters.clients.moved.pauses >= 1);
     assert!(
         counters.clients.unsent_bytes <= bound,
         "{} unsent",

@@ -67,7 +67,7 @@ fn pitfall_48_sizes_around_recv_size_and_the_largest_datagram() {
     assert_eq!(serving.finish().datagrams.cut, 2);
 
     let config = Config {
-        recv_size: 64 * 1024,
+        recv_size: (64 * 1024).try_into().unwrap(),
         ..pure_echo()
     };
     let serving = Serving::start(config, Echo);
@@ -109,7 +109,7 @@ fn pitfall_50_answers_to_closed_ports_do_not_end_the_service() {
 #[test]
 fn pitfall_51_an_answer_too_large_for_a_datagram_is_counted() {
     let config = Config {
-        recv_size: 64 * 1024,
+        recv_size: (64 * 1024).try_into().unwrap(),
         ..config()
     };
     let serving = Serving::start(config, Echo);

@@ -12,7 +12,7 @@ mod reply;
 use std::{fmt, io};
 
 pub use buffer::Buffer;
-pub use pump::{Limits, Outcome, Pumped, Scratch, Stream, pump};
+pub use pump::{Limits, Outcome, Scratch, Stream, Tally, pump};
 pub use readiness::Readiness;
 pub use reply::Reply;
 
@@ -34,6 +34,8 @@ pub struct Connection {
     unsent: Buffer,
     /// Reading is paused by the high watermark. Invariant: more than `low` bytes are unsent.
     paused: bool,
+    /// Since it was last asked, bytes owed were written, or the first were kept.
+    progress: bool,
 }
 
 /// Where a conversation stands.
@@ -106,19 +108,21 @@ impl Connection {
             state: State::Open,
             unsent: Buffer::new(),
             paused: false,
+            progress: false,
         }
     }
 
-    /// The peer is owed `bytes`, which could not be written yet.
-    pub fn owe(&mut self, bytes: &[u8], marks: Watermarks) {
-        if self.is_closed() {
-            return;
+    /// The peer is owed `bytes`, which could not be written yet. Returns whether reading pauses now.
+    pub fn owe(&mut self, bytes: &[u8], marks: Watermarks) -> bool {
+        if self.is_closed() || bytes.is_empty() {
+            return false;
         }
         debug_assert!(!self.is_shut(), "a reply after our side was shut");
+        self.progress |= !self.has_unsent();
         self.unsent.extend(bytes);
-        if self.unsent.len() >= marks.high {
-            self.paused = true;
-        }
+        let pauses = !self.paused && self.unsent.len() >= marks.high;
+        self.paused |= pauses;
+        pauses
     }
 
     /// The first `count` bytes owed were written.
@@ -127,6 +131,7 @@ impl Connection {
     ///
     /// When `count` exceeds the number of unsent bytes.
     pub fn sent(&mut self, count: usize, marks: Watermarks) {
+        self.progress |= count > 0;
         self.unsent.consume(count);
         if self.unsent.len() <= marks.low {
             self.paused = false;
@@ -178,6 +183,12 @@ impl Connection {
         }
     }
 
+    /// Whether, since this was last asked, some of the bytes owed were written, or the first of them
+    /// were kept: what a write-stall timeout counts from.
+    pub const fn take_progress(&mut self) -> bool {
+        std::mem::replace(&mut self.progress, false)
+    }
+
     /// Where the conversation stands.
     pub const fn state(&self) -> State {
         self.state
@@ -206,6 +217,11 @@ impl Connection {
     /// Whether input is answered, and not discarded.
     pub const fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
+    }
+
+    /// Whether the conversation is open and nothing is owed: all there is to do is to read.
+    pub const fn keeps_up(&self) -> bool {
+        self.is_open() && !self.has_unsent()
     }
 
     /// Whether the conversation is over.

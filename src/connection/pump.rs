@@ -2,6 +2,7 @@
 //! `Interrupted`.
 
 use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 
 use super::{CloseReason, Connection, Readiness, Reply, State, Watermarks};
 
@@ -17,12 +18,10 @@ pub trait Stream: Read + Write {
 /// How much one call of [`pump`] does.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most bytes a service is handed at once, at least 1.
-    pub recv_size: usize,
-    /// The most bytes one system call reads, at least 1. Kept within the size of [`Scratch`].
-    pub read_ahead: usize,
+    /// The most bytes a service is handed at once.
+    pub recv_size: NonZeroUsize,
     /// How many bytes one client may move in one turn before it is the next one's turn. The last
-    /// read or write may exceed it, by one read-ahead at most.
+    /// read or write may exceed it.
     pub budget: usize,
     /// When reading pauses and resumes.
     pub watermarks: Watermarks,
@@ -31,7 +30,7 @@ pub struct Limits {
 /// The buffers that all clients of a loop share, since one is served at a time.
 #[derive(Debug)]
 pub struct Scratch {
-    /// What one system call read. Never empty.
+    /// What one system call read: its size is the read-ahead. Never empty.
     pub input: Box<[u8]>,
     /// What a service answered other than with an echo.
     pub output: Vec<u8>,
@@ -48,31 +47,34 @@ impl Scratch {
     }
 }
 
-/// What one call of [`pump`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pumped {
-    /// How it ended.
-    pub outcome: Outcome,
+/// What has been moved, over all calls of [`pump`] that were given it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
     /// Bytes read and answered.
-    pub read: usize,
-    /// Bytes read and discarded, because the conversation is ending.
-    pub discarded: usize,
+    pub received_bytes: u64,
+    /// Bytes read and discarded, because the conversation was ending.
+    pub discarded_bytes: u64,
     /// Bytes written.
-    pub written: usize,
+    pub sent_bytes: u64,
     /// Messages handed to the service.
     pub messages: u64,
+    /// Times reading paused at the high watermark.
+    pub pauses: u64,
 }
 
 /// How a call of [`pump`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing more can be done before an event or a deadline.
+    /// Nothing more can be done before an event or a deadline, and something is owed or the
+    /// conversation is ending.
     Blocked,
     /// The conversation is over.
     Closed(CloseReason),
     /// The kernel is out of memory for this socket. No event will say when that has passed, so a
     /// deadline must.
     Starved,
+    /// Nothing is left to do but to wait for input.
+    Waiting,
     /// The budget is spent and there is more to do: the connection belongs on the ready list.
     Yielded,
 }
@@ -87,164 +89,163 @@ pub enum Outcome {
 /// # A peer's error
 ///
 /// Ends in [`Outcome::Closed`], never in an error of the caller. `Interrupted` is retried.
+// Inlined, as `send` is, so that a message of a client that keeps up is served without a call: the
+// prologues alone would be a fifth of its instructions.
+#[inline(always)]
 pub fn pump<S: Stream>(
     stream: &mut S,
     readiness: &mut Readiness,
     connection: &mut Connection,
     scratch: &mut Scratch,
     limits: &Limits,
-    serve: impl FnMut(&[u8], &mut Reply<'_>),
-) -> Pumped {
-    let done = Pumped {
-        outcome: Outcome::Blocked,
-        read: 0,
-        discarded: 0,
-        written: 0,
-        messages: 0,
-    };
-    let mut pump = Pump {
-        stream,
-        readiness,
-        connection,
-        limits,
-        done,
-    };
-    pump.done.outcome = pump.run(scratch, serve);
-    pump.done
-}
-
-struct Pump<'a, S> {
-    stream: &'a mut S,
-    readiness: &'a mut Readiness,
-    connection: &'a mut Connection,
-    limits: &'a Limits,
-    done: Pumped,
+    tally: &mut Tally,
+    mut serve: impl FnMut(&[u8], &mut Reply<'_>),
+) -> Outcome {
+    let mut spent = 0;
+    loop {
+        if !connection.keeps_up() {
+            match catch_up(stream, readiness, connection, limits, tally, spent) {
+                Ok(spent_since) => spent = spent_since,
+                Err(outcome) => return outcome,
+            }
+        } else if !readiness.is_readable() {
+            return Outcome::Waiting;
+        }
+        if spent >= limits.budget {
+            return Outcome::Yielded;
+        }
+        let count = match retry(|| stream.read(&mut scratch.input)) {
+            Ok(0) => {
+                connection.receive_eof();
+                continue;
+            }
+            Ok(count) => count,
+            Err(error) => match read_failed(&error, readiness, connection) {
+                Ok(()) => continue,
+                Err(Starved) => return Outcome::Starved,
+            },
+        };
+        spent += count;
+        if count < scratch.input.len() {
+            readiness.read_short();
+        }
+        if !connection.is_open() {
+            tally.discarded_bytes += count as u64;
+            continue;
+        }
+        tally.received_bytes += count as u64;
+        let mut reply = Reply::new(&scratch.input[..count], &mut scratch.output);
+        tally.messages += reply.serve(limits.recv_size, &mut serve);
+        let sent = send(
+            stream,
+            readiness,
+            connection,
+            reply.as_slice(),
+            limits,
+            tally,
+        );
+        if reply.is_hung_up() {
+            connection.finish(CloseReason::HungUp);
+        }
+        if let Err(Starved) = sent {
+            return Outcome::Starved;
+        }
+    }
 }
 
 /// The kernel is out of memory for a socket.
 struct Starved;
 
-impl<S: Stream> Pump<'_, S> {
-    fn run(
-        &mut self,
-        scratch: &mut Scratch,
-        mut serve: impl FnMut(&[u8], &mut Reply<'_>),
-    ) -> Outcome {
-        let mut spent = 0;
-        loop {
-            let moved = if self.connection.wants_write() && self.readiness.is_writable() {
-                self.flush()
-            } else if self.connection.wants_shutdown() {
-                self.shut()
-            } else if let State::Closed(reason) = self.connection.state() {
-                return Outcome::Closed(reason);
-            } else if self.connection.wants_read() && self.readiness.is_readable() {
-                self.read(scratch, &mut serve)
-            } else {
-                return Outcome::Blocked;
-            };
-            match moved {
-                Ok(bytes) => spent += bytes,
-                Err(Starved) => return Outcome::Starved,
-            }
-            if spent >= self.limits.budget && self.connection.is_runnable(*self.readiness) {
-                return match self.connection.state() {
-                    State::Closed(reason) => Outcome::Closed(reason),
-                    _ => Outcome::Yielded,
-                };
-            }
+/// Sends a reply straight from where it lies, unless something is queued before it. What the kernel
+/// does not take is kept.
+#[inline(always)]
+fn send<S: Stream>(
+    stream: &mut S,
+    readiness: &mut Readiness,
+    connection: &mut Connection,
+    reply: &[u8],
+    limits: &Limits,
+    tally: &mut Tally,
+) -> Result<(), Starved> {
+    let mut starved = Ok(());
+    let mut sent = 0;
+    if !reply.is_empty() && !connection.has_unsent() && readiness.is_writable() {
+        match write(stream, readiness, reply) {
+            Ok(count) => sent = count,
+            Err(error) => starved = absorb(&error, connection),
         }
+        tally.sent_bytes += sent as u64;
     }
+    if sent < reply.len() {
+        tally.pauses += u64::from(connection.owe(&reply[sent..], limits.watermarks));
+    }
+    starved
+}
 
-    /// Writes from the unsent tail, once.
-    fn flush(&mut self) -> Result<usize, Starved> {
-        match write(self.stream, self.readiness, self.connection.unsent()) {
+/// Does what goes before asking a client for more: writes what it is owed, and shuts our side if the
+/// conversation is ending. `Ok` with what has been spent, if it may then be read from; otherwise, how the call of [`pump`] ends.
+#[cold]
+fn catch_up<S: Stream>(
+    stream: &mut S,
+    readiness: &mut Readiness,
+    connection: &mut Connection,
+    limits: &Limits,
+    tally: &mut Tally,
+    mut spent: usize,
+) -> Result<usize, Outcome> {
+    while connection.wants_write() && readiness.is_writable() {
+        if spent >= limits.budget {
+            return Err(Outcome::Yielded);
+        }
+        match write(stream, readiness, connection.unsent()) {
             Ok(count) => {
-                self.done.written += count;
-                self.connection.sent(count, self.limits.watermarks);
-                Ok(count)
+                spent += count;
+                tally.sent_bytes += count as u64;
+                connection.sent(count, limits.watermarks);
             }
-            Err(error) => self.absorb(&error),
+            Err(error) => absorb(&error, connection).map_err(|Starved| Outcome::Starved)?,
         }
     }
-
-    fn shut(&mut self) -> Result<usize, Starved> {
-        match self.stream.shutdown_write() {
-            Ok(()) => {
-                self.connection.shut();
-                Ok(0)
-            }
-            Err(error) => self.absorb(&error),
+    if connection.wants_shutdown() {
+        match stream.shutdown_write() {
+            Ok(()) => connection.shut(),
+            Err(error) => absorb(&error, connection).map_err(|Starved| Outcome::Starved)?,
         }
     }
-
-    /// Reads once, and answers or discards what came.
-    fn read(
-        &mut self,
-        scratch: &mut Scratch,
-        serve: &mut impl FnMut(&[u8], &mut Reply<'_>),
-    ) -> Result<usize, Starved> {
-        let room = self.limits.read_ahead.clamp(1, scratch.input.len());
-        let count = match retry(|| self.stream.read(&mut scratch.input[..room])) {
-            Ok(0) => {
-                self.connection.receive_eof();
-                return Ok(0);
-            }
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness.read_blocked();
-                return Ok(0);
-            }
-            Err(error) => return self.absorb(&error),
-        };
-        if count < room {
-            self.readiness.read_short();
-        }
-        if !self.connection.is_open() {
-            self.done.discarded += count;
-            return Ok(count);
-        }
-        self.done.read += count;
-        let mut reply = Reply::new(&scratch.input[..count], &mut scratch.output);
-        self.done.messages += reply.serve(self.limits.recv_size, serve);
-        self.send(reply.as_slice())?;
-        if reply.is_hung_up() {
-            self.connection.finish(CloseReason::HungUp);
-        }
-        Ok(count)
-    }
-
-    /// Sends a reply: straight from where it lies when nothing is queued before it, and only what
-    /// the kernel did not take is kept.
-    fn send(&mut self, mut reply: &[u8]) -> Result<(), Starved> {
-        let mut starved = Ok(());
-        while !reply.is_empty() && !self.connection.has_unsent() && self.readiness.is_writable() {
-            match write(self.stream, self.readiness, reply) {
-                Ok(count) => {
-                    self.done.written += count;
-                    reply = &reply[count..];
-                }
-                Err(error) => {
-                    starved = self.absorb(&error).map(drop);
-                    break;
-                }
-            }
-        }
-        self.connection.owe(reply, self.limits.watermarks);
-        starved
-    }
-
-    /// Takes a peer's error as the end of its conversation, unless it will pass.
-    fn absorb(&mut self, error: &io::Error) -> Result<usize, Starved> {
-        if error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(ENOBUFS) {
-            return Err(Starved);
-        }
-        self.connection.close(CloseReason::Failed(error.kind()));
-        Ok(0)
+    match connection.state() {
+        State::Closed(reason) => Err(Outcome::Closed(reason)),
+        _ if connection.wants_read() && readiness.is_readable() => Ok(spent),
+        State::Open if !connection.has_unsent() => Err(Outcome::Waiting),
+        _ => Err(Outcome::Blocked),
     }
 }
 
+/// Takes a failed read for what it is.
+#[cold]
+fn read_failed(
+    error: &io::Error,
+    readiness: &mut Readiness,
+    connection: &mut Connection,
+) -> Result<(), Starved> {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        readiness.read_blocked();
+        return Ok(());
+    }
+    absorb(error, connection)
+}
+
+/// Takes a peer's error as the end of its conversation, unless it is ours and will pass.
+#[cold]
+fn absorb(error: &io::Error, connection: &mut Connection) -> Result<(), Starved> {
+    if error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(ENOBUFS) {
+        return Err(Starved);
+    }
+    connection.close(CloseReason::Failed(error.kind()));
+    Ok(())
+}
+
 /// Writes once and clears the latch as the outcome says. A full kernel buffer counts as 0 written.
+#[inline]
 fn write<S: Stream>(stream: &mut S, readiness: &mut Readiness, bytes: &[u8]) -> io::Result<usize> {
     match retry(|| stream.write(bytes)) {
         // No socket answers a non-empty write with 0; trying again could spin for ever.
@@ -264,6 +265,7 @@ fn write<S: Stream>(stream: &mut S, readiness: &mut Readiness, bytes: &[u8]) -> 
 }
 
 /// Repeats a system call that a signal interrupted before it did anything.
+#[inline]
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {

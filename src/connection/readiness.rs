@@ -43,6 +43,16 @@ impl Readiness {
         Self(WRITABLE)
     }
 
+    /// No latch at all: to collect what one event says, and [`merge`](Self::merge) it.
+    pub const fn none() -> Self {
+        Self(0)
+    }
+
+    /// Sets the latches that are set in `other`.
+    pub const fn merge(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
     /// An event said that a read may succeed, or that it will report an error.
     pub const fn latch_readable(&mut self) {
         self.0 |= READABLE;

@@ -1,6 +1,6 @@
 //! What a service answers to one batch of input, collected so that it leaves in one write.
 
-use std::ops::Range;
+use std::num::NonZeroUsize;
 
 /// The answer to the message at hand.
 ///
@@ -16,22 +16,28 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Reply<'a> {
     input: &'a [u8],
-    /// Where in `input` the message at hand lies.
-    message: Range<usize>,
-    /// The echoed range of `input`. Invariant: empty once `output` holds anything.
-    echoed: Range<usize>,
+    /// The message at hand, and where it ends in `input`.
+    message: &'a [u8],
+    message_end: usize,
+    /// The part of `input` that is echoed as it lies, and where it ends there. Invariant: empty once
+    /// `output` holds anything.
+    echoed: &'a [u8],
+    echoed_end: usize,
     output: &'a mut Vec<u8>,
     hung_up: bool,
 }
 
 impl<'a> Reply<'a> {
     /// A reply to `input`, with room in `output` for what can't be sent from `input` itself.
+    #[inline]
     pub fn new(input: &'a [u8], output: &'a mut Vec<u8>) -> Self {
         output.clear();
         Self {
             input,
-            message: 0..0,
-            echoed: 0..0,
+            message: &[],
+            message_end: 0,
+            echoed: &[],
+            echoed_end: 0,
             output,
             hung_up: false,
         }
@@ -39,28 +45,26 @@ impl<'a> Reply<'a> {
 
     /// Answers with the message itself, unchanged. It leaves from the read buffer, without a copy,
     /// as long as the service has answered with nothing but echoes.
+    #[inline]
     pub fn echo(&mut self) {
-        if self.output.is_empty() {
-            if self.echoed.is_empty() {
-                self.echoed = self.message.clone();
-                return;
-            }
-            if self.echoed.end == self.message.start {
-                self.echoed.end = self.message.end;
-                return;
-            }
+        if !self.output.is_empty() {
+            self.output.extend_from_slice(self.message);
+        } else if self.echoed.is_empty() {
+            (self.echoed, self.echoed_end) = (self.message, self.message_end);
+        } else if self.echoed_end + self.message.len() == self.message_end {
+            let start = self.echoed_end - self.echoed.len();
+            (self.echoed, self.echoed_end) =
+                (&self.input[start..self.message_end], self.message_end);
+        } else {
+            let echoed = std::mem::take(&mut self.echoed);
+            copy(self.output, echoed, self.message);
         }
-        self.send(&self.input[self.message.clone()]);
     }
 
     /// Answers with `bytes`, behind everything answered before.
     pub fn send(&mut self, bytes: &[u8]) {
-        if !self.echoed.is_empty() {
-            self.output
-                .extend_from_slice(&self.input[self.echoed.clone()]);
-            self.echoed = 0..0;
-        }
-        self.output.extend_from_slice(bytes);
+        let echoed = std::mem::take(&mut self.echoed);
+        copy(self.output, echoed, bytes);
     }
 
     /// Ends this conversation: what has been answered is still delivered, later input is discarded.
@@ -69,34 +73,30 @@ impl<'a> Reply<'a> {
     }
 
     /// Hands every message of at most `size` bytes to `serve`, in order, until it hangs up.
-    /// Returns how many there were.
-    ///
-    /// # Panics
-    ///
-    /// When `size` is zero.
-    pub(crate) fn serve(&mut self, size: usize, mut serve: impl FnMut(&[u8], &mut Self)) -> u64 {
-        let (input, mut messages) = (self.input, 0);
-        for message in input.chunks(size) {
-            self.message = self.message.end..self.message.end + message.len();
-            serve(message, self);
+    /// Returns how many there were. An empty input is one empty message.
+    #[inline]
+    pub(crate) fn serve(
+        &mut self,
+        size: NonZeroUsize,
+        mut serve: impl FnMut(&[u8], &mut Self),
+    ) -> u64 {
+        let (mut rest, mut messages) = (self.input, 0);
+        loop {
+            (self.message, rest) = rest.split_at(rest.len().min(size.get()));
+            self.message_end += self.message.len();
+            serve(self.message, self);
             messages += 1;
-            if self.hung_up {
-                break;
+            if rest.is_empty() || self.hung_up {
+                return messages;
             }
         }
-        messages
-    }
-
-    /// Answers a datagram: `serve` sees `input` as one message, which may be empty.
-    pub(crate) fn serve_one(&mut self, serve: impl FnOnce(&[u8], &mut Self)) {
-        self.message = 0..self.input.len();
-        serve(self.input, self);
     }
 
     /// Everything answered, in order.
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         if self.output.is_empty() {
-            &self.input[self.echoed.clone()]
+            self.echoed
         } else {
             self.output
         }
@@ -106,6 +106,13 @@ impl<'a> Reply<'a> {
     pub(crate) const fn is_hung_up(&self) -> bool {
         self.hung_up
     }
+}
+
+/// Not a method, so that a reply of nothing but echoes stays in registers.
+#[inline(never)]
+fn copy(output: &mut Vec<u8>, first: &[u8], second: &[u8]) {
+    output.extend_from_slice(first);
+    output.extend_from_slice(second);
 }
 
 #[cfg(test)]
@@ -119,7 +126,7 @@ mod tests {
     ) -> (Vec<u8>, bool) {
         let mut output = b"left over".to_vec();
         let mut reply = Reply::new(input, &mut output);
-        reply.serve(size, serve);
+        reply.serve(NonZeroUsize::new(size).unwrap(), serve);
         let copied = !reply.output.is_empty();
         (reply.as_slice().to_vec(), copied)
     }
@@ -157,7 +164,7 @@ mod tests {
     fn hanging_up_keeps_what_was_answered_and_serves_no_further_message() {
         let mut output = Vec::new();
         let mut reply = Reply::new(b"abcdef", &mut output);
-        let messages = reply.serve(2, |message, reply| {
+        let messages = reply.serve(NonZeroUsize::new(2).unwrap(), |message, reply| {
             reply.echo();
             if message == b"cd" {
                 reply.hang_up();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use crate::connection::{CloseReason, Pumped};
+use crate::connection::{CloseReason, Tally};
 use crate::service::Refusal;
 
 /// What a loop has done.
@@ -43,20 +43,12 @@ pub struct ClientCounters {
     pub accept_yields: u64,
     /// Conversations that ended, by reason.
     pub closed: Closed,
-    /// Bytes received and answered.
-    pub received_bytes: u64,
-    /// Bytes received after a conversation was over from our side, and discarded.
-    pub discarded_bytes: u64,
-    /// Bytes sent.
-    pub sent_bytes: u64,
+    /// What has been moved.
+    pub moved: Tally,
     /// Bytes that were owed when a conversation failed or was aborted.
     pub unsent_bytes: u64,
-    /// Messages handed to the service.
-    pub messages: u64,
     /// Times a client had to let others go first, because its budget was spent.
     pub yields: u64,
-    /// Times reading from a client paused at the high watermark.
-    pub pauses: u64,
     /// Times the kernel had no memory for a socket.
     pub starved: u64,
     /// Events for a client that had gone.
@@ -125,15 +117,6 @@ pub struct Refused {
 }
 
 impl ClientCounters {
-    /// Adds what one call of [`pump`](crate::connection::pump) did.
-    #[inline]
-    pub fn pumped(&mut self, pumped: &Pumped) {
-        self.received_bytes += pumped.read as u64;
-        self.discarded_bytes += pumped.discarded as u64;
-        self.sent_bytes += pumped.written as u64;
-        self.messages += pumped.messages;
-    }
-
     /// Counts a conversation that ended with `unsent` bytes still owed.
     pub fn closed(&mut self, reason: CloseReason, unsent: usize) {
         self.unsent_bytes += unsent as u64;
@@ -215,11 +198,11 @@ impl fmt::Display for Counters {
         write!(
             f,
             ", {} in, {} out",
-            count(clients.received_bytes, "byte"),
-            count(clients.sent_bytes, "byte")
+            count(clients.moved.received_bytes, "byte"),
+            count(clients.moved.sent_bytes, "byte")
         )?;
         for (number, what) in [
-            (clients.discarded_bytes, "bytes discarded"),
+            (clients.moved.discarded_bytes, "bytes discarded"),
             (clients.unsent_bytes, "bytes unsent"),
             (clients.rejected, "rejected"),
             (clients.accept_errors, "lost while accepted"),
@@ -277,8 +260,8 @@ mod tests {
             "0 clients served, 0 bytes in, 0 bytes out; 0 datagrams in, 0 answered"
         );
         counters.clients.accepted = 3;
-        counters.clients.received_bytes = 10;
-        counters.clients.sent_bytes = 1;
+        counters.clients.moved.received_bytes = 10;
+        counters.clients.moved.sent_bytes = 1;
         counters.clients.closed(CloseReason::PeerClosed, 0);
         counters.clients.closed(CloseReason::PeerClosed, 0);
         counters

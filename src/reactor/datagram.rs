@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
@@ -12,6 +13,9 @@ use super::listener::reuse_port;
 use crate::connection::{Reply, Scratch};
 use crate::probe::DatagramCounters;
 use crate::service::Refusal;
+
+/// The size of the receive buffer: no datagram is larger, so none is truncated.
+const SIZE_MAX: usize = 64 * 1024;
 
 /// How long receiving pauses when every call of a whole budget fails.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,6 +32,7 @@ pub struct Datagrams {
     socket: UdpSocket,
     address: SocketAddr,
     options: UdpOptions,
+    scratch: Scratch,
     /// Datagrams may be waiting: latched by an event, cleared by `WouldBlock`.
     pending: bool,
 }
@@ -38,16 +43,12 @@ pub struct UdpOptions {
     /// Let several processes receive on one port; the kernel spreads sources over them.
     pub reuse_port: bool,
     /// How many bytes of a datagram the service sees.
-    pub recv_size: usize,
+    pub recv_size: NonZeroUsize,
     /// How many datagrams one call of [`Datagrams::answer`] receives, at least 1.
     pub budget: usize,
 }
 
 impl Datagrams {
-    /// The size of the buffer that [`answer`](Self::answer) needs in [`Scratch::input`]: no datagram
-    /// is larger, so none is truncated.
-    pub const SIZE_MAX: usize = 64 * 1024;
-
     /// Binds. An IPv6 address takes IPv6 only.
     ///
     /// # Errors
@@ -71,6 +72,7 @@ impl Datagrams {
             socket,
             address,
             options: *options,
+            scratch: Scratch::new(SIZE_MAX),
             pending: false,
         })
     }
@@ -106,7 +108,6 @@ impl Datagrams {
     pub fn answer(
         &mut self,
         now: Instant,
-        scratch: &mut Scratch,
         counters: &mut DatagramCounters,
         mut admit: impl FnMut(SocketAddr, &[u8]) -> Result<(), Refusal>,
         mut serve: impl FnMut(&[u8], &mut Reply<'_>),
@@ -116,7 +117,7 @@ impl Datagrams {
         } = self.options;
         let mut failed = 0;
         for _ in 0..budget {
-            let (size, source) = match self.socket.recv_from(&mut scratch.input) {
+            let (size, source) = match self.socket.recv_from(&mut self.scratch.input) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.pending = false;
@@ -131,15 +132,15 @@ impl Datagrams {
             };
             counters.received += 1;
             counters.received_bytes += size as u64;
-            if let Err(refusal) = admit(source, &scratch.input[..size]) {
+            if let Err(refusal) = admit(source, &self.scratch.input[..size]) {
                 counters.refused(refusal);
                 continue;
             }
-            counters.cut += u64::from(size > recv_size);
-            let message = &scratch.input[..size.min(recv_size)];
-            let mut reply = Reply::new(message, &mut scratch.output);
-            reply.serve_one(&mut serve);
-            self.send(reply.as_slice(), source, counters);
+            counters.cut += u64::from(size > recv_size.get());
+            let message = &self.scratch.input[..size.min(recv_size.get())];
+            let mut reply = Reply::new(message, &mut self.scratch.output);
+            reply.serve(recv_size, &mut serve);
+            send(&self.socket, reply.as_slice(), source, counters);
         }
         if failed == budget {
             self.pending = false;
@@ -148,21 +149,19 @@ impl Datagrams {
         counters.yields += 1;
         None
     }
+}
 
-    fn send(&self, reply: &[u8], source: SocketAddr, counters: &mut DatagramCounters) {
-        loop {
-            match self.socket.send_to(reply, source) {
-                Ok(size) => {
-                    counters.answered += 1;
-                    counters.sent_bytes += size as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    counters.send_blocked += 1
-                }
-                Err(_) => counters.send_errors += 1,
+fn send(socket: &UdpSocket, reply: &[u8], source: SocketAddr, counters: &mut DatagramCounters) {
+    loop {
+        match socket.send_to(reply, source) {
+            Ok(size) => {
+                counters.answered += 1;
+                counters.sent_bytes += size as u64;
             }
-            return;
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => counters.send_blocked += 1,
+            Err(_) => counters.send_errors += 1,
         }
+        return;
     }
 }

@@ -182,19 +182,34 @@ pub fn stream_interests() -> Interest {
 /// reports the truth, after the input that came before it.
 #[inline]
 pub fn latch(event: &Event, readiness: &mut Readiness) {
-    let error = event.is_error();
+    let mut seen = Readiness::none();
     if event.is_readable() {
-        readiness.latch_readable();
+        seen.latch_readable();
     }
+    if event.is_writable() {
+        seen.latch_writable();
+    }
+    if event.is_read_closed() || event.is_write_closed() || event.is_error() || event.is_priority()
+    {
+        seen = latch_rare(event, seen);
+    }
+    readiness.merge(seen);
+}
+
+/// What an event says at most a few times in the life of a stream.
+#[cold]
+fn latch_rare(event: &Event, mut seen: Readiness) -> Readiness {
+    let error = event.is_error();
     if event.is_read_closed() || error {
-        readiness.latch_read_closed();
+        seen.latch_read_closed();
+    }
+    if event.is_write_closed() || error {
+        seen.latch_writable();
     }
     if event.is_priority() {
-        readiness.latch_urgent();
+        seen.latch_urgent();
     }
-    if event.is_writable() || event.is_write_closed() || error {
-        readiness.latch_writable();
-    }
+    seen
 }
 
 impl Stream for TcpStream {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::connection::{Connection, Pumped, Readiness};
+use crate::connection::{Connection, Readiness};
 use crate::reactor::TcpStream;
 
 /// One TCP client.
@@ -19,9 +19,10 @@ pub(super) struct Client {
     /// A deadline watches over the wait for its end of file.
     pub(super) linger_watched: bool,
     pub(super) peer: SocketAddr,
-    /// When it was accepted, or last sent or took a byte.
+    /// When it was accepted, or last served: something was to be read from it, or written to it.
     pub(super) active: Instant,
-    /// When it last took a byte or our end of file, or when bytes it did not take were first kept.
+    /// While it is owed something: when it last took a byte, or when the first was kept. Once our
+    /// side is shut: when that was.
     pub(super) taken: Instant,
 }
 
@@ -38,22 +39,5 @@ impl Client {
             active: now,
             taken: now,
         }
-    }
-
-    /// Notes when bytes were moved.
-    #[inline]
-    pub(super) fn pumped(&mut self, pumped: &Pumped, now: Instant) {
-        if pumped.read + pumped.written + pumped.discarded > 0 {
-            self.active = now;
-        }
-        if pumped.written > 0 {
-            self.taken = now;
-        }
-    }
-
-    /// Whether anything can be done for it without a further event or deadline.
-    #[inline]
-    pub(super) fn is_runnable(&self) -> bool {
-        self.connection.is_runnable(self.readiness)
     }
 }

@@ -1,6 +1,5 @@
 //! All clients of a server: who is ready, who is served, who is closed and when.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -8,9 +7,7 @@ use super::client::Client;
 use super::config::Config;
 use crate::connection::{CloseReason, Limits, Outcome, Scratch, State, pump};
 use crate::probe::{ClientCounters, Throttle};
-use crate::reactor::{
-    Datagrams, Deadlines, Event, Key, Registry, Slots, TcpStream, latch, stream_interests,
-};
+use crate::reactor::{Deadlines, Event, Key, Registry, Slots, TcpStream, latch, stream_interests};
 use crate::service::Service;
 
 /// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
@@ -36,14 +33,15 @@ const STALL_PROBE: Duration = Duration::from_millis(1);
 pub(super) struct Clients {
     slots: Slots<Client>,
     /// Clients for which something can be done now, each once.
-    ready: VecDeque<Key>,
+    ready: Vec<Key>,
+    /// The ready list of the turn before, emptied: the two take turns, so that neither is allocated anew.
+    spare: Vec<Key>,
     deadlines: Deadlines<(Key, Watch)>,
     limits: Limits,
     /// How long a client may be idle, and why it is then hung up on.
     idle: Option<(Duration, CloseReason)>,
     write_stall_timeout: Option<Duration>,
-    /// The buffers that all clients share, and the datagrams with them.
-    pub(super) scratch: Scratch,
+    scratch: Scratch,
     pub(super) counters: ClientCounters,
     rejections: Throttle,
     /// A client has left since [`take_left`](Self::take_left) was last called.
@@ -65,20 +63,20 @@ impl Clients {
     pub(super) fn new(config: &Config) -> Self {
         let limits = Limits {
             recv_size: config.recv_size,
-            read_ahead: config.read_ahead,
             budget: config.read_budget,
             watermarks: config.watermarks,
         };
         Self {
             slots: Slots::new(config.max_conns),
-            ready: VecDeque::new(),
+            ready: Vec::new(),
+            spare: Vec::new(),
             deadlines: Deadlines::new(),
             limits,
             idle: config
                 .idle_timeout
                 .map(|timeout| (timeout, CloseReason::IdleTimeout)),
             write_stall_timeout: config.write_stall_timeout,
-            scratch: Scratch::new(config.read_ahead.max(Datagrams::SIZE_MAX)),
+            scratch: Scratch::new(config.read_ahead),
             counters: ClientCounters::default(),
             rejections: Throttle::default(),
             left: false,
@@ -93,9 +91,9 @@ impl Clients {
             return;
         };
         latch(event, &mut client.readiness);
-        if client.is_runnable() && !client.queued {
+        if !client.queued {
             client.queued = true;
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
     }
 
@@ -133,32 +131,39 @@ impl Clients {
 
     /// Serves everyone who is on the ready list now, once. Who has more to do goes to its end.
     pub(super) fn serve(&mut self, service: &mut impl Service, now: Instant) {
-        for _ in 0..self.ready.len() {
-            let Some(key) = self.ready.pop_front() else {
-                break;
-            };
+        let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
+        for &key in &serving {
             self.serve_one(key, service, now);
         }
+        serving.clear();
+        self.spare = serving;
     }
 
+    #[inline]
     fn serve_one(&mut self, key: Key, service: &mut impl Service, now: Instant) {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
         client.queued = false;
-        let was_paused = client.connection.is_paused();
-        let pumped = pump(
+        client.active = now;
+        let outcome = pump(
             &mut client.stream,
             &mut client.readiness,
             &mut client.connection,
             &mut self.scratch,
             &self.limits,
+            &mut self.counters.moved,
             |message, reply| service.receive(message, reply),
         );
-        client.pumped(&pumped, now);
-        self.counters.pumped(&pumped);
-        match pumped.outcome {
-            Outcome::Blocked => {}
+        if outcome != Outcome::Waiting {
+            self.pumped(key, outcome, now);
+        }
+    }
+
+    /// Sees to it that a client which is not just waiting for input comes back.
+    fn pumped(&mut self, key: Key, outcome: Outcome, now: Instant) {
+        match outcome {
+            Outcome::Blocked | Outcome::Waiting => {}
             Outcome::Closed(reason) => return self.close(key, reason),
             Outcome::Starved => {
                 self.counters.starved += 1;
@@ -167,20 +172,10 @@ impl Clients {
             }
             Outcome::Yielded => {
                 self.counters.yields += 1;
-                client.queued = true;
-                self.ready.push_back(key);
+                self.queue(key);
             }
         }
-        // Where something can be done and nothing will bring the client back, it would be forgotten.
-        debug_assert!(
-            client.queued || pumped.outcome == Outcome::Starved || !client.is_runnable(),
-            "a client that can be served is on no list"
-        );
-        let connection = &client.connection;
-        if connection.has_unsent() || !connection.is_open() {
-            self.counters.pauses += u64::from(connection.is_paused() && !was_paused);
-            self.watch(key, now);
-        }
+        self.watch(key, now);
     }
 
     /// Arms the deadlines that a client which does not keep up, or is leaving, needs.
@@ -188,12 +183,14 @@ impl Clients {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
+        if client.connection.take_progress() {
+            client.taken = now;
+        }
         if client.connection.wants_write()
             && !client.stall_watched
             && let Some(timeout) = self.write_stall_timeout
         {
             client.stall_watched = true;
-            client.taken = now;
             self.deadlines.arm(now + timeout, (key, Watch::Stall));
         }
         if client.connection.is_shut() && !client.linger_watched {
@@ -328,7 +325,7 @@ impl Clients {
         };
         if !client.queued {
             client.queued = true;
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
     }
 

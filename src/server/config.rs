@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::connection::Watermarks;
+
+/// The documents' `recv(1024)`.
+const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// A server's settings. Sizes are in bytes.
 ///
@@ -24,7 +28,7 @@ pub struct Config {
     /// After how much silence the kernel probes whether a client is still there. 5 minutes, as redis.
     pub keepalive: Option<Duration>,
     /// The most bytes the service is handed at once: the tutorial's `recv(1024)`.
-    pub recv_size: usize,
+    pub recv_size: NonZeroUsize,
     /// The most bytes read by one system call. 16 KiB: a stream costs a tenth of what it costs with
     /// 1 KiB, and all clients share one such buffer.
     pub read_ahead: usize,
@@ -111,7 +115,7 @@ impl Config {
             backlog: 1024,
             reuse_port: false,
             keepalive: Some(Duration::from_secs(300)),
-            recv_size: 1024,
+            recv_size: RECV_SIZE,
             read_ahead: 16 * 1024,
             read_budget: 64 * 1024,
             watermarks: Watermarks {
@@ -166,7 +170,6 @@ impl Config {
             return Err("nothing to listen on: give a TCP or a UDP address".to_owned());
         }
         for (name, value) in [
-            ("recv-size", self.recv_size),
             ("read-ahead", self.read_ahead),
             ("read-budget", self.read_budget),
             ("high-water", self.watermarks.high),
@@ -230,7 +233,6 @@ mod tests {
             change(&mut config);
             config.check().unwrap_err()
         };
-        assert!(refused(|c| c.recv_size = 0).starts_with("recv-size 0"));
         assert!(refused(|c| c.read_ahead = 0).starts_with("read-ahead 0"));
         assert!(refused(|c| c.max_conns = 0).starts_with("max-conns 0"));
         assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));

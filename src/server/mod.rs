@@ -205,7 +205,6 @@ impl<S: Service> Server<S> {
             if datagrams.is_runnable() {
                 let paused_until = datagrams.answer(
                     now,
-                    &mut self.clients.scratch,
                     &mut self.datagram_counters,
                     |source, datagram| self.guard.admit(source, datagram, now),
                     |message, reply| self.suffix.receive(message, reply),

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use echoloop::Service;
 use echoloop::connection::{
-    Connection, Limits, Outcome, Pumped, Readiness, Scratch, Stream, Watermarks, pump,
+    Connection, Limits, Outcome, Readiness, Scratch, Stream, Tally, Watermarks, pump,
 };
 use echoloop::service::Echo;
 
@@ -148,14 +148,24 @@ pub struct Pumping<S> {
     pub readiness: Readiness,
     pub scratch: Scratch,
     pub limits: Limits,
+    tally: Tally,
+}
+
+/// What one call of the pump did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pumped {
+    pub outcome: Outcome,
+    pub read: usize,
+    pub discarded: usize,
+    pub written: usize,
+    pub messages: usize,
 }
 
 impl<S: Stream> Pumping<S> {
     pub fn new(stream: S) -> Self {
         let watermarks = Watermarks { high: 64, low: 16 };
         let limits = Limits {
-            recv_size: 8,
-            read_ahead: 16,
+            recv_size: 8.try_into().unwrap(),
             budget: 1024,
             watermarks,
         };
@@ -163,8 +173,9 @@ impl<S: Stream> Pumping<S> {
             stream,
             connection: Connection::new(),
             readiness: Readiness::new(),
-            scratch: Scratch::new(limits.read_ahead),
+            scratch: Scratch::new(16),
             limits,
+            tally: Tally::default(),
         }
     }
 
@@ -187,25 +198,25 @@ impl<S: Stream> Pumping<S> {
 
     /// Pumps once with a service of the test's.
     pub fn serve(&mut self, service: &mut impl Service) -> Pumped {
-        let Self {
-            stream,
-            connection,
-            readiness,
-            scratch,
-            limits,
-        } = self;
-        let pumped = pump(
-            stream,
-            readiness,
-            connection,
-            scratch,
-            limits,
-            |message, reply| {
-                service.receive(message, reply);
-            },
+        let before = self.tally.clone();
+        let outcome = pump(
+            &mut self.stream,
+            &mut self.readiness,
+            &mut self.connection,
+            &mut self.scratch,
+            &self.limits,
+            &mut self.tally,
+            |message, reply| service.receive(message, reply),
         );
-        self.assert_armed(pumped.outcome);
-        pumped
+        self.assert_armed(outcome);
+        let since = |of: fn(&Tally) -> u64| (of(&self.tally) - of(&before)) as usize;
+        Pumped {
+            outcome,
+            read: since(|tally| tally.received_bytes),
+            discarded: since(|tally| tally.discarded_bytes),
+            written: since(|tally| tally.sent_bytes),
+            messages: since(|tally| tally.messages),
+        }
     }
 
     /// The arming invariant: whoever is not over, yielded or starved waits for an event in a
@@ -220,7 +231,8 @@ impl<S: Stream> Pumping<S> {
                 connection.is_runnable(readiness),
                 "yielded with nothing to do"
             ),
-            Outcome::Blocked => {
+            Outcome::Blocked | Outcome::Waiting => {
+                assert_eq!(outcome == Outcome::Waiting, connection.keeps_up());
                 assert!(
                     !connection.is_runnable(readiness),
                     "blocked with something to do: {connection:?}"

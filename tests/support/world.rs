@@ -36,8 +36,7 @@ impl World {
     pub fn new(sizes: Sizes) -> Self {
         let mut client = Pumping::new(Kernel::new(sizes.inbox, sizes.outbox));
         client.limits = Limits {
-            recv_size: sizes.recv_size,
-            read_ahead: sizes.read_ahead,
+            recv_size: sizes.recv_size.try_into().unwrap(),
             budget: sizes.budget,
             watermarks: Watermarks {
                 high: sizes.high,
@@ -87,9 +86,7 @@ impl World {
         }
         let pumped = self.client.serve(&mut Echo);
         self.answered += pumped.read;
-        let Limits {
-            budget, read_ahead, ..
-        } = self.client.limits;
+        let (budget, read_ahead) = (self.client.limits.budget, self.client.scratch.input.len());
         assert!(
             pumped.read + pumped.discarded <= budget + read_ahead,
             "over budget: {pumped:?}"
@@ -171,6 +168,7 @@ impl World {
             stream,
             connection,
             limits,
+            scratch,
             ..
         } = &self.client;
         let mut count = 0;
@@ -182,7 +180,7 @@ impl World {
             let owed = self.answered - count;
             assert_eq!(connection.unsent_len(), owed, "{self:?}");
         }
-        let bound = limits.watermarks.high + limits.read_ahead;
+        let bound = limits.watermarks.high + scratch.input.len();
         assert!(connection.unsent_len() < bound, "unbounded: {self:?}");
         if stream.is_shut() {
             assert!(

@@ -1,10 +1,16 @@
 //! Sizes, counts and times as people write them. The same words mean the same in every command.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Bytes: a whole number, with `k`, `M` or `G` for powers of 1024.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     scaled(text, 1024).ok_or_else(|| "write a number of bytes, such as 512, 64k or 1M".to_owned())
+}
+
+/// As [`size`], but not 0.
+pub(crate) fn nonzero_size(text: &str) -> Result<NonZeroUsize, String> {
+    NonZeroUsize::new(size(text)?).ok_or_else(|| "give at least 1".to_owned())
 }
 
 /// How many: a whole number, with `k`, `M` or `G` for powers of 1000.

@@ -1,5 +1,6 @@
 //! The arguments of `echoloop serve`.
 
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::{Args, ValueEnum};
 use echoloop::connection::Watermarks;
 use echoloop::server::{Config, OverLimit};
 
-use crate::units::{Timeout, count, count32, size, time, timeout};
+use crate::units::{Timeout, count, count32, nonzero_size, size, time, timeout};
 
 /// The documents' ports.
 const TCP_DEFAULT: &str = "127.0.0.1:25555";
@@ -53,8 +54,8 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     reuse_port: bool,
     /// The most bytes of a message: what one recv hands to the service
-    #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = size)]
-    recv_size: usize,
+    #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = nonzero_size)]
+    recv_size: NonZeroUsize,
     /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024)
     #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = size)]
     read_ahead: usize,

@@ -1,0 +1,295 @@
+//! What one echoed message costs the server: user instructions, by valgrind, and system calls, by
+//! perf. Counts, not times: the same on a busy machine as on a quiet one.
+//!
+//! ```text
+//! cargo bench --bench hot_path [-- CONNECTIONS [OPTION OF SERVE]...]
+//! ```
+//!
+//! The load is 64-byte messages in a closed loop (each connection sends its next when it has the answer
+//! to its last, compared byte for byte) on 100 connections, from this process, over loopback. Needs
+//! valgrind and perf (with the privilege to trace); what is missing is said and left out.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Instant;
+
+use echoloop::reactor::{
+    Event, Handler, Key, Next, Reactor, Registry, Slots, TcpStream, stream_interests,
+};
+
+const MESSAGE: usize = 64;
+
+/// Two sizes of a run: the difference between them is free of what starting and stopping cost.
+const ROUNDS_SHORT: usize = 200;
+const ROUNDS_LONG: usize = 1_200;
+const ROUNDS_NATIVE: usize = 5_000;
+
+fn main() {
+    // Cargo passes --bench to every benchmark.
+    let mut arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let connections = match arguments.first().map(|argument| argument.parse()) {
+        Some(Ok(connections)) => {
+            arguments.remove(0);
+            connections
+        }
+        _ => 100,
+    };
+    println!(
+        "{connections} connections, {MESSAGE}-byte messages, closed loop; serve {}",
+        arguments.join(" ")
+    );
+    match instructions(connections, &arguments) {
+        Some(count) => {
+            println!("{count:10.1}  user instructions a message   (target: at most 150)")
+        }
+        None => println!("         -  user instructions a message   (valgrind is not installed)"),
+    }
+    match system_calls(connections, &arguments) {
+        Some(calls) => {
+            println!(
+                "{:10.3}  system calls a message        (target: at most 2.1)",
+                calls.all
+            );
+            println!("{:10.3}    of them recvfrom", calls.recvfrom);
+            println!("{:10.3}    of them sendto", calls.sendto);
+            println!("{:10.3}    of them epoll_wait", calls.epoll_wait);
+            println!("{:10.3}    of them epoll_ctl", calls.epoll_ctl);
+        }
+        None => println!(
+            "         -  system calls a message        (perf is not installed, or may not trace)"
+        ),
+    }
+}
+
+/// User instructions of the server for one message.
+fn instructions(connections: usize, options: &[String]) -> Option<f64> {
+    let count = |rounds| {
+        let mut command = Command::new("valgrind");
+        command.args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            env!("CARGO_BIN_EXE_echoloop"),
+        ]);
+        let server = Served::start(&mut command, options)?;
+        load(server.address, connections, rounds);
+        let report = server.stop();
+        // ==PID== Collected : 12345
+        let line = report.lines().find(|line| line.contains("Collected :"))?;
+        line.split_whitespace().last()?.parse::<f64>().ok()
+    };
+    let difference = count(ROUNDS_LONG)? - count(ROUNDS_SHORT)?;
+    Some(difference / ((ROUNDS_LONG - ROUNDS_SHORT) * connections) as f64)
+}
+
+/// System calls of the server for one message.
+struct Calls {
+    all: f64,
+    recvfrom: f64,
+    sendto: f64,
+    epoll_wait: f64,
+    epoll_ctl: f64,
+}
+
+fn system_calls(connections: usize, options: &[String]) -> Option<Calls> {
+    const EVENTS: &str = "raw_syscalls:sys_enter,syscalls:sys_enter_recvfrom,syscalls:sys_enter_sendto,\
+                          syscalls:sys_enter_epoll_wait,syscalls:sys_enter_epoll_ctl";
+    // The server has a core of its own, so that it is what limits the loop.
+    let pinned = Command::new("taskset")
+        .args(["-c", "0", "true"])
+        .status()
+        .is_ok_and(|status| status.success());
+    let mut command = Command::new(if pinned {
+        "taskset"
+    } else {
+        env!("CARGO_BIN_EXE_echoloop")
+    });
+    if pinned {
+        command.args(["-c", "0", env!("CARGO_BIN_EXE_echoloop")]);
+        let pid = std::process::id().to_string();
+        let _ = Command::new("taskset")
+            .args(["-cp", "1", &pid])
+            .stdout(Stdio::null())
+            .status();
+    }
+    let server = Served::start(&mut command, options)?;
+    let pid = server.child.id().to_string();
+    let mut perf = Command::new("perf")
+        .args(["stat", "-x", ",", "-e", EVENTS, "-p", &pid])
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let start = Instant::now();
+    // Long enough that what perf misses while it attaches, and connecting, do not count.
+    let messages = load(server.address, connections, ROUNDS_NATIVE) as f64;
+    let elapsed = start.elapsed();
+    let _ = Command::new("kill")
+        .args(["-s", "INT", &perf.id().to_string()])
+        .status();
+    let mut report = String::new();
+    perf.stderr.take()?.read_to_string(&mut report).ok()?;
+    perf.wait().ok()?;
+    server.stop();
+    println!(
+        "{:10.0}  messages a second while they were counted",
+        messages / elapsed.as_secs_f64()
+    );
+    let count = |event: &str| {
+        let line = report.lines().find(|line| line.contains(event))?;
+        line.split(',')
+            .next()?
+            .parse::<f64>()
+            .ok()
+            .map(|count| count / messages)
+    };
+    Some(Calls {
+        all: count("raw_syscalls:sys_enter")?,
+        recvfrom: count("sys_enter_recvfrom")?,
+        sendto: count("sys_enter_sendto")?,
+        epoll_wait: count("sys_enter_epoll_wait")?,
+        epoll_ctl: count("sys_enter_epoll_ctl")?,
+    })
+}
+
+/// A server process.
+struct Served {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start(command: &mut Command, options: &[String]) -> Option<Self> {
+        command
+            .args(["serve", "--tcp", "127.0.0.1:0", "--no-udp"])
+            .args(options);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let stderr = BufReader::new(child.stderr.take()?);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take()?)
+            .read_line(&mut line)
+            .ok()?;
+        let address = line
+            .trim_end()
+            .strip_prefix("listening tcp://")?
+            .parse()
+            .ok()?;
+        Some(Self {
+            child,
+            stderr,
+            address,
+        })
+    }
+
+    /// Ends the server, and returns what it (or valgrind) has said.
+    fn stop(mut self) -> String {
+        let _ = Command::new("kill")
+            .args(["-s", "TERM", &self.child.id().to_string()])
+            .status();
+        let mut report = String::new();
+        self.stderr.read_to_string(&mut report).unwrap();
+        self.child.wait().unwrap();
+        report
+    }
+}
+
+/// Sends `rounds` messages on each of `connections`, and returns how many that were.
+fn load(address: SocketAddr, connections: usize, rounds: usize) -> usize {
+    let mut reactor = Reactor::new().unwrap();
+    let mut load = Load {
+        slots: Slots::new(connections),
+        ready: VecDeque::new(),
+    };
+    for _ in 0..connections {
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let stream = TcpStream::from_std(stream);
+        let asker = Asker {
+            stream,
+            unanswered: 0,
+            left: rounds,
+        };
+        let Ok(key) = load.slots.insert(asker) else {
+            unreachable!("there is a slot for each")
+        };
+        let asker = load.slots.get_mut(key).unwrap();
+        reactor
+            .registry()
+            .register(&mut asker.stream, key.token(), stream_interests())
+            .unwrap();
+        load.ready.push_back(key);
+    }
+    reactor.run(&mut load).unwrap();
+    connections * rounds
+}
+
+/// Connections that ask and wait for the answer, by turns.
+struct Load {
+    slots: Slots<Asker>,
+    ready: VecDeque<Key>,
+}
+
+struct Asker {
+    stream: TcpStream,
+    /// Bytes of the last message that have not come back yet.
+    unanswered: usize,
+    /// Messages still to send.
+    left: usize,
+}
+
+impl Handler for Load {
+    fn ready(&mut self, event: &Event) {
+        self.ready.extend(Key::from_token(event.token()));
+    }
+
+    fn turn(&mut self, _registry: &Registry, _now: Instant) -> Next {
+        while let Some(key) = self.ready.pop_front() {
+            if self.slots.get_mut(key).is_some_and(|asker| asker.is_done()) {
+                self.slots.remove(key);
+            }
+        }
+        if self.slots.is_empty() {
+            Next::Stop
+        } else {
+            Next::Wait(None)
+        }
+    }
+}
+
+impl Asker {
+    /// Takes what has come, sends the next message if that was all, and says whether it was the last.
+    fn is_done(&mut self) -> bool {
+        let message = [b'e'; MESSAGE];
+        loop {
+            if self.unanswered == 0 {
+                if self.left == 0 {
+                    return true;
+                }
+                self.left -= 1;
+                self.unanswered = MESSAGE;
+                assert_eq!(self.stream.write(&message).unwrap(), MESSAGE);
+            }
+            let mut answer = [0; MESSAGE];
+            match self.stream.read(&mut answer[..self.unanswered]) {
+                Ok(0) => panic!("the server hung up"),
+                Ok(count) => {
+                    assert_eq!(answer[..count], message[..count]);
+                    self.unanswered -= count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
