@@ -6,7 +6,7 @@ mod support;
 
 use std::io::ErrorKind;
 
-use echoloop::connection::{CloseReason, Outcome, Reply, Scratch, State};
+use echoloop::connection::{CloseReason, Outcome, Reply, State};
 use echoloop::service::{Service, Suffix};
 use support::script::{Pumping, Script};
 
@@ -17,10 +17,10 @@ const CLOSED: Outcome = Outcome::Closed(CloseReason::PeerClosed);
 #[test]
 fn pitfall_01_an_end_of_file_behind_a_short_read_is_not_lost() {
     let mut client = Pumping::new(Script::new().read("abc").eof().take(9));
-    client.readiness.latch_read_closed();
+    client.peer.readiness.latch_read_closed();
     assert_eq!(client.pump().outcome, CLOSED, "without a further event");
-    assert_eq!(client.stream.written, b"abc");
-    assert!(client.stream.is_finished());
+    assert_eq!(client.peer.stream.written, b"abc");
+    assert!(client.peer.stream.is_finished());
 }
 
 /// The short-read shortcut: a read that did not fill its room is not followed by one that would block.
@@ -29,7 +29,10 @@ fn a_short_read_saves_the_read_that_would_block() {
     let mut client = Pumping::new(Script::new().read("abc").take(9));
     assert_eq!(client.readable().outcome, Outcome::Waiting);
     assert_eq!(
-        (client.stream.read_calls, client.stream.write_calls),
+        (
+            client.peer.stream.read_calls,
+            client.peer.stream.write_calls
+        ),
         (1, 1)
     );
 }
@@ -49,7 +52,7 @@ fn pitfall_02_input_is_read_until_it_is_drained() {
             .take(99),
     );
     assert_eq!(client.readable().outcome, Outcome::Waiting);
-    assert_eq!(client.stream.written, [7; 100]);
+    assert_eq!(client.peer.stream.written, [7; 100]);
 }
 
 /// Pitfall 3: events are hints.
@@ -58,9 +61,12 @@ fn pitfall_03_a_spurious_event_is_harmless() {
     let mut client = Pumping::new(Script::new());
     assert_eq!(client.readable().outcome, Outcome::Waiting);
     assert_eq!(client.writable().outcome, Outcome::Waiting);
-    assert_eq!(client.connection.state(), State::Open);
+    assert_eq!(client.peer.connection.state(), State::Open);
     assert_eq!(
-        (client.stream.read_calls, client.stream.write_calls),
+        (
+            client.peer.stream.read_calls,
+            client.peer.stream.write_calls
+        ),
         (1, 0)
     );
 }
@@ -83,17 +89,16 @@ fn pitfall_04_an_interrupted_call_is_repeated() {
     assert_eq!(client.readable().outcome, Outcome::Blocked);
     // The first write was short: the rest waits for room.
     assert_eq!(client.writable().outcome, Outcome::Waiting);
-    assert_eq!(client.stream.written, b"abc");
-    assert!(client.stream.is_finished());
+    assert_eq!(client.peer.stream.written, b"abc");
+    assert!(client.peer.stream.is_finished());
 }
 
 /// Pitfall 5: a client that always has more must not keep the others waiting, nor be forgotten.
 #[test]
 fn pitfall_05_a_spent_budget_yields_and_the_next_turn_goes_on_without_an_event() {
     let script = (0..8).fold(Script::new().read([1; 128]), |script, _| script.take(99));
-    let mut client = Pumping::new(script);
-    client.limits.budget = 32;
-    client.readiness.latch_readable();
+    let mut client = Pumping::new(script).limited(|limits| limits.budget = 32);
+    client.peer.readiness.latch_readable();
     for turn in 1..=4 {
         let pumped = client.pump();
         assert_eq!(
@@ -103,27 +108,33 @@ fn pitfall_05_a_spent_budget_yields_and_the_next_turn_goes_on_without_an_event()
         );
     }
     assert_eq!(client.pump().outcome, Outcome::Waiting);
-    assert_eq!(client.stream.written.len(), 128);
+    assert_eq!(client.peer.stream.written.len(), 128);
 }
 
 /// The budget counts what is written from the tail too.
 #[test]
 fn a_budget_is_charged_for_what_is_flushed() {
-    let mut client = Pumping::new((0..10).fold(Script::new(), |script, _| script.take(10)));
-    client.connection.owe(&[1; 100], client.limits.watermarks);
-    client.limits.budget = 30;
+    let mut client = Pumping::new((0..10).fold(Script::new(), |script, _| script.take(10)))
+        .limited(|limits| limits.budget = 30);
+    client
+        .peer
+        .connection
+        .owe(&[1; 100], client.limits.watermarks);
     // Short writes clear the latch; what is tested is that each turn stops at the budget.
     let mut turns = 0;
-    while client.connection.has_unsent() {
+    while client.peer.connection.has_unsent() {
         let pumped = client.writable();
         assert!(pumped.written <= 30, "{pumped:?}");
         turns += 1;
     }
     assert!(turns >= 4);
-    let mut client = Pumping::new(Script::new().take(100).read([2; 100]).take(100));
-    client.connection.owe(&[1; 40], client.limits.watermarks);
-    client.limits.budget = 30;
-    client.readiness.latch_readable();
+    let mut client = Pumping::new(Script::new().take(100).read([2; 100]).take(100))
+        .limited(|limits| limits.budget = 30);
+    client
+        .peer
+        .connection
+        .owe(&[1; 40], client.limits.watermarks);
+    client.peer.readiness.latch_readable();
     let pumped = client.pump();
     assert_eq!(
         (pumped.outcome, pumped.written, pumped.read),
@@ -135,11 +146,11 @@ fn a_budget_is_charged_for_what_is_flushed() {
 #[test]
 fn pitfall_07_a_half_close_flushes_the_tail() {
     let mut client = Pumping::new(Script::new().read("abcdef").eof().take(2).take(1).take(9));
-    client.readiness.latch_read_closed();
+    client.peer.readiness.latch_read_closed();
     assert_eq!(client.pump().outcome, Outcome::Blocked);
     assert_eq!(client.writable().outcome, Outcome::Blocked);
     assert_eq!(client.writable().outcome, CLOSED);
-    assert_eq!(client.stream.written, b"abcdef");
+    assert_eq!(client.peer.stream.written, b"abcdef");
 }
 
 /// Pitfall 8: the input that came before a reset is answered first.
@@ -152,14 +163,14 @@ fn pitfall_08_an_error_event_does_not_skip_the_input_before_it() {
             .take(99),
     );
     // What an event with nothing but an error or a hang-up latches.
-    client.readiness.latch_read_closed();
-    client.readiness.latch_writable();
+    client.peer.readiness.latch_read_closed();
+    client.peer.readiness.latch_writable();
     let pumped = client.pump();
     assert_eq!(
         pumped.outcome,
         Outcome::Closed(CloseReason::Failed(ErrorKind::ConnectionReset))
     );
-    assert_eq!(client.stream.written, b"last words");
+    assert_eq!(client.peer.stream.written, b"last words");
 }
 
 /// Pitfall 9: whatever an event says, the calls that follow tell the truth.
@@ -168,20 +179,20 @@ fn pitfall_09_every_combination_of_latches_is_survived() {
     for mask in 0..16 {
         let mut client = Pumping::new(Script::new().read("abc").take(9));
         if mask & 1 != 0 {
-            client.readiness.latch_readable();
+            client.peer.readiness.latch_readable();
         }
         if mask & 2 != 0 {
-            client.readiness.latch_writable();
+            client.peer.readiness.latch_writable();
         }
         if mask & 4 != 0 {
-            client.readiness.latch_read_closed();
+            client.peer.readiness.latch_read_closed();
         }
         if mask & 8 != 0 {
-            client.readiness.latch_urgent();
+            client.peer.readiness.latch_urgent();
         }
         assert_eq!(client.pump().outcome, Outcome::Waiting, "mask {mask}");
         assert_eq!(client.readable().outcome, Outcome::Waiting, "mask {mask}");
-        assert_eq!(client.stream.written, b"abc", "mask {mask}");
+        assert_eq!(client.peer.stream.written, b"abc", "mask {mask}");
     }
 }
 
@@ -189,9 +200,9 @@ fn pitfall_09_every_combination_of_latches_is_survived() {
 #[test]
 fn pitfall_11_data_behind_an_urgent_mark_is_read() {
     let mut client = Pumping::new(Script::new().read("abc").read("efg").take(9).take(9));
-    client.readiness.latch_urgent();
+    client.peer.readiness.latch_urgent();
     assert_eq!(client.pump().outcome, Outcome::Waiting);
-    assert_eq!(client.stream.written, b"abcefg");
+    assert_eq!(client.peer.stream.written, b"abcefg");
 }
 
 /// Pitfall 12: a kernel may take as little as one byte.
@@ -201,14 +212,14 @@ fn pitfall_12_writes_of_one_byte_each_lose_nothing() {
     let mut client =
         Pumping::new((0..text.len()).fold(Script::new().read(text), |script, _| script.take(1)));
     client.readable();
-    while client.connection.has_unsent() {
+    while client.peer.connection.has_unsent() {
         client.writable();
     }
     client.readable();
-    while client.connection.has_unsent() {
+    while client.peer.connection.has_unsent() {
         client.writable();
     }
-    assert_eq!(client.stream.written, text);
+    assert_eq!(client.peer.stream.written, text);
 }
 
 /// Pitfall 13: after a write that did not fill the kernel buffer no event for room ever comes.
@@ -217,7 +228,7 @@ fn pitfall_13_a_reply_is_written_at_once_without_an_event_for_room() {
     let mut client = Pumping::new(Script::new().read("one").take(9).read("two").take(9));
     client.readable();
     client.readable();
-    assert_eq!(client.stream.written, b"onetwo");
+    assert_eq!(client.peer.stream.written, b"onetwo");
 }
 
 /// Pitfall 15: what a client does not take is bounded.
@@ -226,17 +237,17 @@ fn pitfall_15_a_client_that_never_reads_is_not_read_from_beyond_the_mark() {
     let mut client = Pumping::new(Script::new().read(vec![9; 100_000]));
     let pumped = client.readable();
     assert_eq!(pumped.outcome, Outcome::Blocked);
-    let bound = client.limits.watermarks.high + client.scratch.input.len();
+    let bound = client.limits.watermarks.high + client.limits.read_ahead.get();
     assert!(
-        client.connection.unsent_len() <= bound,
+        client.peer.connection.unsent_len() <= bound,
         "{} unsent",
-        client.connection.unsent_len()
+        client.peer.connection.unsent_len()
     );
-    let reads = client.stream.read_calls;
+    let reads = client.peer.stream.read_calls;
     for _ in 0..100 {
         client.readable();
     }
-    assert_eq!(client.stream.read_calls, reads, "no read while paused");
+    assert_eq!(client.peer.stream.read_calls, reads, "no read while paused");
 }
 
 /// Pitfall 16: the edge that announced the rest of the input was used up before the pause.
@@ -251,10 +262,10 @@ fn pitfall_16_reading_resumes_after_a_pause_without_a_new_edge() {
         ),
     );
     client.readable();
-    assert!(client.connection.is_paused());
+    assert!(client.peer.connection.is_paused());
     assert_eq!(client.writable().outcome, Outcome::Waiting);
-    assert_eq!(client.stream.written, [5; 200]);
-    assert!(!client.connection.is_paused());
+    assert_eq!(client.peer.stream.written, [5; 200]);
+    assert!(!client.peer.connection.is_paused());
 }
 
 /// Pitfall 17: a full kernel buffer is waited for, not tried again and again.
@@ -262,10 +273,10 @@ fn pitfall_16_reading_resumes_after_a_pause_without_a_new_edge() {
 fn pitfall_17_a_write_that_would_block_is_tried_once_an_event() {
     let mut client = Pumping::new(Script::new().read("abc"));
     client.readable();
-    assert_eq!(client.stream.write_calls, 1);
+    assert_eq!(client.peer.stream.write_calls, 1);
     for events in 2..10 {
         client.writable();
-        assert_eq!(client.stream.write_calls, events);
+        assert_eq!(client.peer.stream.write_calls, events);
     }
 }
 
@@ -283,7 +294,7 @@ fn pitfall_18_a_broken_pipe_is_a_close_reason() {
             Outcome::Closed(CloseReason::Failed(kind))
         );
         assert_eq!(
-            client.connection.unsent(),
+            client.peer.connection.unsent(),
             b"",
             "nothing is kept for a peer that has gone"
         );
@@ -318,12 +329,12 @@ fn pitfall_20_no_buffer_space_is_waited_out() {
             Outcome::Waiting,
             "tried again without an event"
         );
-        assert_eq!(client.stream.written, b"abc");
+        assert_eq!(client.peer.stream.written, b"abc");
 
         let mut client = Pumping::new(Script::new().read_errno(errno).read("abc").take(9));
         assert_eq!(client.readable().outcome, Outcome::Starved);
         assert_eq!(client.pump().outcome, Outcome::Waiting);
-        assert_eq!(client.stream.written, b"abc");
+        assert_eq!(client.peer.stream.written, b"abc");
     }
 }
 
@@ -340,15 +351,18 @@ fn pitfall_22_after_our_side_is_shut_input_is_read_and_discarded_until_its_end()
     );
     assert_eq!(client.readable_with(&mut Quit).outcome, Outcome::Blocked);
     assert_eq!(
-        (client.stream.written.as_slice(), client.stream.shutdowns),
+        (
+            client.peer.stream.written.as_slice(),
+            client.peer.stream.shutdowns
+        ),
         (&b"bye"[..], 1)
     );
-    client.readiness.latch_read_closed();
+    client.peer.readiness.latch_read_closed();
     let pumped = client.pump();
     assert_eq!((pumped.discarded, pumped.read), (12, 0));
     assert_eq!(pumped.outcome, Outcome::Closed(CloseReason::HungUp));
     assert_eq!(
-        client.stream.written, b"bye",
+        client.peer.stream.written, b"bye",
         "nothing is answered any more"
     );
 }
@@ -357,22 +371,22 @@ fn pitfall_22_after_our_side_is_shut_input_is_read_and_discarded_until_its_end()
 #[test]
 fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
     let mut client = Pumping::new(Script::new().read("quit").eof().take(9));
-    client.readiness.latch_read_closed();
+    client.peer.readiness.latch_read_closed();
     assert_eq!(
         client.serve(&mut Quit).outcome,
         Outcome::Closed(CloseReason::HungUp)
     );
-    assert_eq!(client.stream.written, b"bye");
+    assert_eq!(client.peer.stream.written, b"bye");
 
     // The rest of the batch behind the last message is not answered.
-    let mut client = Pumping::new(Script::new().read("quit....ignored!").take(9).eof());
-    client.limits.recv_size = 4.try_into().unwrap();
-    client.readiness.latch_read_closed();
+    let mut client = Pumping::new(Script::new().read("quit....ignored!").take(9).eof())
+        .limited(|limits| limits.recv_size = 4.try_into().unwrap());
+    client.peer.readiness.latch_read_closed();
     assert_eq!(
         client.serve(&mut Quit).outcome,
         Outcome::Closed(CloseReason::HungUp)
     );
-    assert_eq!(client.stream.written, b"bye");
+    assert_eq!(client.peer.stream.written, b"bye");
 }
 
 /// What the kernel did not take of a last word is still delivered before our side is shut.
@@ -380,11 +394,11 @@ fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
 fn hanging_up_with_a_full_kernel_buffer_delivers_first() {
     let mut client = Pumping::new(Script::new().read("quit").take(1).take(9).eof());
     assert_eq!(client.readable_with(&mut Quit).outcome, Outcome::Blocked);
-    assert_eq!(client.stream.shutdowns, 0);
-    client.readiness.latch_writable();
-    client.readiness.latch_read_closed();
+    assert_eq!(client.peer.stream.shutdowns, 0);
+    client.peer.readiness.latch_writable();
+    client.peer.readiness.latch_read_closed();
     assert_eq!(client.pump().outcome, Outcome::Closed(CloseReason::HungUp));
-    assert_eq!(client.stream.written, b"bye");
+    assert_eq!(client.peer.stream.written, b"bye");
 }
 
 /// The documents' `recv(1024)`: slices of at most `recv-size`, in order, from one large read, and one
@@ -392,9 +406,8 @@ fn hanging_up_with_a_full_kernel_buffer_delivers_first() {
 #[test]
 fn one_read_is_served_in_slices_and_answered_with_one_write() {
     let input: Vec<u8> = (0..50).collect();
-    let mut client = Pumping::new(Script::new().read(&input).take(9999));
-    client.limits.recv_size = 8.try_into().unwrap();
-    client.scratch = Scratch::new(64);
+    let mut client = Pumping::new(Script::new().read(&input).take(9999))
+        .limited(|limits| limits.read_ahead = 64.try_into().unwrap());
     let mut seen = Vec::new();
     let pumped = client.readable_with(&mut Record(&mut seen));
     assert_eq!(pumped.messages, 7);
@@ -404,7 +417,10 @@ fn one_read_is_served_in_slices_and_answered_with_one_write() {
     );
     assert_eq!(seen.concat(), input);
     assert_eq!(
-        (client.stream.read_calls, client.stream.write_calls),
+        (
+            client.peer.stream.read_calls,
+            client.peer.stream.write_calls
+        ),
         (1, 1)
     );
 }
@@ -413,15 +429,14 @@ fn one_read_is_served_in_slices_and_answered_with_one_write() {
 #[test]
 fn a_read_ahead_of_recv_size_is_one_message_a_read() {
     let script = (0..9).fold(Script::new().read([1; 50]), |script, _| script.take(99));
-    let mut client = Pumping::new(script);
-    client.limits.recv_size = 8.try_into().unwrap();
-    client.scratch = Scratch::new(8);
+    let mut client =
+        Pumping::new(script).limited(|limits| limits.read_ahead = 8.try_into().unwrap());
     let pumped = client.readable();
     assert_eq!(
         (
             pumped.messages,
-            client.stream.read_calls,
-            client.stream.write_calls
+            client.peer.stream.read_calls,
+            client.peer.stream.write_calls
         ),
         (7, 7, 7)
     );
@@ -443,7 +458,7 @@ fn every_position_of_an_end_and_every_size_of_a_write() {
                     script.eof()
                 };
                 let mut client = Pumping::new((0..60).fold(script, |script, _| script.take(take)));
-                client.readiness.latch_read_closed();
+                client.peer.readiness.latch_read_closed();
                 let mut outcome = client.pump().outcome;
                 for _ in 0..100 {
                     if matches!(outcome, Outcome::Closed(_)) {
@@ -451,7 +466,7 @@ fn every_position_of_an_end_and_every_size_of_a_write() {
                     }
                     outcome = client.writable().outcome;
                 }
-                let written = &client.stream.written;
+                let written = &client.peer.stream.written;
                 if reset {
                     let reason = CloseReason::Failed(ErrorKind::ConnectionReset);
                     assert_eq!(outcome, Outcome::Closed(reason), "{position}, {take}");
@@ -473,13 +488,13 @@ fn a_suffix_stays_behind_its_message() {
             script.take(take)
         });
         let mut client = Pumping::new(script);
-        client.readiness.latch_read_closed();
+        client.peer.readiness.latch_read_closed();
         let mut service = Suffix::new(*b"| lee");
         client.serve(&mut service);
-        while !client.connection.is_closed() {
+        while !client.peer.connection.is_closed() {
             client.writable();
         }
-        assert_eq!(client.stream.written, b"abcdefgh| lee12345678| lee");
+        assert_eq!(client.peer.stream.written, b"abcdefgh| lee12345678| lee");
     }
 }
 
@@ -505,7 +520,7 @@ impl Service for Record<'_> {
 
 impl Pumping<Script> {
     fn readable_with(&mut self, service: &mut impl Service) -> support::script::Pumped {
-        self.readiness.latch_readable();
+        self.peer.readiness.latch_readable();
         self.serve(service)
     }
 }

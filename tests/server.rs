@@ -61,7 +61,7 @@ fn pitfall_01_data_and_fin_in_one_edge() {
 #[test]
 fn pitfall_02_a_megabyte_with_a_budget_of_one_read_a_turn() {
     let mut config = config();
-    (config.read_ahead, config.read_budget) = (1024, 1);
+    (config.read_ahead, config.read_budget) = (1024.try_into().unwrap(), 1);
     let serving = Serving::start(config, Echo);
     let (client, sent) = (serving.connect(), payload(MIB, 2));
     assert_eq!(send_and_half_close(&client, &sent), sent);
@@ -225,7 +225,7 @@ fn pitfall_15_a_client_that_never_reads_is_bounded() {
         low: 8 * 1024,
     };
     config.write_stall_timeout = None;
-    let bound = (config.watermarks.high + config.read_ahead) as u64;
+    let bound = (config.watermarks.high + config.read_ahead.get()) as u64;
     let serving = Serving::start(config, Echo);
     let glutton = serving.connect();
     fill(&glutton);

@@ -1,7 +1,7 @@
 //! One client's conversation as a state machine, and the pump that moves its bytes.
 //!
 //! Pure: no socket, no clock, no mio. [`Connection`] holds what is owed and where the conversation
-//! stands; [`Readiness`] holds what the kernel has said; [`pump`] brings the two together with any
+//! stands; [`Readiness`] holds what the kernel has said; a [`Pump`] brings the two together with any
 //! [`Stream`]. All transitions of a connection are in this file.
 
 mod buffer;
@@ -12,7 +12,7 @@ mod reply;
 use std::{fmt, io};
 
 pub use buffer::Buffer;
-pub use pump::{Limits, Outcome, Scratch, Stream, Tally, pump};
+pub use pump::{Limits, Outcome, Peer, Pump, Stream, Tally};
 pub use readiness::Readiness;
 pub use reply::Reply;
 
@@ -113,6 +113,8 @@ impl Connection {
     }
 
     /// The peer is owed `bytes`, which could not be written yet. Returns whether reading pauses now.
+    #[cold]
+    #[inline(never)]
     pub fn owe(&mut self, bytes: &[u8], marks: Watermarks) -> bool {
         if self.is_closed() || bytes.is_empty() {
             return false;

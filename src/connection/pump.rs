@@ -15,11 +15,53 @@ pub trait Stream: Read + Write {
     fn shutdown_write(&mut self) -> io::Result<()>;
 }
 
-/// How much one call of [`pump`] does.
+/// One end of a conversation: a stream, what the kernel has said of it, and where it stands.
+#[derive(Debug)]
+pub struct Peer<S> {
+    /// Where the bytes go.
+    pub stream: S,
+    /// What is owed, and where the conversation stands.
+    pub connection: Connection,
+    /// What events have said. To be set by them, and cleared by the pump.
+    pub readiness: Readiness,
+}
+
+impl<S> Peer<S> {
+    /// A conversation over `stream` that has just begun.
+    pub const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            connection: Connection::new(),
+            readiness: Readiness::new(),
+        }
+    }
+
+    /// Whether anything can be done right now: see [`Connection::is_runnable`].
+    pub const fn is_runnable(&self) -> bool {
+        self.connection.is_runnable(self.readiness)
+    }
+}
+
+/// Moves bytes between peers and their connections, one peer at a time: its buffers are shared by all
+/// clients of a loop.
+#[derive(Debug)]
+pub struct Pump {
+    limits: Limits,
+    tally: Tally,
+    /// What one system call read. Never empty: a read into no room would return 0, which would be
+    /// taken for an end of file.
+    input: Box<[u8]>,
+    /// What a service answered other than with an echo.
+    output: Vec<u8>,
+}
+
+/// How much a pump does for one peer at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The most bytes a service is handed at once.
     pub recv_size: NonZeroUsize,
+    /// The most bytes that one system call reads.
+    pub read_ahead: NonZeroUsize,
     /// How many bytes one client may move in one turn before it is the next one's turn. The last
     /// read or write may exceed it.
     pub budget: usize,
@@ -27,27 +69,7 @@ pub struct Limits {
     pub watermarks: Watermarks,
 }
 
-/// The buffers that all clients of a loop share, since one is served at a time.
-#[derive(Debug)]
-pub struct Scratch {
-    /// What one system call read: its size is the read-ahead. Never empty.
-    pub input: Box<[u8]>,
-    /// What a service answered other than with an echo.
-    pub output: Vec<u8>,
-}
-
-impl Scratch {
-    /// Buffers for reads of at most `size` bytes (at least 1).
-    pub fn new(size: usize) -> Self {
-        // A read into no room would return 0, which would be taken for an end of file.
-        Self {
-            input: vec![0; size.max(1)].into_boxed_slice(),
-            output: Vec::new(),
-        }
-    }
-}
-
-/// What has been moved, over all calls of [`pump`] that were given it.
+/// What a pump has moved so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Bytes read and answered.
@@ -62,7 +84,7 @@ pub struct Tally {
     pub pauses: u64,
 }
 
-/// How a call of [`pump`] ended.
+/// How a call of [`Pump::run`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing more can be done before an event or a deadline, and something is owed or the
@@ -75,178 +97,166 @@ pub enum Outcome {
     Starved,
     /// Nothing is left to do but to wait for input.
     Waiting,
-    /// The budget is spent and there is more to do: the connection belongs on the ready list.
+    /// The budget is spent and there is more to do: the peer belongs on the ready list.
     Yielded,
-}
-
-/// Moves as many bytes as the latches and the budget allow: writes before reads, so that a client is
-/// asked for more only once it has taken what it is owed.
-///
-/// Each batch that one read brings is handed to `serve` in messages of at most
-/// [`recv_size`](Limits::recv_size) bytes, in order, and answered with one write. What that write
-/// does not take is kept in the connection.
-///
-/// # A peer's error
-///
-/// Ends in [`Outcome::Closed`], never in an error of the caller. `Interrupted` is retried.
-// Inlined, as `send` is, so that a message of a client that keeps up is served without a call: the
-// prologues alone would be a fifth of its instructions.
-#[inline(always)]
-pub fn pump<S: Stream>(
-    stream: &mut S,
-    readiness: &mut Readiness,
-    connection: &mut Connection,
-    scratch: &mut Scratch,
-    limits: &Limits,
-    tally: &mut Tally,
-    mut serve: impl FnMut(&[u8], &mut Reply<'_>),
-) -> Outcome {
-    let mut spent = 0;
-    loop {
-        if !connection.keeps_up() {
-            match catch_up(stream, readiness, connection, limits, tally, spent) {
-                Ok(spent_since) => spent = spent_since,
-                Err(outcome) => return outcome,
-            }
-        } else if !readiness.is_readable() {
-            return Outcome::Waiting;
-        }
-        if spent >= limits.budget {
-            return Outcome::Yielded;
-        }
-        let count = match retry(|| stream.read(&mut scratch.input)) {
-            Ok(0) => {
-                connection.receive_eof();
-                continue;
-            }
-            Ok(count) => count,
-            Err(error) => match read_failed(&error, readiness, connection) {
-                Ok(()) => continue,
-                Err(Starved) => return Outcome::Starved,
-            },
-        };
-        spent += count;
-        if count < scratch.input.len() {
-            readiness.read_short();
-        }
-        if !connection.is_open() {
-            tally.discarded_bytes += count as u64;
-            continue;
-        }
-        tally.received_bytes += count as u64;
-        let mut reply = Reply::new(&scratch.input[..count], &mut scratch.output);
-        tally.messages += reply.serve(limits.recv_size, &mut serve);
-        let sent = send(
-            stream,
-            readiness,
-            connection,
-            reply.as_slice(),
-            limits,
-            tally,
-        );
-        if reply.is_hung_up() {
-            connection.finish(CloseReason::HungUp);
-        }
-        if let Err(Starved) = sent {
-            return Outcome::Starved;
-        }
-    }
 }
 
 /// The kernel is out of memory for a socket.
 struct Starved;
 
+impl Pump {
+    /// A pump that has moved nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            tally: Tally::default(),
+            input: vec![0; limits.read_ahead.get()].into_boxed_slice(),
+            output: Vec::new(),
+        }
+    }
+
+    /// Moves as many bytes as the latches and the budget allow: writes before reads, so that a
+    /// client is asked for more only once it has taken what it is owed.
+    ///
+    /// Each batch that one read brings is handed to `serve` in messages of at most
+    /// [`recv_size`](Limits::recv_size) bytes, in order, and answered with one write. What that
+    /// write does not take is kept in the connection.
+    ///
+    /// # A peer's error
+    ///
+    /// Ends in [`Outcome::Closed`], never in an error of the caller. `Interrupted` is retried.
+    // Inlined, and everything that does not happen to a client that keeps up is kept out of line, so
+    // that a message is served without a call but those of the kernel.
+    #[inline(always)]
+    pub fn run<S: Stream>(
+        &mut self,
+        peer: &mut Peer<S>,
+        mut serve: impl FnMut(&[u8], &mut Reply<'_>),
+    ) -> Outcome {
+        let mut spent = 0;
+        loop {
+            if !peer.connection.keeps_up() {
+                match self.catch_up(peer, spent) {
+                    Ok(spent_since) => spent = spent_since,
+                    Err(outcome) => return outcome,
+                }
+            } else if !peer.readiness.is_readable() {
+                return Outcome::Waiting;
+            }
+            if spent >= self.limits.budget {
+                return Outcome::Yielded;
+            }
+            let count = match retry(|| peer.stream.read(&mut self.input)) {
+                Ok(0) => {
+                    peer.connection.receive_eof();
+                    continue;
+                }
+                Ok(count) => count,
+                Err(error) => match read_failed(peer, &error) {
+                    Ok(()) => continue,
+                    Err(Starved) => return Outcome::Starved,
+                },
+            };
+            spent += count;
+            if count < self.input.len() {
+                peer.readiness.read_short();
+            }
+            if !peer.connection.is_open() {
+                self.tally.discarded_bytes += count as u64;
+                continue;
+            }
+            self.tally.received_bytes += count as u64;
+            let mut reply = Reply::new(&self.input[..count], &mut self.output);
+            self.tally.messages += reply.serve(self.limits.recv_size, &mut serve);
+            let hung_up = reply.is_hung_up();
+            let sent = send(peer, reply.as_slice(), &self.limits, &mut self.tally);
+            if hung_up {
+                peer.connection.finish(CloseReason::HungUp);
+            }
+            if let Err(Starved) = sent {
+                return Outcome::Starved;
+            }
+        }
+    }
+
+    /// What has been moved so far.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Does what goes before asking a peer for more: writes what it is owed, and shuts our side if
+    /// the conversation is ending. `Ok` with what has been spent, if it may then be read from;
+    /// otherwise, how the run ends.
+    #[cold]
+    #[inline(never)]
+    fn catch_up<S: Stream>(
+        &mut self,
+        peer: &mut Peer<S>,
+        mut spent: usize,
+    ) -> Result<usize, Outcome> {
+        while peer.connection.wants_write() && peer.readiness.is_writable() {
+            if spent >= self.limits.budget {
+                return Err(Outcome::Yielded);
+            }
+            match write(
+                &mut peer.stream,
+                &mut peer.readiness,
+                peer.connection.unsent(),
+            ) {
+                Ok(count) => {
+                    spent += count;
+                    self.tally.sent_bytes += count as u64;
+                    peer.connection.sent(count, self.limits.watermarks);
+                }
+                Err(error) => {
+                    absorb(&mut peer.connection, &error).map_err(|Starved| Outcome::Starved)?
+                }
+            }
+        }
+        if peer.connection.wants_shutdown() {
+            match peer.stream.shutdown_write() {
+                Ok(()) => peer.connection.shut(),
+                Err(error) => {
+                    absorb(&mut peer.connection, &error).map_err(|Starved| Outcome::Starved)?
+                }
+            }
+        }
+        match peer.connection.state() {
+            State::Closed(reason) => Err(Outcome::Closed(reason)),
+            _ if peer.connection.wants_read() && peer.readiness.is_readable() => Ok(spent),
+            State::Open if !peer.connection.has_unsent() => Err(Outcome::Waiting),
+            _ => Err(Outcome::Blocked),
+        }
+    }
+}
+
 /// Sends a reply straight from where it lies, unless something is queued before it. What the kernel
 /// does not take is kept.
 #[inline(always)]
 fn send<S: Stream>(
-    stream: &mut S,
-    readiness: &mut Readiness,
-    connection: &mut Connection,
+    peer: &mut Peer<S>,
     reply: &[u8],
     limits: &Limits,
     tally: &mut Tally,
 ) -> Result<(), Starved> {
     let mut starved = Ok(());
     let mut sent = 0;
-    if !reply.is_empty() && !connection.has_unsent() && readiness.is_writable() {
-        match write(stream, readiness, reply) {
+    if !reply.is_empty() && !peer.connection.has_unsent() && peer.readiness.is_writable() {
+        match write(&mut peer.stream, &mut peer.readiness, reply) {
             Ok(count) => sent = count,
-            Err(error) => starved = absorb(&error, connection),
+            Err(error) => starved = absorb(&mut peer.connection, &error),
         }
         tally.sent_bytes += sent as u64;
     }
     if sent < reply.len() {
-        tally.pauses += u64::from(connection.owe(&reply[sent..], limits.watermarks));
+        tally.pauses += u64::from(peer.connection.owe(&reply[sent..], limits.watermarks));
     }
     starved
 }
 
-/// Does what goes before asking a client for more: writes what it is owed, and shuts our side if the
-/// conversation is ending. `Ok` with what has been spent, if it may then be read from; otherwise, how the call of [`pump`] ends.
-#[cold]
-fn catch_up<S: Stream>(
-    stream: &mut S,
-    readiness: &mut Readiness,
-    connection: &mut Connection,
-    limits: &Limits,
-    tally: &mut Tally,
-    mut spent: usize,
-) -> Result<usize, Outcome> {
-    while connection.wants_write() && readiness.is_writable() {
-        if spent >= limits.budget {
-            return Err(Outcome::Yielded);
-        }
-        match write(stream, readiness, connection.unsent()) {
-            Ok(count) => {
-                spent += count;
-                tally.sent_bytes += count as u64;
-                connection.sent(count, limits.watermarks);
-            }
-            Err(error) => absorb(&error, connection).map_err(|Starved| Outcome::Starved)?,
-        }
-    }
-    if connection.wants_shutdown() {
-        match stream.shutdown_write() {
-            Ok(()) => connection.shut(),
-            Err(error) => absorb(&error, connection).map_err(|Starved| Outcome::Starved)?,
-        }
-    }
-    match connection.state() {
-        State::Closed(reason) => Err(Outcome::Closed(reason)),
-        _ if connection.wants_read() && readiness.is_readable() => Ok(spent),
-        State::Open if !connection.has_unsent() => Err(Outcome::Waiting),
-        _ => Err(Outcome::Blocked),
-    }
-}
-
-/// Takes a failed read for what it is.
-#[cold]
-fn read_failed(
-    error: &io::Error,
-    readiness: &mut Readiness,
-    connection: &mut Connection,
-) -> Result<(), Starved> {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        readiness.read_blocked();
-        return Ok(());
-    }
-    absorb(error, connection)
-}
-
-/// Takes a peer's error as the end of its conversation, unless it is ours and will pass.
-#[cold]
-fn absorb(error: &io::Error, connection: &mut Connection) -> Result<(), Starved> {
-    if error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(ENOBUFS) {
-        return Err(Starved);
-    }
-    connection.close(CloseReason::Failed(error.kind()));
-    Ok(())
-}
-
 /// Writes once and clears the latch as the outcome says. A full kernel buffer counts as 0 written.
 #[inline]
-fn write<S: Stream>(stream: &mut S, readiness: &mut Readiness, bytes: &[u8]) -> io::Result<usize> {
+fn write(stream: &mut impl Stream, readiness: &mut Readiness, bytes: &[u8]) -> io::Result<usize> {
     match retry(|| stream.write(bytes)) {
         // No socket answers a non-empty write with 0; trying again could spin for ever.
         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
@@ -262,6 +272,28 @@ fn write<S: Stream>(stream: &mut S, readiness: &mut Readiness, bytes: &[u8]) -> 
         }
         Err(error) => Err(error),
     }
+}
+
+/// Takes a failed read for what it is.
+#[cold]
+#[inline(never)]
+fn read_failed<S>(peer: &mut Peer<S>, error: &io::Error) -> Result<(), Starved> {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        peer.readiness.read_blocked();
+        return Ok(());
+    }
+    absorb(&mut peer.connection, error)
+}
+
+/// Takes a peer's error as the end of its conversation, unless it is ours and will pass.
+#[cold]
+#[inline(never)]
+fn absorb(connection: &mut Connection, error: &io::Error) -> Result<(), Starved> {
+    if error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(ENOBUFS) {
+        return Err(Starved);
+    }
+    connection.close(CloseReason::Failed(error.kind()));
+    Ok(())
 }
 
 /// Repeats a system call that a signal interrupted before it did anything.

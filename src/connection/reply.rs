@@ -80,6 +80,12 @@ impl<'a> Reply<'a> {
         size: NonZeroUsize,
         mut serve: impl FnMut(&[u8], &mut Self),
     ) -> u64 {
+        // Most reads bring one message, and the way of most messages is kept free of a loop.
+        if self.input.len() <= size.get() {
+            (self.message, self.message_end) = (self.input, self.input.len());
+            serve(self.message, self);
+            return 1;
+        }
         let (mut rest, mut messages) = (self.input, 0);
         loop {
             (self.message, rest) = rest.split_at(rest.len().min(size.get()));

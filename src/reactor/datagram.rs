@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::listener::reuse_port;
-use crate::connection::{Reply, Scratch};
+use crate::connection::Reply;
 use crate::probe::DatagramCounters;
 use crate::service::Refusal;
 
@@ -32,7 +32,8 @@ pub struct Datagrams {
     socket: UdpSocket,
     address: SocketAddr,
     options: UdpOptions,
-    scratch: Scratch,
+    input: Box<[u8]>,
+    output: Vec<u8>,
     /// Datagrams may be waiting: latched by an event, cleared by `WouldBlock`.
     pending: bool,
 }
@@ -72,7 +73,8 @@ impl Datagrams {
             socket,
             address,
             options: *options,
-            scratch: Scratch::new(SIZE_MAX),
+            input: vec![0; SIZE_MAX].into_boxed_slice(),
+            output: Vec::new(),
             pending: false,
         })
     }
@@ -117,7 +119,7 @@ impl Datagrams {
         } = self.options;
         let mut failed = 0;
         for _ in 0..budget {
-            let (size, source) = match self.socket.recv_from(&mut self.scratch.input) {
+            let (size, source) = match self.socket.recv_from(&mut self.input) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.pending = false;
@@ -132,13 +134,13 @@ impl Datagrams {
             };
             counters.received += 1;
             counters.received_bytes += size as u64;
-            if let Err(refusal) = admit(source, &self.scratch.input[..size]) {
+            if let Err(refusal) = admit(source, &self.input[..size]) {
                 counters.refused(refusal);
                 continue;
             }
             counters.cut += u64::from(size > recv_size.get());
-            let message = &self.scratch.input[..size.min(recv_size.get())];
-            let mut reply = Reply::new(message, &mut self.scratch.output);
+            let message = &self.input[..size.min(recv_size.get())];
+            let mut reply = Reply::new(message, &mut self.output);
             reply.serve(recv_size, &mut serve);
             send(&self.socket, reply.as_slice(), source, counters);
         }

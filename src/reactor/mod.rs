@@ -198,6 +198,7 @@ pub fn latch(event: &Event, readiness: &mut Readiness) {
 
 /// What an event says at most a few times in the life of a stream.
 #[cold]
+#[inline(never)]
 fn latch_rare(event: &Event, mut seen: Readiness) -> Readiness {
     let error = event.is_error();
     if event.is_read_closed() || error {

@@ -3,22 +3,20 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::connection::{Connection, Readiness};
+use crate::connection::Peer;
 use crate::reactor::TcpStream;
 
 /// One TCP client.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) stream: TcpStream,
-    pub(super) connection: Connection,
-    pub(super) readiness: Readiness,
+    pub(super) peer: Peer<TcpStream>,
+    pub(super) address: SocketAddr,
     /// On the ready list. Keeps it from being there twice.
     pub(super) queued: bool,
     /// A deadline watches over its unsent bytes.
     pub(super) stall_watched: bool,
     /// A deadline watches over the wait for its end of file.
     pub(super) linger_watched: bool,
-    pub(super) peer: SocketAddr,
     /// When it was accepted, or last served: something was to be read from it, or written to it.
     pub(super) active: Instant,
     /// While it is owed something: when it last took a byte, or when the first was kept. Once our
@@ -27,15 +25,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, now: Instant) -> Self {
+    pub(super) const fn new(stream: TcpStream, address: SocketAddr, now: Instant) -> Self {
         Self {
-            stream,
-            connection: Connection::new(),
-            readiness: Readiness::new(),
+            peer: Peer::new(stream),
+            address,
             queued: false,
             stall_watched: false,
             linger_watched: false,
-            peer,
             active: now,
             taken: now,
         }

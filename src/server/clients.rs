@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::config::Config;
-use crate::connection::{CloseReason, Limits, Outcome, Scratch, State, pump};
+use crate::connection::{CloseReason, Limits, Outcome, Pump, State};
 use crate::probe::{ClientCounters, Throttle};
-use crate::reactor::{Deadlines, Event, Key, Registry, Slots, TcpStream, latch, stream_interests};
+use crate::reactor::{
+    Accepted, Deadlines, Event, Key, Registry, Slots, TcpStream, latch, stream_interests,
+};
 use crate::service::Service;
 
 /// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
@@ -37,12 +39,11 @@ pub(super) struct Clients {
     /// The ready list of the turn before, emptied: the two take turns, so that neither is allocated anew.
     spare: Vec<Key>,
     deadlines: Deadlines<(Key, Watch)>,
-    limits: Limits,
+    pump: Pump,
     /// How long a client may be idle, and why it is then hung up on.
     idle: Option<(Duration, CloseReason)>,
     write_stall_timeout: Option<Duration>,
-    scratch: Scratch,
-    pub(super) counters: ClientCounters,
+    counters: ClientCounters,
     rejections: Throttle,
     /// A client has left since [`take_left`](Self::take_left) was last called.
     left: bool,
@@ -63,6 +64,7 @@ impl Clients {
     pub(super) fn new(config: &Config) -> Self {
         let limits = Limits {
             recv_size: config.recv_size,
+            read_ahead: config.read_ahead,
             budget: config.read_budget,
             watermarks: config.watermarks,
         };
@@ -71,12 +73,11 @@ impl Clients {
             ready: Vec::new(),
             spare: Vec::new(),
             deadlines: Deadlines::new(),
-            limits,
+            pump: Pump::new(limits),
             idle: config
                 .idle_timeout
                 .map(|timeout| (timeout, CloseReason::IdleTimeout)),
             write_stall_timeout: config.write_stall_timeout,
-            scratch: Scratch::new(config.read_ahead),
             counters: ClientCounters::default(),
             rejections: Throttle::default(),
             left: false,
@@ -90,7 +91,7 @@ impl Clients {
             self.counters.stale_events += 1;
             return;
         };
-        latch(event, &mut client.readiness);
+        latch(event, &mut client.peer.readiness);
         if !client.queued {
             client.queued = true;
             self.ready.push(key);
@@ -116,7 +117,9 @@ impl Clients {
             return;
         };
         let client = self.slots.get_mut(key).expect("inserted just now");
-        if let Err(error) = registry.register(&mut client.stream, key.token(), stream_interests()) {
+        if let Err(error) =
+            registry.register(&mut client.peer.stream, key.token(), stream_interests())
+        {
             log::debug!("could not watch {peer}: {error}");
             self.counters.accept_errors += 1;
             self.slots.remove(key);
@@ -130,6 +133,7 @@ impl Clients {
     }
 
     /// Serves everyone who is on the ready list now, once. Who has more to do goes to its end.
+    #[inline(never)]
     pub(super) fn serve(&mut self, service: &mut impl Service, now: Instant) {
         let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
         for &key in &serving {
@@ -146,14 +150,13 @@ impl Clients {
         };
         client.queued = false;
         client.active = now;
-        let outcome = pump(
-            &mut client.stream,
-            &mut client.readiness,
-            &mut client.connection,
-            &mut self.scratch,
-            &self.limits,
-            &mut self.counters.moved,
-            |message, reply| service.receive(message, reply),
+        let outcome = self.pump.run(&mut client.peer, |message, reply| {
+            service.receive(message, reply)
+        });
+        // Where something can be done and nothing will bring the client back, it would be forgotten.
+        debug_assert!(
+            !matches!(outcome, Outcome::Blocked | Outcome::Waiting) || !client.peer.is_runnable(),
+            "a client was forgotten"
         );
         if outcome != Outcome::Waiting {
             self.pumped(key, outcome, now);
@@ -161,6 +164,8 @@ impl Clients {
     }
 
     /// Sees to it that a client which is not just waiting for input comes back.
+    #[cold]
+    #[inline(never)]
     fn pumped(&mut self, key: Key, outcome: Outcome, now: Instant) {
         match outcome {
             Outcome::Blocked | Outcome::Waiting => {}
@@ -183,17 +188,17 @@ impl Clients {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
-        if client.connection.take_progress() {
+        if client.peer.connection.take_progress() {
             client.taken = now;
         }
-        if client.connection.wants_write()
+        if client.peer.connection.wants_write()
             && !client.stall_watched
             && let Some(timeout) = self.write_stall_timeout
         {
             client.stall_watched = true;
             self.deadlines.arm(now + timeout, (key, Watch::Stall));
         }
-        if client.connection.is_shut() && !client.linger_watched {
+        if client.peer.connection.is_shut() && !client.linger_watched {
             client.linger_watched = true;
             (client.active, client.taken) = (now, now);
             self.deadlines.arm(now + LINGER_QUIET, (key, Watch::Linger));
@@ -221,14 +226,14 @@ impl Clients {
             return;
         };
         let due = client.active + timeout;
-        if !client.connection.is_open() {
+        if !client.peer.connection.is_open() {
             // Its unsent bytes, or the wait for its end, are watched by other deadlines.
-        } else if client.connection.has_unsent() || client.queued {
+        } else if client.peer.connection.has_unsent() || client.queued {
             self.deadlines.arm(now + timeout, (key, Watch::Idle));
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Idle));
         } else {
-            client.connection.finish(reason);
+            client.peer.connection.finish(reason);
             self.queue(key);
         }
     }
@@ -240,7 +245,7 @@ impl Clients {
         let due = (client.active + LINGER_QUIET).min(client.taken + LINGER_MAX);
         if due > now {
             self.deadlines.arm(due, (key, Watch::Linger));
-        } else if let State::Draining { reason, .. } = client.connection.state() {
+        } else if let State::Draining { reason, .. } = client.peer.connection.state() {
             self.close(key, reason);
         }
     }
@@ -253,7 +258,7 @@ impl Clients {
             return;
         };
         let due = client.taken + timeout;
-        if !client.connection.wants_write() {
+        if !client.peer.connection.wants_write() {
             client.stall_watched = false;
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Stall));
@@ -262,7 +267,7 @@ impl Clients {
         } else {
             // The kernel reports room only once a third of a buffer of megabytes is free, which can
             // take a slow reader minutes. Whether it has taken anything, a write in this turn tells.
-            client.readiness.latch_writable();
+            client.peer.readiness.latch_writable();
             self.deadlines
                 .arm(now + STALL_PROBE, (key, Watch::StallProbed));
             self.queue(key);
@@ -284,7 +289,7 @@ impl Clients {
             let Some(client) = self.slots.get_mut(key) else {
                 continue;
             };
-            let reason = match client.connection.state() {
+            let reason = match client.peer.connection.state() {
                 State::Draining {
                     reason, shut: true, ..
                 } => reason,
@@ -292,6 +297,21 @@ impl Clients {
             };
             self.close(key, reason);
         }
+    }
+
+    /// What has become of clients so far, and of their bytes.
+    pub(super) fn counters(&self) -> ClientCounters {
+        ClientCounters {
+            moved: self.pump.tally().clone(),
+            ..self.counters.clone()
+        }
+    }
+
+    /// Counts what came of one attempt to accept.
+    pub(super) fn accepted(&mut self, accepted: &Accepted) {
+        self.counters.accept_errors += accepted.failed;
+        self.counters.accept_yields += u64::from(accepted.budget_spent);
+        self.counters.accept_pauses += u64::from(accepted.paused.is_some());
     }
 
     /// How many clients there are.
@@ -336,8 +356,9 @@ impl Clients {
             return;
         };
         self.left = true;
-        self.counters.closed(reason, client.connection.unsent_len());
-        log::debug!("{} left: {reason}", client.peer);
+        self.counters
+            .closed(reason, client.peer.connection.unsent_len());
+        log::debug!("{} left: {reason}", client.address);
         debug_assert_eq!(
             self.counters.live(),
             self.slots.len() as u64,

@@ -10,6 +10,9 @@ use crate::connection::Watermarks;
 /// The documents' `recv(1024)`.
 const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
+/// Sixteen of those at once.
+const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
+
 /// A server's settings. Sizes are in bytes.
 ///
 /// Every limit bounds what one client, or all of them, can make the server do; each has a counter in
@@ -31,7 +34,7 @@ pub struct Config {
     pub recv_size: NonZeroUsize,
     /// The most bytes read by one system call. 16 KiB: a stream costs a tenth of what it costs with
     /// 1 KiB, and all clients share one such buffer.
-    pub read_ahead: usize,
+    pub read_ahead: NonZeroUsize,
     /// How many bytes one client may move in a turn before others are served. 64 KiB, as redis.
     pub read_budget: usize,
     /// How many unsent bytes pause and resume reading from a client. 64 KiB and 16 KiB, as asyncio.
@@ -116,7 +119,7 @@ impl Config {
             reuse_port: false,
             keepalive: Some(Duration::from_secs(300)),
             recv_size: RECV_SIZE,
-            read_ahead: 16 * 1024,
+            read_ahead: READ_AHEAD,
             read_budget: 64 * 1024,
             watermarks: Watermarks {
                 high: 64 * 1024,
@@ -170,7 +173,6 @@ impl Config {
             return Err("nothing to listen on: give a TCP or a UDP address".to_owned());
         }
         for (name, value) in [
-            ("read-ahead", self.read_ahead),
             ("read-budget", self.read_budget),
             ("high-water", self.watermarks.high),
             ("max-conns", self.max_conns),
@@ -233,7 +235,6 @@ mod tests {
             change(&mut config);
             config.check().unwrap_err()
         };
-        assert!(refused(|c| c.read_ahead = 0).starts_with("read-ahead 0"));
         assert!(refused(|c| c.max_conns = 0).starts_with("max-conns 0"));
         assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));
     }

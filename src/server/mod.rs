@@ -155,7 +155,7 @@ impl<S: Service> Server<S> {
     /// What this server has done so far.
     pub fn counters(&self) -> Counters {
         Counters {
-            clients: self.clients.counters.clone(),
+            clients: self.clients.counters(),
             datagrams: self.datagram_counters.clone(),
         }
     }
@@ -231,11 +231,8 @@ impl<S: Service> Server<S> {
                 let accepted = listener.accept(now, budget, |(stream, peer)| {
                     self.clients.admit(registry, stream, peer, now)
                 });
-                let counters = &mut self.clients.counters;
-                counters.accept_errors += accepted.failed;
-                counters.accept_yields += u64::from(accepted.budget_spent);
+                self.clients.accepted(&accepted);
                 if let Some((until, error)) = accepted.paused {
-                    counters.accept_pauses += 1;
                     self.deadlines.arm(until, Timer::Listener(index));
                     if self.pauses.pass(now).is_some() {
                         warn_of_pause(self.clients.len(), &error);

@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
 use echoloop::Service;
-use echoloop::connection::{
-    Connection, Limits, Outcome, Readiness, Scratch, Stream, Tally, Watermarks, pump,
-};
+use echoloop::connection::{Limits, Outcome, Peer, Pump, Stream, Tally, Watermarks};
 use echoloop::service::Echo;
 
 /// Outcomes of reads and writes, in order, a queue for each direction. An empty queue would block.
@@ -140,15 +138,12 @@ impl Stream for Script {
     }
 }
 
-/// A connection that is pumped over a stream, by an echo service unless told otherwise.
+/// A peer that is pumped, by an echo service unless told otherwise.
 #[derive(Debug)]
 pub struct Pumping<S> {
-    pub stream: S,
-    pub connection: Connection,
-    pub readiness: Readiness,
-    pub scratch: Scratch,
+    pub peer: Peer<S>,
     pub limits: Limits,
-    tally: Tally,
+    pump: Pump,
 }
 
 /// What one call of the pump did.
@@ -164,19 +159,29 @@ pub struct Pumped {
 impl<S: Stream> Pumping<S> {
     pub fn new(stream: S) -> Self {
         let watermarks = Watermarks { high: 64, low: 16 };
+        let (recv_size, read_ahead) = (8.try_into().unwrap(), 16.try_into().unwrap());
         let limits = Limits {
-            recv_size: 8.try_into().unwrap(),
+            recv_size,
+            read_ahead,
             budget: 1024,
             watermarks,
         };
+        Self::with_limits(stream, limits)
+    }
+
+    pub fn with_limits(stream: S, limits: Limits) -> Self {
         Self {
-            stream,
-            connection: Connection::new(),
-            readiness: Readiness::new(),
-            scratch: Scratch::new(16),
+            peer: Peer::new(stream),
             limits,
-            tally: Tally::default(),
+            pump: Pump::new(limits),
         }
+    }
+
+    /// The same with other limits. Nothing may have been moved yet.
+    pub fn limited(self, change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = self.limits;
+        change(&mut limits);
+        Self::with_limits(self.peer.stream, limits)
     }
 
     /// Pumps once, echoing.
@@ -186,30 +191,24 @@ impl<S: Stream> Pumping<S> {
 
     /// Latches readable, then pumps once.
     pub fn readable(&mut self) -> Pumped {
-        self.readiness.latch_readable();
+        self.peer.readiness.latch_readable();
         self.pump()
     }
 
     /// Latches writable, then pumps once.
     pub fn writable(&mut self) -> Pumped {
-        self.readiness.latch_writable();
+        self.peer.readiness.latch_writable();
         self.pump()
     }
 
     /// Pumps once with a service of the test's.
     pub fn serve(&mut self, service: &mut impl Service) -> Pumped {
-        let before = self.tally.clone();
-        let outcome = pump(
-            &mut self.stream,
-            &mut self.readiness,
-            &mut self.connection,
-            &mut self.scratch,
-            &self.limits,
-            &mut self.tally,
-            |message, reply| service.receive(message, reply),
-        );
+        let before = self.pump.tally().clone();
+        let outcome = self.pump.run(&mut self.peer, |message, reply| {
+            service.receive(message, reply)
+        });
         self.assert_armed(outcome);
-        let since = |of: fn(&Tally) -> u64| (of(&self.tally) - of(&before)) as usize;
+        let since = |of: fn(&Tally) -> u64| (of(self.pump.tally()) - of(&before)) as usize;
         Pumped {
             outcome,
             read: since(|tally| tally.received_bytes),
@@ -223,7 +222,7 @@ impl<S: Stream> Pumping<S> {
     /// direction it needs, so that the kernel will bring it back.
     #[track_caller]
     fn assert_armed(&self, outcome: Outcome) {
-        let (connection, readiness) = (&self.connection, self.readiness);
+        let (connection, readiness) = (&self.peer.connection, self.peer.readiness);
         match outcome {
             Outcome::Closed(_) => assert!(connection.is_closed()),
             Outcome::Starved => {}

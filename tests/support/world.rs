@@ -1,7 +1,7 @@
 //! A client's connection between the modelled kernel and a ready list, with the laws that hold after
 //! every step whatever happens.
 
-use echoloop::connection::{CloseReason, Limits, Outcome, Scratch, State, Watermarks};
+use echoloop::connection::{CloseReason, Limits, Outcome, Peer, State, Watermarks};
 use echoloop::service::Echo;
 
 use super::kernel::{Kernel, byte};
@@ -34,16 +34,16 @@ pub struct World {
 
 impl World {
     pub fn new(sizes: Sizes) -> Self {
-        let mut client = Pumping::new(Kernel::new(sizes.inbox, sizes.outbox));
-        client.limits = Limits {
+        let limits = Limits {
             recv_size: sizes.recv_size.try_into().unwrap(),
+            read_ahead: sizes.read_ahead.try_into().unwrap(),
             budget: sizes.budget,
             watermarks: Watermarks {
                 high: sizes.high,
                 low: sizes.low,
             },
         };
-        client.scratch = Scratch::new(sizes.read_ahead);
+        let client = Pumping::with_limits(Kernel::new(sizes.inbox, sizes.outbox), limits);
         Self {
             client,
             queued: false,
@@ -55,40 +55,47 @@ impl World {
 
     /// The kernel, and the peer behind it.
     pub fn kernel(&mut self) -> &mut Kernel {
-        &mut self.client.stream
+        &mut self.client.peer.stream
     }
 
     /// The event that waits in the kernel is delivered.
     pub fn event(&mut self) {
-        if self.client.stream.deliver(&mut self.client.readiness) {
+        if self
+            .client
+            .peer
+            .stream
+            .deliver(&mut self.client.peer.readiness)
+        {
             self.mark();
         }
     }
 
     /// An event that means nothing is delivered.
     pub fn spurious_event(&mut self) {
-        self.client.readiness.latch_readable();
-        self.client.readiness.latch_writable();
+        self.client.peer.readiness.latch_readable();
+        self.client.peer.readiness.latch_writable();
         self.mark();
     }
 
     /// The server hangs up.
     pub fn finish(&mut self) {
-        self.finished |= self.client.connection.is_open();
-        self.client.connection.finish(CloseReason::Drained);
+        self.finished |= self.client.peer.connection.is_open();
+        self.client.peer.connection.finish(CloseReason::Drained);
         self.mark();
     }
 
     /// The loop takes a turn: the client is served if it is on the ready list.
     pub fn turn(&mut self) {
-        if !std::mem::take(&mut self.queued) || self.client.connection.is_closed() {
+        if !std::mem::take(&mut self.queued) || self.client.peer.connection.is_closed() {
             return;
         }
         let pumped = self.client.serve(&mut Echo);
         self.answered += pumped.read;
-        let (budget, read_ahead) = (self.client.limits.budget, self.client.scratch.input.len());
+        let Limits {
+            budget, read_ahead, ..
+        } = self.client.limits;
         assert!(
-            pumped.read + pumped.discarded <= budget + read_ahead,
+            pumped.read + pumped.discarded <= budget + read_ahead.get(),
             "over budget: {pumped:?}"
         );
         self.queued = pumped.outcome == Outcome::Yielded;
@@ -110,10 +117,10 @@ impl World {
         self.kernel().peer_ends();
         self.run_until_quiet();
         self.check();
-        let State::Closed(reason) = self.client.connection.state() else {
+        let State::Closed(reason) = self.client.peer.connection.state() else {
             panic!("stuck: {self:?}");
         };
-        if self.client.stream.is_reset() {
+        if self.client.peer.stream.is_reset() {
             return;
         }
         let expected = if self.finished {
@@ -123,13 +130,13 @@ impl World {
         };
         assert_eq!(reason, expected);
         assert_eq!(
-            self.client.stream.received.len(),
+            self.client.peer.stream.received.len(),
             self.answered,
             "replies lost: {self:?}"
         );
         if !self.finished {
             assert_eq!(
-                self.answered, self.client.stream.sent,
+                self.answered, self.client.peer.stream.sent,
                 "input lost: {self:?}"
             );
         }
@@ -139,8 +146,8 @@ impl World {
         for _ in 0..TURNS_MAX {
             let before = (
                 self.answered,
-                self.client.stream.received.len(),
-                self.client.connection.state(),
+                self.client.peer.stream.received.len(),
+                self.client.peer.connection.state(),
             );
             self.kernel().peer_receives(usize::MAX);
             self.event();
@@ -148,8 +155,8 @@ impl World {
             self.turn();
             let after = (
                 self.answered,
-                self.client.stream.received.len(),
-                self.client.connection.state(),
+                self.client.peer.stream.received.len(),
+                self.client.peer.connection.state(),
             );
             if !self.queued && !self.on_timer && before == after {
                 return;
@@ -159,18 +166,19 @@ impl World {
     }
 
     fn mark(&mut self) {
-        self.queued |= self.client.connection.is_runnable(self.client.readiness);
+        self.queued |= self
+            .client
+            .peer
+            .connection
+            .is_runnable(self.client.peer.readiness);
     }
 
     /// The laws: bytes come back in order, each once; memory is bounded.
     fn check(&self) {
-        let Pumping {
-            stream,
-            connection,
-            limits,
-            scratch,
-            ..
-        } = &self.client;
+        let Peer {
+            stream, connection, ..
+        } = &self.client.peer;
+        let limits = &self.client.limits;
         let mut count = 0;
         for (index, back) in stream.sent_back().enumerate() {
             assert_eq!(back, byte(index), "byte {index} of {self:?}");
@@ -180,7 +188,7 @@ impl World {
             let owed = self.answered - count;
             assert_eq!(connection.unsent_len(), owed, "{self:?}");
         }
-        let bound = limits.watermarks.high + scratch.input.len();
+        let bound = limits.watermarks.high + limits.read_ahead.get();
         assert!(connection.unsent_len() < bound, "unbounded: {self:?}");
         if stream.is_shut() {
             assert!(

@@ -57,8 +57,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = nonzero_size)]
     recv_size: NonZeroUsize,
     /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024)
-    #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = size)]
-    read_ahead: usize,
+    #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = nonzero_size)]
+    read_ahead: NonZeroUsize,
 
     /// The most clients at once [default: 10000, or what the limit of open files leaves]
     #[arg(long, value_name = "N", value_parser = count)]
