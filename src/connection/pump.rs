@@ -143,27 +143,15 @@ impl Pump {
             } else if !peer.readiness.is_readable() {
                 return Outcome::Waiting;
             }
-            if spent >= self.limits.budget {
-                return Outcome::Yielded;
-            }
-            let count = match retry(|| peer.stream.read(&mut self.input)) {
-                Ok(0) => {
-                    peer.connection.receive_eof();
-                    continue;
-                }
-                Ok(count) => count,
-                Err(error) => match read_failed(peer, &error) {
+            let count = match peer.stream.read(&mut self.input) {
+                Ok(count) if count > 0 => count,
+                nothing => match read_nothing(peer, nothing) {
                     Ok(()) => continue,
                     Err(Starved) => return Outcome::Starved,
                 },
             };
-            spent += count;
             if count < self.input.len() {
                 peer.readiness.read_short();
-            }
-            if !peer.connection.is_open() {
-                self.tally.discarded_bytes += count as u64;
-                continue;
             }
             self.tally.received_bytes += count as u64;
             let mut reply = Reply::new(&self.input[..count], &mut self.output);
@@ -176,6 +164,10 @@ impl Pump {
             if let Err(Starved) = sent {
                 return Outcome::Starved;
             }
+            spent += count;
+            if spent >= self.limits.budget && peer.is_runnable() {
+                return Outcome::Yielded;
+            }
         }
     }
 
@@ -184,9 +176,9 @@ impl Pump {
         &self.tally
     }
 
-    /// Does what goes before asking a peer for more: writes what it is owed, and shuts our side if
-    /// the conversation is ending. `Ok` with what has been spent, if it may then be read from;
-    /// otherwise, how the run ends.
+    /// Does what goes before asking a peer for more: writes what it is owed, and if the conversation is
+    /// ending, shuts our side and discards input. `Ok` with what has been spent if there is input to
+    /// answer; otherwise, how the run ends.
     #[cold]
     #[inline(never)]
     fn catch_up<S: Stream>(
@@ -194,44 +186,74 @@ impl Pump {
         peer: &mut Peer<S>,
         mut spent: usize,
     ) -> Result<usize, Outcome> {
-        while peer.connection.wants_write() && peer.readiness.is_writable() {
+        loop {
+            if let State::Closed(reason) = peer.connection.state() {
+                return Err(Outcome::Closed(reason));
+            }
+            if !peer.is_runnable() {
+                let waiting = peer.connection.keeps_up();
+                return Err(if waiting {
+                    Outcome::Waiting
+                } else {
+                    Outcome::Blocked
+                });
+            }
             if spent >= self.limits.budget {
                 return Err(Outcome::Yielded);
             }
-            match write(
-                &mut peer.stream,
-                &mut peer.readiness,
-                peer.connection.unsent(),
-            ) {
-                Ok(count) => {
-                    spent += count;
-                    self.tally.sent_bytes += count as u64;
-                    peer.connection.sent(count, self.limits.watermarks);
-                }
-                Err(error) => {
-                    absorb(&mut peer.connection, &error).map_err(|Starved| Outcome::Starved)?
-                }
-            }
+            let moved = if peer.connection.wants_write() && peer.readiness.is_writable() {
+                self.flush(peer)
+            } else if peer.connection.wants_shutdown() {
+                shut(peer)
+            } else if peer.connection.is_open() {
+                return Ok(spent);
+            } else {
+                self.discard(peer)
+            };
+            spent += moved.map_err(|Starved| Outcome::Starved)?;
         }
-        if peer.connection.wants_shutdown() {
-            match peer.stream.shutdown_write() {
-                Ok(()) => peer.connection.shut(),
-                Err(error) => {
-                    absorb(&mut peer.connection, &error).map_err(|Starved| Outcome::Starved)?
-                }
+    }
+
+    /// Writes from what the peer is owed, once.
+    fn flush<S: Stream>(&mut self, peer: &mut Peer<S>) -> Result<usize, Starved> {
+        match write(
+            &mut peer.stream,
+            &mut peer.readiness,
+            peer.connection.unsent(),
+        ) {
+            Ok(count) => {
+                self.tally.sent_bytes += count as u64;
+                peer.connection.sent(count, self.limits.watermarks);
+                Ok(count)
             }
+            Err(error) => absorb(&mut peer.connection, &error).map(|()| 0),
         }
-        match peer.connection.state() {
-            State::Closed(reason) => Err(Outcome::Closed(reason)),
-            _ if peer.connection.wants_read() && peer.readiness.is_readable() => Ok(spent),
-            State::Open if !peer.connection.has_unsent() => Err(Outcome::Waiting),
-            _ => Err(Outcome::Blocked),
+    }
+
+    /// Reads once, and drops what came.
+    fn discard<S: Stream>(&mut self, peer: &mut Peer<S>) -> Result<usize, Starved> {
+        match peer.stream.read(&mut self.input) {
+            Ok(count) if count > 0 => {
+                if count < self.input.len() {
+                    peer.readiness.read_short();
+                }
+                self.tally.discarded_bytes += count as u64;
+                Ok(count)
+            }
+            nothing => read_nothing(peer, nothing).map(|()| 0),
         }
     }
 }
 
-/// Sends a reply straight from where it lies, unless something is queued before it. What the kernel
-/// does not take is kept.
+fn shut<S: Stream>(peer: &mut Peer<S>) -> Result<usize, Starved> {
+    match peer.stream.shutdown_write() {
+        Ok(()) => peer.connection.shut(),
+        Err(error) => absorb(&mut peer.connection, &error)?,
+    }
+    Ok(0)
+}
+
+/// Sends a reply straight from where it lies, if the kernel may take it. What it does not take is kept.
 #[inline(always)]
 fn send<S: Stream>(
     peer: &mut Peer<S>,
@@ -239,25 +261,57 @@ fn send<S: Stream>(
     limits: &Limits,
     tally: &mut Tally,
 ) -> Result<(), Starved> {
+    if reply.is_empty() {
+        return Ok(());
+    }
+    // What was owed before has been written, or the latch would be clear: nothing is overtaken.
+    debug_assert!(!(peer.readiness.is_writable() && peer.connection.has_unsent()));
+    let mut written = Ok(0);
+    if peer.readiness.is_writable() {
+        written = peer.stream.write(reply);
+        if let Ok(count) = written
+            && count == reply.len()
+        {
+            tally.sent_bytes += count as u64;
+            return Ok(());
+        }
+    }
+    sent_less(peer, reply, written, limits, tally)
+}
+
+/// Keeps what a write has not taken of a reply: all of it, if none was tried.
+#[cold]
+#[inline(never)]
+fn sent_less<S: Stream>(
+    peer: &mut Peer<S>,
+    reply: &[u8],
+    written: io::Result<usize>,
+    limits: &Limits,
+    tally: &mut Tally,
+) -> Result<(), Starved> {
     let mut starved = Ok(());
     let mut sent = 0;
-    if !reply.is_empty() && !peer.connection.has_unsent() && peer.readiness.is_writable() {
-        match write(&mut peer.stream, &mut peer.readiness, reply) {
+    if peer.readiness.is_writable() {
+        match took(&mut peer.readiness, reply, written) {
             Ok(count) => sent = count,
             Err(error) => starved = absorb(&mut peer.connection, &error),
         }
-        tally.sent_bytes += sent as u64;
     }
-    if sent < reply.len() {
-        tally.pauses += u64::from(peer.connection.owe(&reply[sent..], limits.watermarks));
-    }
+    tally.sent_bytes += sent as u64;
+    tally.pauses += u64::from(peer.connection.owe(&reply[sent..], limits.watermarks));
     starved
 }
 
-/// Writes once and clears the latch as the outcome says. A full kernel buffer counts as 0 written.
-#[inline]
+/// Writes once.
 fn write(stream: &mut impl Stream, readiness: &mut Readiness, bytes: &[u8]) -> io::Result<usize> {
-    match retry(|| stream.write(bytes)) {
+    let written = stream.write(bytes);
+    took(readiness, bytes, written)
+}
+
+/// What a write of `bytes` has taken; clears the latch if that was not all. A full kernel buffer, and
+/// a signal that came before anything was written, count as 0.
+fn took(readiness: &mut Readiness, bytes: &[u8], written: io::Result<usize>) -> io::Result<usize> {
+    match written {
         // No socket answers a non-empty write with 0; trying again could spin for ever.
         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
         Ok(count) => {
@@ -270,19 +324,22 @@ fn write(stream: &mut impl Stream, readiness: &mut Readiness, bytes: &[u8]) -> i
             readiness.write_blocked();
             Ok(0)
         }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
         Err(error) => Err(error),
     }
 }
 
-/// Takes a failed read for what it is.
+/// Takes a read that brought nothing for what it is. After a signal it is simply tried again.
 #[cold]
 #[inline(never)]
-fn read_failed<S>(peer: &mut Peer<S>, error: &io::Error) -> Result<(), Starved> {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        peer.readiness.read_blocked();
-        return Ok(());
+fn read_nothing<S>(peer: &mut Peer<S>, read: io::Result<usize>) -> Result<(), Starved> {
+    match read {
+        Ok(_) => peer.connection.receive_eof(),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.readiness.read_blocked(),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Err(error) => return absorb(&mut peer.connection, &error),
     }
-    absorb(&mut peer.connection, error)
+    Ok(())
 }
 
 /// Takes a peer's error as the end of its conversation, unless it is ours and will pass.
@@ -294,15 +351,4 @@ fn absorb(connection: &mut Connection, error: &io::Error) -> Result<(), Starved>
     }
     connection.close(CloseReason::Failed(error.kind()));
     Ok(())
-}
-
-/// Repeats a system call that a signal interrupted before it did anything.
-#[inline]
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
 }

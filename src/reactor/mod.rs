@@ -46,7 +46,8 @@ pub const EXTERNAL: Token = fixed_token(u32::MAX - 1);
 /// [`turn`](Self::turn). So an event that is late, merged with another or meant for somebody who has
 /// gone is harmless, and a batch of events can't be invalidated by the work on its first.
 pub trait Handler {
-    /// An event: mark what it says is ready.
+    /// An event: mark what it says is ready. A token that means nothing to the handler is a wake-up
+    /// by a [`Waker`], and needs nothing done.
     fn ready(&mut self, event: &Event);
 
     /// A turn: do what is ready, within budgets, and say how long to sleep.
@@ -127,9 +128,7 @@ impl Reactor {
             let mut count = 0;
             for event in &self.events {
                 count += 1;
-                if event.token() != WAKER {
-                    handler.ready(event);
-                }
+                handler.ready(event);
             }
             self.turns.events += count as u64;
             self.turns.full_batches += u64::from(count == self.events.capacity());

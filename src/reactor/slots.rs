@@ -19,20 +19,20 @@ const _: () = assert!(
 /// An event, a ready-list entry or a timer can outlive the client it was meant for, and the slot may
 /// have a new occupant by then. The generation tells them apart: a stale key finds nothing. (After
 /// 2^32 - 1 insertions generations repeat; a key would have to stay unused that long to be mistaken.)
+// Packed as its token is: it is stored and compared in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    generation: u32,
-    index: u32,
-}
+pub struct Key(u64);
 
 impl Key {
+    const fn new(generation: u32, index: u32) -> Self {
+        Self((generation as u64) << 32 | index as u64)
+    }
+
     /// The key that `token` stands for, unless it is a fixed one.
+    #[inline]
     pub const fn from_token(token: Token) -> Option<Self> {
-        let key = Self {
-            generation: (token.0 >> 32) as u32,
-            index: token.0 as u32,
-        };
-        if key.generation == FIXED {
+        let key = Self(token.0 as u64);
+        if key.generation() == FIXED {
             None
         } else {
             Some(key)
@@ -41,14 +41,22 @@ impl Key {
 
     /// The token to register this slot's source with.
     pub const fn token(self) -> Token {
-        Token((self.generation as usize) << 32 | self.index as usize)
+        Token(self.0 as usize)
+    }
+
+    const fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    const fn index(self) -> usize {
+        self.0 as u32 as usize
     }
 }
 
 /// A token that stands for no slot: for listeners, datagram sockets and whatever else a role has a
 /// fixed number of.
 pub const fn fixed_token(index: u32) -> Token {
-    Token((FIXED as usize) << 32 | index as usize)
+    Key::new(FIXED, index).token()
 }
 
 /// The index of a token made by [`fixed_token`], or `None` for one that stands for a key.
@@ -100,31 +108,27 @@ impl<T> Slots<T> {
             value,
         });
         let index = u32::try_from(index).expect("a slab of 2^32 sockets can't exist");
-        Ok(Key {
-            generation: self.generation,
-            index,
-        })
+        Ok(Key::new(self.generation, index))
     }
 
     /// The occupant that `key` names, if it is still there.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let slot = self.slab.get_mut(key.index as usize)?;
-        (slot.generation == key.generation).then_some(&mut slot.value)
+        let slot = self.slab.get_mut(key.index())?;
+        (slot.generation == key.generation()).then_some(&mut slot.value)
     }
 
     /// Frees the slot of the occupant that `key` names, if it is still there.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         self.get_mut(key)?;
-        Some(self.slab.remove(key.index as usize).value)
+        Some(self.slab.remove(key.index()).value)
     }
 
     /// The keys of all occupants.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.slab.iter().map(|(index, slot)| Key {
-            generation: slot.generation,
-            index: index as u32,
-        })
+        self.slab
+            .iter()
+            .map(|(index, slot)| Key::new(slot.generation, index as u32))
     }
 
     /// How many slots are taken.
@@ -154,7 +158,7 @@ mod tests {
         let first = slots.insert("first").unwrap();
         assert_eq!(slots.remove(first), Some("first"));
         let second = slots.insert("second").unwrap();
-        assert_eq!(first.index, second.index, "the slot was reused");
+        assert_eq!(first.index(), second.index(), "the slot was reused");
         assert_eq!(slots.get_mut(first), None);
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.get_mut(second), Some(&mut "second"));
@@ -188,7 +192,7 @@ mod tests {
         let mut slots = Slots::new(9);
         slots.generation = FIXED - 2;
         let last = slots.insert(()).unwrap();
-        assert_eq!(last.generation, FIXED - 1);
-        assert_eq!(slots.insert(()).unwrap().generation, 0);
+        assert_eq!(last.generation(), FIXED - 1);
+        assert_eq!(slots.insert(()).unwrap().generation(), 0);
     }
 }
