@@ -223,7 +223,7 @@ impl Connection {
 
     /// Whether the conversation is open and nothing is owed: all there is to do is to read.
     pub const fn keeps_up(&self) -> bool {
-        self.is_open() && !self.has_unsent()
+        !self.has_unsent() && self.is_open()
     }
 
     /// Whether the conversation is over.

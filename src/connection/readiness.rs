@@ -43,9 +43,9 @@ impl Readiness {
         Self(WRITABLE)
     }
 
-    /// No latch at all: to collect what one event says, and [`merge`](Self::merge) it.
-    pub const fn none() -> Self {
-        Self(0)
+    /// What one event says, to be [merged](Self::merge).
+    pub const fn of(readable: bool, writable: bool) -> Self {
+        Self(readable as u8 * READABLE | writable as u8 * WRITABLE)
     }
 
     /// Sets the latches that are set in `other`.

@@ -181,15 +181,9 @@ pub fn stream_interests() -> Interest {
 /// reports the truth, after the input that came before it.
 #[inline]
 pub fn latch(event: &Event, readiness: &mut Readiness) {
-    let mut seen = Readiness::none();
-    if event.is_readable() {
-        seen.latch_readable();
-    }
-    if event.is_writable() {
-        seen.latch_writable();
-    }
-    if event.is_read_closed() || event.is_write_closed() || event.is_error() || event.is_priority()
-    {
+    let mut seen = Readiness::of(event.is_readable(), event.is_writable());
+    // Not short-circuited: together they are two tests of one word.
+    if event.is_read_closed() | event.is_error() | event.is_priority() {
         seen = latch_rare(event, seen);
     }
     readiness.merge(seen);

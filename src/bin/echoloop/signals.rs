@@ -47,8 +47,11 @@ impl<S: Service> Signalled<S> {
 
 impl<S: Service> Handler for Signalled<S> {
     fn ready(&mut self, event: &Event) {
-        self.pending |= event.token() == EXTERNAL;
-        self.server.ready(event);
+        if event.token() == EXTERNAL {
+            self.pending = true;
+        } else {
+            self.server.ready(event);
+        }
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
