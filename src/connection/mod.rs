@@ -14,6 +14,7 @@ use std::{fmt, io};
 pub use buffer::Buffer;
 pub use pump::{Limits, Outcome, Peer, Pump, Stream, Tally};
 pub use readiness::Readiness;
+pub(crate) use reply::Answer;
 pub use reply::Reply;
 
 /// One client's conversation: its state, and the bytes it is owed.

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
-use super::{CloseReason, Connection, Readiness, Reply, State, Watermarks};
+use super::{Answer, CloseReason, Connection, Readiness, Reply, State, Watermarks};
 
 /// `ENOBUFS` on Linux. The standard library has no [`io::ErrorKind`] for it.
 const ENOBUFS: i32 = 105;
@@ -154,15 +154,18 @@ impl Pump {
                 peer.readiness.read_short();
             }
             self.tally.received_bytes += count as u64;
-            let mut reply = Reply::new(&self.input[..count], &mut self.output);
-            self.tally.messages += reply.serve(self.limits.recv_size, &mut serve);
-            let hung_up = reply.is_hung_up();
-            let sent = send(peer, reply.as_slice(), &self.limits, &mut self.tally);
-            if hung_up {
+            let input = &self.input[..count];
+            let answer = Answer::to(input, &mut self.output, self.limits.recv_size, &mut serve);
+            self.tally.messages += answer.messages;
+            let sent = send(peer, answer.bytes, &self.limits, &mut self.tally);
+            if answer.hung_up {
                 peer.connection.finish(CloseReason::HungUp);
             }
             if let Err(Starved) = sent {
                 return Outcome::Starved;
+            }
+            if peer.connection.keeps_up() && !peer.readiness.is_readable() {
+                return Outcome::Waiting;
             }
             spent += count;
             if spent >= self.limits.budget && peer.is_runnable() {

@@ -28,9 +28,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// A reply to `input`, with room in `output` for what can't be sent from `input` itself.
-    #[inline]
-    pub fn new(input: &'a [u8], output: &'a mut Vec<u8>) -> Self {
+    fn new(input: &'a [u8], output: &'a mut Vec<u8>) -> Self {
         output.clear();
         Self {
             input,
@@ -72,45 +70,77 @@ impl<'a> Reply<'a> {
         self.hung_up = true;
     }
 
-    /// Hands every message of at most `size` bytes to `serve`, in order, until it hangs up.
-    /// Returns how many there were. An empty input is one empty message.
-    #[inline]
-    pub(crate) fn serve(
-        &mut self,
-        size: NonZeroUsize,
-        mut serve: impl FnMut(&[u8], &mut Self),
-    ) -> u64 {
-        // Most reads bring one message, and the way of most messages is kept free of a loop.
-        if self.input.len() <= size.get() {
-            (self.message, self.message_end) = (self.input, self.input.len());
-            serve(self.message, self);
-            return 1;
-        }
-        let (mut rest, mut messages) = (self.input, 0);
-        loop {
-            (self.message, rest) = rest.split_at(rest.len().min(size.get()));
-            self.message_end += self.message.len();
-            serve(self.message, self);
-            messages += 1;
-            if rest.is_empty() || self.hung_up {
-                return messages;
-            }
-        }
+    /// Hands `message`, the next of the input, to `serve`.
+    #[inline(always)]
+    fn serve(&mut self, message: &'a [u8], serve: &mut impl FnMut(&[u8], &mut Self)) {
+        self.message = message;
+        self.message_end += message.len();
+        serve(message, self);
     }
 
-    /// Everything answered, in order.
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        if self.output.is_empty() {
+    #[inline(always)]
+    fn finish(self, messages: u64) -> Answer<'a> {
+        let bytes = if self.output.is_empty() {
             self.echoed
         } else {
-            self.output
+            self.output.as_slice()
+        };
+        Answer {
+            bytes,
+            messages,
+            hung_up: self.hung_up,
         }
     }
+}
 
-    /// Whether the service has ended the conversation.
-    pub(crate) const fn is_hung_up(&self) -> bool {
-        self.hung_up
+/// What a service has answered to one batch of input.
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    /// Everything answered, in order.
+    pub(crate) bytes: &'a [u8],
+    /// How many messages there were.
+    pub(crate) messages: u64,
+    /// The service has ended the conversation.
+    pub(crate) hung_up: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// Hands the messages of `input`, of at most `size` bytes each, to `serve`, in order, until it
+    /// hangs up. An empty input is one empty message. `output` is room for what can't be sent from
+    /// `input` itself.
+    #[inline(always)]
+    pub(crate) fn to(
+        input: &'a [u8],
+        output: &'a mut Vec<u8>,
+        size: NonZeroUsize,
+        mut serve: impl FnMut(&[u8], &mut Reply<'a>),
+    ) -> Self {
+        // Most reads bring one message, whose way is kept free of a loop.
+        if input.len() > size.get() {
+            return Self::to_many(input, output, size, serve);
+        }
+        let mut reply = Reply::new(input, output);
+        reply.serve(input, &mut serve);
+        reply.finish(1)
+    }
+
+    #[inline(never)]
+    fn to_many(
+        input: &'a [u8],
+        output: &'a mut Vec<u8>,
+        size: NonZeroUsize,
+        mut serve: impl FnMut(&[u8], &mut Reply<'a>),
+    ) -> Self {
+        let mut reply = Reply::new(input, output);
+        let mut messages = 0;
+        for message in input.chunks(size.get()) {
+            reply.serve(message, &mut serve);
+            messages += 1;
+            if reply.hung_up {
+                break;
+            }
+        }
+        reply.finish(messages)
     }
 }
 
@@ -131,10 +161,9 @@ mod tests {
         serve: impl FnMut(&[u8], &mut Reply<'_>),
     ) -> (Vec<u8>, bool) {
         let mut output = b"left over".to_vec();
-        let mut reply = Reply::new(input, &mut output);
-        reply.serve(NonZeroUsize::new(size).unwrap(), serve);
-        let copied = !reply.output.is_empty();
-        (reply.as_slice().to_vec(), copied)
+        let answer = Answer::to(input, &mut output, size.try_into().unwrap(), serve);
+        let bytes = answer.bytes.to_vec();
+        (bytes, !output.is_empty())
     }
 
     #[test]
@@ -169,15 +198,19 @@ mod tests {
     #[test]
     fn hanging_up_keeps_what_was_answered_and_serves_no_further_message() {
         let mut output = Vec::new();
-        let mut reply = Reply::new(b"abcdef", &mut output);
-        let messages = reply.serve(NonZeroUsize::new(2).unwrap(), |message, reply| {
-            reply.echo();
-            if message == b"cd" {
-                reply.hang_up();
-            }
-        });
+        let answer = Answer::to(
+            b"abcdef",
+            &mut output,
+            2.try_into().unwrap(),
+            |message, reply| {
+                reply.echo();
+                if message == b"cd" {
+                    reply.hang_up();
+                }
+            },
+        );
         assert_eq!(
-            (messages, reply.as_slice(), reply.is_hung_up()),
+            (answer.messages, answer.bytes, answer.hung_up),
             (2, &b"abcd"[..], true)
         );
     }

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::listener::reuse_port;
-use crate::connection::Reply;
+use crate::connection::{Answer, Reply};
 use crate::probe::DatagramCounters;
 use crate::service::Refusal;
 
@@ -140,9 +140,8 @@ impl Datagrams {
             }
             counters.cut += u64::from(size > recv_size.get());
             let message = &self.input[..size.min(recv_size.get())];
-            let mut reply = Reply::new(message, &mut self.output);
-            reply.serve(recv_size, &mut serve);
-            send(&self.socket, reply.as_slice(), source, counters);
+            let answer = Answer::to(message, &mut self.output, recv_size, &mut serve);
+            send(&self.socket, answer.bytes, source, counters);
         }
         if failed == budget {
             self.pending = false;

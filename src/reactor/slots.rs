@@ -78,7 +78,7 @@ pub struct Slots<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    generation: u32,
+    key: Key,
     value: T,
 }
 
@@ -103,19 +103,18 @@ impl<T> Slots<T> {
         } else {
             self.generation + 1
         };
-        let index = self.slab.insert(Slot {
-            generation: self.generation,
-            value,
-        });
-        let index = u32::try_from(index).expect("a slab of 2^32 sockets can't exist");
-        Ok(Key::new(self.generation, index))
+        let entry = self.slab.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("2^32 sockets can't exist");
+        let key = Key::new(self.generation, index);
+        entry.insert(Slot { key, value });
+        Ok(key)
     }
 
     /// The occupant that `key` names, if it is still there.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slab.get_mut(key.index())?;
-        (slot.generation == key.generation()).then_some(&mut slot.value)
+        (slot.key == key).then_some(&mut slot.value)
     }
 
     /// Frees the slot of the occupant that `key` names, if it is still there.
@@ -126,9 +125,7 @@ impl<T> Slots<T> {
 
     /// The keys of all occupants.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.slab
-            .iter()
-            .map(|(index, slot)| Key::new(slot.generation, index as u32))
+        self.slab.iter().map(|(_, slot)| slot.key)
     }
 
     /// How many slots are taken.

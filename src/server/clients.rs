@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::client::Client;
+use super::client::{Client, Stamp};
 use super::config::Config;
 use crate::connection::{CloseReason, Limits, Outcome, Pump, State};
 use crate::probe::{ClientCounters, Throttle};
@@ -33,6 +33,8 @@ const STALL_PROBE: Duration = Duration::from_millis(1);
 /// The slots of all clients, their ready list and their deadlines.
 #[derive(Debug)]
 pub(super) struct Clients {
+    /// When the loop began.
+    start: Instant,
     slots: Slots<Client>,
     /// Clients for which something can be done now, each once.
     ready: Vec<Key>,
@@ -69,6 +71,7 @@ impl Clients {
             watermarks: config.watermarks,
         };
         Self {
+            start: Instant::now(),
             slots: Slots::new(config.max_conns),
             ready: Vec::new(),
             spare: Vec::new(),
@@ -106,7 +109,10 @@ impl Clients {
         peer: SocketAddr,
         now: Instant,
     ) {
-        let Ok(key) = self.slots.insert(Client::new(stream, peer, now)) else {
+        let Ok(key) = self
+            .slots
+            .insert(Client::new(stream, peer, Stamp::new(self.start, now)))
+        else {
             self.counters.rejected += 1;
             if let Some(others) = self.rejections.pass(now) {
                 let limit = self.slots.len();
@@ -135,21 +141,22 @@ impl Clients {
     /// Serves everyone who is on the ready list now, once. Who has more to do goes to its end.
     #[inline(never)]
     pub(super) fn serve(&mut self, service: &mut impl Service, now: Instant) {
+        let stamp = Stamp::new(self.start, now);
         let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
         for &key in &serving {
-            self.serve_one(key, service, now);
+            self.serve_one(key, service, now, stamp);
         }
         serving.clear();
         self.spare = serving;
     }
 
     #[inline]
-    fn serve_one(&mut self, key: Key, service: &mut impl Service, now: Instant) {
+    fn serve_one(&mut self, key: Key, service: &mut impl Service, now: Instant, stamp: Stamp) {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
         client.queued = false;
-        client.active = now;
+        client.active = stamp;
         let outcome = self.pump.run(&mut client.peer, |message, reply| {
             service.receive(message, reply)
         });
@@ -185,11 +192,12 @@ impl Clients {
 
     /// Arms the deadlines that a client which does not keep up, or is leaving, needs.
     fn watch(&mut self, key: Key, now: Instant) {
+        let stamp = Stamp::new(self.start, now);
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
         if client.peer.connection.take_progress() {
-            client.taken = now;
+            client.taken = stamp;
         }
         if client.peer.connection.wants_write()
             && !client.stall_watched
@@ -200,7 +208,7 @@ impl Clients {
         }
         if client.peer.connection.is_shut() && !client.linger_watched {
             client.linger_watched = true;
-            (client.active, client.taken) = (now, now);
+            (client.active, client.taken) = (stamp, stamp);
             self.deadlines.arm(now + LINGER_QUIET, (key, Watch::Linger));
         }
     }
@@ -225,7 +233,7 @@ impl Clients {
         let (Some(client), Some((timeout, reason))) = (self.slots.get_mut(key), self.idle) else {
             return;
         };
-        let due = client.active + timeout;
+        let due = client.active.instant(self.start) + timeout;
         if !client.peer.connection.is_open() {
             // Its unsent bytes, or the wait for its end, are watched by other deadlines.
         } else if client.peer.connection.has_unsent() || client.queued {
@@ -242,7 +250,8 @@ impl Clients {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
-        let due = (client.active + LINGER_QUIET).min(client.taken + LINGER_MAX);
+        let quiet = client.active.instant(self.start) + LINGER_QUIET;
+        let due = quiet.min(client.taken.instant(self.start) + LINGER_MAX);
         if due > now {
             self.deadlines.arm(due, (key, Watch::Linger));
         } else if let State::Draining { reason, .. } = client.peer.connection.state() {
@@ -257,7 +266,7 @@ impl Clients {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
-        let due = client.taken + timeout;
+        let due = client.taken.instant(self.start) + timeout;
         if !client.peer.connection.wants_write() {
             client.stall_watched = false;
         } else if due > now {

@@ -73,14 +73,14 @@ impl Service for Suffix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Answer;
 
     fn answer(mut service: impl Service, input: &[u8], size: usize) -> Vec<u8> {
         let mut output = Vec::new();
-        let mut reply = Reply::new(input, &mut output);
-        reply.serve(size.try_into().unwrap(), |message, reply| {
-            service.receive(message, reply)
-        });
-        reply.as_slice().to_vec()
+        let serve = |message: &[u8], reply: &mut Reply<'_>| service.receive(message, reply);
+        Answer::to(input, &mut output, size.try_into().unwrap(), serve)
+            .bytes
+            .to_vec()
     }
 
     #[test]
@@ -93,11 +93,6 @@ mod tests {
 
     #[test]
     fn a_datagram_is_one_message_even_when_empty() {
-        let (mut service, mut output) = (Suffix::new(*b"| lee"), Vec::new());
-        let mut reply = Reply::new(b"", &mut output);
-        reply.serve(1.try_into().unwrap(), |message, reply| {
-            service.receive(message, reply);
-        });
-        assert_eq!(reply.as_slice(), b"| lee");
+        assert_eq!(answer(Suffix::new(*b"| lee"), b"", 1024), b"| lee");
     }
 }
