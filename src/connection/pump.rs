@@ -154,14 +154,14 @@ impl Pump {
                 peer.readiness.read_short();
             }
             self.tally.received_bytes += count as u64;
-            let input = &self.input[..count];
-            let answer = Answer::to(input, &mut self.output, self.limits.recv_size, &mut serve);
-            self.tally.messages += answer.messages;
-            let sent = send(peer, answer.bytes, &self.limits, &mut self.tally);
-            if answer.hung_up {
-                peer.connection.finish(CloseReason::HungUp);
-            }
-            if let Err(Starved) = sent {
+            // Most reads bring one message, whose way is kept free of a loop.
+            let answered = if count <= self.limits.recv_size.get() {
+                let answer = Answer::to_one(&self.input[..count], &mut self.output, &mut serve);
+                deliver(peer, answer, &self.limits, &mut self.tally)
+            } else {
+                self.answer_many(peer, count, &mut serve)
+            };
+            if let Err(Starved) = answered {
                 return Outcome::Starved;
             }
             if peer.connection.keeps_up() && !peer.readiness.is_readable() {
@@ -177,6 +177,19 @@ impl Pump {
     /// What has been moved so far.
     pub const fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Answers the first `count` bytes of the input, which are more than one message.
+    #[inline(never)]
+    fn answer_many<S: Stream>(
+        &mut self,
+        peer: &mut Peer<S>,
+        count: usize,
+        serve: impl FnMut(&[u8], &mut Reply<'_>),
+    ) -> Result<(), Starved> {
+        let (input, output) = (&self.input[..count], &mut self.output);
+        let answer = Answer::to_many(input, output, self.limits.recv_size, serve);
+        deliver(peer, answer, &self.limits, &mut self.tally)
     }
 
     /// Does what goes before asking a peer for more: writes what it is owed, and if the conversation is
@@ -256,30 +269,33 @@ fn shut<S: Stream>(peer: &mut Peer<S>) -> Result<usize, Starved> {
     Ok(0)
 }
 
-/// Sends a reply straight from where it lies, if the kernel may take it. What it does not take is kept.
+/// Sends an answer straight from where it lies, if the kernel may take it. What it does not take is
+/// kept.
 #[inline(always)]
-fn send<S: Stream>(
+fn deliver<S: Stream>(
     peer: &mut Peer<S>,
-    reply: &[u8],
+    answer: Answer<'_>,
     limits: &Limits,
     tally: &mut Tally,
 ) -> Result<(), Starved> {
-    if reply.is_empty() {
-        return Ok(());
+    tally.messages += answer.messages;
+    let mut sent = Ok(0);
+    if peer.readiness.is_writable() && !answer.bytes.is_empty() {
+        // What was owed before has been written, or the latch would be clear: nothing is overtaken.
+        debug_assert!(!peer.connection.has_unsent());
+        sent = peer.stream.write(answer.bytes);
     }
-    // What was owed before has been written, or the latch would be clear: nothing is overtaken.
-    debug_assert!(!(peer.readiness.is_writable() && peer.connection.has_unsent()));
-    let mut written = Ok(0);
-    if peer.readiness.is_writable() {
-        written = peer.stream.write(reply);
-        if let Ok(count) = written
-            && count == reply.len()
-        {
+    let result = match sent {
+        Ok(count) if count == answer.bytes.len() => {
             tally.sent_bytes += count as u64;
-            return Ok(());
+            Ok(())
         }
+        less => sent_less(peer, answer.bytes, less, limits, tally),
+    };
+    if answer.hung_up {
+        peer.connection.finish(CloseReason::HungUp);
     }
-    sent_less(peer, reply, written, limits, tally)
+    result
 }
 
 /// Keeps what a write has not taken of a reply: all of it, if none was tried.

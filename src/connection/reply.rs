@@ -105,27 +105,22 @@ pub(crate) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Hands the messages of `input`, of at most `size` bytes each, to `serve`, in order, until it
-    /// hangs up. An empty input is one empty message. `output` is room for what can't be sent from
-    /// `input` itself.
+    /// Hands `input`, as one message, to `serve`. `output` is room for what can't be sent from `input`
+    /// itself.
     #[inline(always)]
-    pub(crate) fn to(
+    pub(crate) fn to_one(
         input: &'a [u8],
         output: &'a mut Vec<u8>,
-        size: NonZeroUsize,
         mut serve: impl FnMut(&[u8], &mut Reply<'a>),
     ) -> Self {
-        // Most reads bring one message, whose way is kept free of a loop.
-        if input.len() > size.get() {
-            return Self::to_many(input, output, size, serve);
-        }
         let mut reply = Reply::new(input, output);
         reply.serve(input, &mut serve);
         reply.finish(1)
     }
 
-    #[inline(never)]
-    fn to_many(
+    /// Hands the messages of `input`, of at most `size` bytes each, to `serve`, in order, until it
+    /// hangs up.
+    pub(crate) fn to_many(
         input: &'a [u8],
         output: &'a mut Vec<u8>,
         size: NonZeroUsize,
@@ -161,7 +156,7 @@ mod tests {
         serve: impl FnMut(&[u8], &mut Reply<'_>),
     ) -> (Vec<u8>, bool) {
         let mut output = b"left over".to_vec();
-        let answer = Answer::to(input, &mut output, size.try_into().unwrap(), serve);
+        let answer = Answer::to_many(input, &mut output, size.try_into().unwrap(), serve);
         let bytes = answer.bytes.to_vec();
         (bytes, !output.is_empty())
     }
@@ -198,7 +193,7 @@ mod tests {
     #[test]
     fn hanging_up_keeps_what_was_answered_and_serves_no_further_message() {
         let mut output = Vec::new();
-        let answer = Answer::to(
+        let answer = Answer::to_many(
             b"abcdef",
             &mut output,
             2.try_into().unwrap(),

@@ -140,7 +140,7 @@ impl Datagrams {
             }
             counters.cut += u64::from(size > recv_size.get());
             let message = &self.input[..size.min(recv_size.get())];
-            let answer = Answer::to(message, &mut self.output, recv_size, &mut serve);
+            let answer = Answer::to_one(message, &mut self.output, &mut serve);
             send(&self.socket, answer.bytes, source, counters);
         }
         if failed == budget {

@@ -78,7 +78,10 @@ mod tests {
     fn answer(mut service: impl Service, input: &[u8], size: usize) -> Vec<u8> {
         let mut output = Vec::new();
         let serve = |message: &[u8], reply: &mut Reply<'_>| service.receive(message, reply);
-        Answer::to(input, &mut output, size.try_into().unwrap(), serve)
+        if input.is_empty() {
+            return Answer::to_one(input, &mut output, serve).bytes.to_vec();
+        }
+        Answer::to_many(input, &mut output, size.try_into().unwrap(), serve)
             .bytes
             .to_vec()
     }
