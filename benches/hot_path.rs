@@ -71,13 +71,12 @@ fn main() {
 /// User instructions of the server for one message.
 fn instructions(connections: usize, options: &[String]) -> Option<f64> {
     let count = |rounds| {
-        let mut command = Command::new("valgrind");
-        command.args([
+        let valgrind = [
+            "valgrind",
             "--tool=callgrind",
             "--callgrind-out-file=/dev/null",
-            env!("CARGO_BIN_EXE_echoloop"),
-        ]);
-        let server = Served::start(&mut command, options)?;
+        ];
+        let server = Served::start(&[], &valgrind, options)?;
         load(server.address, connections, rounds);
         let report = server.stop();
         // ==PID== Collected : 12345
@@ -100,46 +99,27 @@ struct Calls {
 fn system_calls(connections: usize, options: &[String]) -> Option<Calls> {
     const EVENTS: &str = "raw_syscalls:sys_enter,syscalls:sys_enter_recvfrom,syscalls:sys_enter_sendto,\
                           syscalls:sys_enter_epoll_wait,syscalls:sys_enter_epoll_ctl";
-    // The server has a core of its own, so that it is what limits the loop.
-    let pinned = Command::new("taskset")
-        .args(["-c", "0", "true"])
+    // perf counts from the first instruction to the last; starting and stopping are a few hundred
+    // calls among a million. The server has a core of its own, so that it is what limits the loop.
+    let mut pin: &[&str] = &[];
+    if Command::new("taskset")
+        .arg("--version")
+        .stdout(Stdio::null())
         .status()
-        .is_ok_and(|status| status.success());
-    let mut command = Command::new(if pinned {
-        "taskset"
-    } else {
-        env!("CARGO_BIN_EXE_echoloop")
-    });
-    if pinned {
-        command.args(["-c", "0", env!("CARGO_BIN_EXE_echoloop")]);
+        .is_ok()
+    {
+        pin = &["taskset", "-c", "0"];
         let pid = std::process::id().to_string();
         let _ = Command::new("taskset")
             .args(["-cp", "1", &pid])
             .stdout(Stdio::null())
             .status();
     }
-    let server = Served::start(&mut command, options)?;
-    let pid = server.child.id().to_string();
-    let mut perf = Command::new("perf")
-        .args(["stat", "-x", ",", "-e", EVENTS, "-p", &pid])
-        .stderr(Stdio::piped())
-        .spawn()
-        .ok()?;
+    let server = Served::start(&["perf", "stat", "-x", ",", "-e", EVENTS], pin, options)?;
     let start = Instant::now();
-    // Long enough that what perf misses while it attaches, and connecting, do not count.
     let messages = load(server.address, connections, ROUNDS_NATIVE) as f64;
     let elapsed = start.elapsed();
-    let _ = Command::new("kill")
-        .args(["-s", "INT", &perf.id().to_string()])
-        .status();
-    let mut report = String::new();
-    perf.stderr.take()?.read_to_string(&mut report).ok()?;
-    perf.wait().ok()?;
-    server.stop();
-    println!(
-        "{:10.0}  messages a second while they were counted",
-        messages / elapsed.as_secs_f64()
-    );
+    let report = server.stop();
     let count = |event: &str| {
         let line = report.lines().find(|line| line.contains(event))?;
         line.split(',')
@@ -148,53 +128,70 @@ fn system_calls(connections: usize, options: &[String]) -> Option<Calls> {
             .ok()
             .map(|count| count / messages)
     };
-    Some(Calls {
+    let calls = Calls {
         all: count("raw_syscalls:sys_enter")?,
         recvfrom: count("sys_enter_recvfrom")?,
         sendto: count("sys_enter_sendto")?,
         epoll_wait: count("sys_enter_epoll_wait")?,
         epoll_ctl: count("sys_enter_epoll_ctl")?,
-    })
+    };
+    println!(
+        "{:10.0}  messages a second while they were counted",
+        messages / elapsed.as_secs_f64()
+    );
+    Some(calls)
 }
 
-/// A server process.
+/// A server, and what watches it.
 struct Served {
     child: Child,
     stderr: BufReader<ChildStderr>,
+    /// The server's own process, which may be a child of the child.
+    pid: String,
     address: SocketAddr,
 }
 
 impl Served {
-    fn start(command: &mut Command, options: &[String]) -> Option<Self> {
+    /// Starts `outer sh inner echoloop serve options`: a shell between the two tells its process id
+    /// and becomes the rest.
+    fn start(outer: &[&str], inner: &[&str], options: &[String]) -> Option<Self> {
+        let shell = ["sh", "-c", "echo $$; exec \"$@\"", "sh"];
+        let serve = [
+            env!("CARGO_BIN_EXE_echoloop"),
+            "serve",
+            "--tcp",
+            "127.0.0.1:0",
+            "--no-udp",
+        ];
+        let words = [outer, &shell, inner, &serve].concat();
+        let mut command = Command::new(words[0]);
         command
-            .args(["serve", "--tcp", "127.0.0.1:0", "--no-udp"])
-            .args(options);
-        let mut child = command
+            .args(&words[1..])
+            .args(options)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .ok()?;
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().ok()?;
         let stderr = BufReader::new(child.stderr.take()?);
-        let mut line = String::new();
-        BufReader::new(child.stdout.take()?)
-            .read_line(&mut line)
-            .ok()?;
-        let address = line
-            .trim_end()
+        let mut lines = BufReader::new(child.stdout.take()?).lines();
+        let pid = lines.next()?.ok()?;
+        let address = lines
+            .next()?
+            .ok()?
             .strip_prefix("listening tcp://")?
             .parse()
             .ok()?;
         Some(Self {
             child,
             stderr,
+            pid,
             address,
         })
     }
 
-    /// Ends the server, and returns what it (or valgrind) has said.
+    /// Ends the server, and returns what it, valgrind or perf has said.
     fn stop(mut self) -> String {
         let _ = Command::new("kill")
-            .args(["-s", "TERM", &self.child.id().to_string()])
+            .args(["-s", "TERM", &self.pid])
             .status();
         let mut report = String::new();
         self.stderr.read_to_string(&mut report).unwrap();

@@ -45,7 +45,7 @@ impl Readiness {
 
     /// What one event says, to be [merged](Self::merge).
     pub const fn of(readable: bool, writable: bool) -> Self {
-        Self(readable as u8 * READABLE | writable as u8 * WRITABLE)
+        Self((readable as u8 * READABLE) | (writable as u8 * WRITABLE))
     }
 
     /// Sets the latches that are set in `other`.
