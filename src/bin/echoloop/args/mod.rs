@@ -28,7 +28,9 @@ pub(crate) enum Parsed {
     max_term_width = 100,
     arg_required_else_help = false
 )]
-#[command(after_help = "Example: echoloop serve --tcp 127.0.0.1:0")]
+#[command(
+    after_help = "Example: echoloop serve --tcp 127.0.0.1:0\n\nEvery command has its own --help."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) logging: Logging,
@@ -38,6 +40,7 @@ pub(crate) struct Cli {
 
 /// How much is logged, and how.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Logging", next_display_order = 100)]
 pub(crate) struct Logging {
     /// Log more to stderr (-vv: still more); RUST_LOG overrides it
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -66,6 +69,7 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
 }
 

@@ -14,18 +14,31 @@ use crate::units::{Timeout, count, count32, nonzero_size, size, time, timeout};
 const TCP_DEFAULT: &str = "127.0.0.1:25555";
 const UDP_DEFAULT: &str = "127.0.0.1:25556";
 
-/// Run an echo server: TCP clients and datagrams, on one thread
-///
-/// Prints a line for each address it listens on, serves until SIGINT or SIGTERM, then lets its clients
-/// finish and prints a line of totals. A second signal stops it at once.
-///
-/// Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000), times ms, s, m and h.
+/// The groups of options in the help.
+const ANSWERS: &str = "Answers";
+const LIMITS: &str = "Limits";
+const TIMES: &str = "Times";
+const GUARD: &str = "Datagrams from elsewhere";
+
+/// The arguments of `echoloop serve`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(
+    next_help_heading = "Addresses",
+    after_help = "Prints a line for each address it listens on and \
+serves until SIGINT or SIGTERM; then lets its clients finish and prints a line of totals. A second signal \
+stops it at once.
+
+Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000), times ms, s, m and h.
+
+Examples:
   echoloop serve                               loopback, TCP 25555 and UDP 25556
   echoloop serve --tcp :25555 --no-udp         every interface, TCP only
   echoloop serve --tcp 127.0.0.1:0             a port the system chooses
-  echoloop serve --reply 'suffix:| lee' --udp-suffix ''")]
+  echoloop serve --reply 'suffix:| lee' --udp-suffix ''
+
+Exit codes: 0 drained, 1 failed or clients were cut off by the drain timeout, 2 usage, 130 and 143 \
+stopped by a second signal."
+)]
 pub(crate) struct ServeArgs {
     /// Where to listen for TCP clients; repeatable. ":PORT" is every interface, port 0 any free one
     #[arg(long, value_name = "HOST:PORT", default_value = TCP_DEFAULT)]
@@ -41,10 +54,10 @@ pub(crate) struct ServeArgs {
     no_udp: bool,
 
     /// What TCP clients get: echo, discard, or suffix:TEXT for each message with TEXT behind it
-    #[arg(long, value_name = "REPLY", default_value = "echo")]
+    #[arg(long, value_name = "REPLY", default_value = "echo", help_heading = ANSWERS)]
     pub(crate) reply: Reply,
     /// What is appended to a datagram in reply; '' for pure echoes
-    #[arg(long, value_name = "TEXT", default_value = "| lee")]
+    #[arg(long, value_name = "TEXT", default_value = "| lee", help_heading = ANSWERS)]
     udp_suffix: String,
 
     /// Connections the kernel keeps until they are accepted
@@ -54,59 +67,59 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     reuse_port: bool,
     /// The most bytes of a message: what one recv hands to the service
-    #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = nonzero_size)]
+    #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = nonzero_size, help_heading = ANSWERS)]
     recv_size: NonZeroUsize,
     /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024)
-    #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = nonzero_size)]
+    #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = nonzero_size, help_heading = ANSWERS)]
     read_ahead: NonZeroUsize,
 
     /// The most clients at once [default: 10000, or what the limit of open files leaves]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = LIMITS)]
     pub(crate) max_conns: Option<usize>,
     /// What happens to a client beyond that: it is closed at once, or waits until one leaves
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "reject")]
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "reject", help_heading = LIMITS)]
     over_limit: OverLimitArg,
     /// Unsent bytes at which reading from a client pauses
-    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size, help_heading = LIMITS)]
     high_water: usize,
     /// Unsent bytes at which it resumes [default: 16k, or a quarter of high-water if that is less]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
     low_water: Option<usize>,
     /// Bytes one client may move in a turn before others are served
-    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size, help_heading = LIMITS)]
     read_budget: usize,
     /// Clients accepted in a turn before others are served
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     accept_budget: usize,
     /// Datagrams received in a turn before others are served
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
 
     /// Hang up on clients that have sent and taken nothing for this long; 0: never
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout, help_heading = TIMES)]
     idle_timeout: Timeout,
     /// Close clients that have taken none of what they are owed for this long; 0: never
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout, help_heading = TIMES)]
     write_stall_timeout: Timeout,
     /// How long to wait for clients when told to stop; 0: not at all
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, help_heading = TIMES)]
     drain_timeout: Duration,
     /// Log a line of counters this often; 0: never
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = timeout)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = timeout, help_heading = TIMES)]
     stats_interval: Timeout,
 
     /// Receive datagrams from other machines too, where forged ones may come from
-    #[arg(long)]
+    #[arg(long, help_heading = GUARD)]
     udp_public: bool,
     /// Answer even datagrams that already end in the suffix, as two tutorial servers would for ever
-    #[arg(long)]
+    #[arg(long, help_heading = GUARD)]
     udp_answer_replies: bool,
     /// Replies a second to one source address; 0: no limit [default: 1000, no limit for loopback]
-    #[arg(long, value_name = "N", value_parser = count32)]
+    #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_rate: Option<u32>,
     /// Identical datagrams in a row before a source is ignored for 60 s; 0: no limit
     /// [default: 1000, no limit for loopback]
-    #[arg(long, value_name = "N", value_parser = count32)]
+    #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_loop_limit: Option<u32>,
 }
 
