@@ -177,7 +177,7 @@ impl DatagramCounters {
     /// Datagrams that got no answer and why, as far as we know; errors of receiving concern none.
     fn dropped(&self) -> [(u64, &'static str); 7] {
         [
-            (self.refused.answer, "answers"),
+            (self.refused.answer, "were answers"),
             (self.refused.bad_address, "bad address"),
             (self.refused.bad_port, "bad port"),
             (self.refused.rate, "over rate"),
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(
             counters.to_string(),
             "3 clients served (2 peer closed, 1 reset), 10 bytes in, 1 byte out, 9 bytes unsent; \
-             3 datagrams in, 1 answered, 2 dropped (1 answers, 1 bad port)"
+             3 datagrams in, 1 answered, 2 dropped (1 were answers, 1 bad port)"
         );
     }
 
