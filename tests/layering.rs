@@ -100,6 +100,22 @@ fn the_pure_folders_hold_no_socket_and_no_clock() {
     }
 }
 
+/// Pitfalls 10 and 21: after a peek that would block, events can cease; and a second way to write is a
+/// second set of short writes to get right.
+#[test]
+fn pitfall_10_and_21_nobody_peeks_and_there_is_one_way_to_write() {
+    for file in sources(&src()) {
+        for call in [
+            ".peek(&mut",
+            "peek_from(",
+            "write_vectored",
+            "send_vectored",
+        ] {
+            assert!(!code(&file).contains(call), "{} has {call}", file.display());
+        }
+    }
+}
+
 #[test]
 fn files_stay_within_four_hundred_lines() {
     for file in sources(&src()) {

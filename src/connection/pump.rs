@@ -164,6 +164,7 @@ impl Pump {
             if let Err(Starved) = answered {
                 return Outcome::Starved;
             }
+            // The end for most, before there is any need to look at the budget.
             if peer.connection.keeps_up() && !peer.readiness.is_readable() {
                 return Outcome::Waiting;
             }

@@ -116,10 +116,8 @@ impl<S: Service> Server<S> {
             return;
         }
         let timeout = self.config.drain_timeout;
-        log::info!(
-            "draining {} clients, for {timeout:?} at most",
-            self.clients.len()
-        );
+        let clients = self.clients.len();
+        log::info!("draining for at most {timeout:?}; still connected: {clients}");
         self.phase = Phase::Draining;
         self.deadlines.arm(now + timeout, Timer::Drain);
         self.clients.drain(now);

@@ -53,11 +53,9 @@ fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
     if let Some(signal) = signalled.stopped_by() {
         return Ok(ExitCode::from((SIGNALLED + signal) as u8));
     }
-    if counters.clients.closed.aborted > 0 {
-        log::warn!(
-            "{} clients were still being answered when the drain timeout ended",
-            counters.clients.closed.aborted
-        );
+    let aborted = counters.clients.closed.aborted;
+    if aborted > 0 {
+        log::warn!("clients still being answered when the drain timeout ended: {aborted}");
         return Ok(ExitCode::from(FAILED));
     }
     Ok(ExitCode::SUCCESS)
