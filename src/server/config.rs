@@ -13,6 +13,12 @@ const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Sixteen of those at once.
 const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
+/// More than any kernel hands over at once.
+const READ_AHEAD_MAX: usize = 16 * 1024 * 1024;
+
+/// A client may not make the server keep more than this, whatever it was told.
+const HIGH_WATER_MAX: usize = 1024 * 1024 * 1024;
+
 /// A server's settings. Sizes are in bytes.
 ///
 /// Every limit bounds what one client, or all of them, can make the server do; each has a counter in
@@ -186,6 +192,16 @@ impl Config {
                 ));
             }
         }
+        for (name, value, most) in [
+            ("read-ahead", self.read_ahead.get(), READ_AHEAD_MAX),
+            ("high-water", self.watermarks.high, HIGH_WATER_MAX),
+        ] {
+            if value > most {
+                return Err(format!(
+                    "{name} {value} is more than {most}, which is the most there may be"
+                ));
+            }
+        }
         let Watermarks { high, low } = self.watermarks;
         if low >= high {
             return Err(format!(
@@ -236,6 +252,10 @@ mod tests {
             config.check().unwrap_err()
         };
         assert!(refused(|c| c.max_conns = 0).starts_with("max-conns 0"));
+        assert!(
+            refused(|c| c.read_ahead = usize::MAX.try_into().unwrap()).starts_with("read-ahead 18")
+        );
+        assert!(refused(|c| c.watermarks.high = usize::MAX).starts_with("high-water 18"));
         assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));
     }
 
