@@ -6,8 +6,10 @@
 //! done with a datagram. It holds no socket and no clock, and its memory is fixed.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::rate::Rate;
+use super::repeat::Repeat;
 use super::sources::Sources;
 
 /// The source ports below this belong to system services, which don't ask for echoes: time, DNS, NTP
@@ -17,14 +19,8 @@ const FIRST_USER_PORT: u16 = 1024;
 /// How many replies a second one address gets, unless it is a loopback address.
 const RATE_DEFAULT: u32 = 1000;
 
-/// How many identical payloads in a row one source may send, unless it is a loopback address.
+/// How often one source may repeat a payload, unless it is a loopback address.
 const LOOP_LIMIT_DEFAULT: u32 = 1000;
-
-/// For how long a source that repeated itself too often is ignored.
-const QUARANTINE: Duration = Duration::from_secs(60);
-
-/// How many replies one address may get at once when it has been silent, in time's worth of its rate.
-const BURST: Duration = Duration::from_secs(1);
 
 /// Decides, datagram by datagram, which are answered.
 #[derive(Debug)]
@@ -46,8 +42,8 @@ pub struct GuardOptions {
     /// Replies a second to one address; 0 for no limit. `None`: 1,000, and no limit for loopback
     /// addresses, so that a load test is not mistaken for an attack.
     pub rate: Option<u32>,
-    /// Identical payloads in a row before a source is ignored for 60 s; 0 for no limit. `None`:
-    /// 1,000, and no limit for loopback addresses.
+    /// How often a payload may come again within half a second of the last time before its source is
+    /// ignored for 60 s; 0 for no limit. `None`: 1,000, and no limit for loopback addresses.
     pub loop_limit: Option<u32>,
 }
 
@@ -62,23 +58,8 @@ pub enum Refusal {
     BadPort,
     /// Its source address has had its replies for now.
     Rate,
-    /// Its source has sent the same payload too often in a row, and is ignored for a while.
+    /// Its source has repeated a payload too often, and is ignored for a while.
     Repeat,
-}
-
-/// The token bucket of one address, as the time at which it would be empty of debt (the generic
-/// cell rate algorithm): a bucket of [`BURST`] times the rate, refilled at the rate.
-#[derive(Clone, Debug)]
-struct Rate {
-    paid_until: Instant,
-}
-
-/// How often one source has repeated its last payload.
-#[derive(Clone, Debug)]
-struct Repeat {
-    payload: u64,
-    count: u32,
-    ignored_until: Instant,
 }
 
 impl Guard {
@@ -132,40 +113,23 @@ impl Guard {
         now: Instant,
     ) -> Result<(), Refusal> {
         let payload = self.repeats.hash(datagram);
-        let fresh = || Repeat {
-            payload,
-            count: 0,
-            ignored_until: now,
-        };
-        let entry = self.repeats.entry(source, now, fresh);
-        let repeat = &mut entry.value;
-        if repeat.ignored_until > now {
-            return Err(Refusal::Repeat);
-        }
-        if repeat.payload != payload {
-            (repeat.payload, repeat.count) = (payload, 0);
-        }
-        if repeat.count < limit {
-            repeat.count += 1;
+        let entry = self
+            .repeats
+            .entry(source, now, || Repeat::new(payload, now));
+        if entry.value.admit(payload, limit, now) {
             return Ok(());
         }
-        (repeat.count, repeat.ignored_until) = (0, now + QUARANTINE);
-        entry.keep_until = repeat.ignored_until;
+        entry.keep_until = entry.value.ignored_until();
         Err(Refusal::Repeat)
     }
 
     fn admit_rate(&mut self, address: IpAddr, rate: u32, now: Instant) -> Result<(), Refusal> {
-        let interval = Duration::from_secs(1) / rate;
-        let rate = &mut self
-            .rates
-            .entry(network(address), now, || Rate { paid_until: now })
-            .value;
-        let paid_until = rate.paid_until.max(now) + interval;
-        if paid_until > now + BURST.max(interval) {
-            return Err(Refusal::Rate);
+        let entry = self.rates.entry(network(address), now, || Rate::new(now));
+        if entry.value.admit(rate, now) {
+            Ok(())
+        } else {
+            Err(Refusal::Rate)
         }
-        rate.paid_until = paid_until;
-        Ok(())
     }
 }
 
@@ -194,6 +158,8 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SUFFIX: &[u8] = b"| lee";
@@ -329,19 +295,31 @@ mod tests {
             Ok(()),
             "another port is another source"
         );
-        let later = now + QUARANTINE;
+        let later = now + Duration::from_secs(60);
         assert_eq!(guard.admit(from, b"ping", later), Ok(()));
     }
 
     #[test]
-    fn a_conversation_that_changes_is_no_loop() {
+    fn several_payloads_that_circulate_at_once_do_not_hide_each_other() {
+        for width in [2, 3, 63] {
+            let mut guard = guard(|o| (o.rate, o.loop_limit) = (Some(0), Some(3)));
+            let (from, now) = (source("192.0.2.1:4000"), Instant::now());
+            let admitted = (0..1000u32)
+                .take_while(|turn| guard.admit(from, &[(turn % width) as u8], now).is_ok());
+            assert_eq!(admitted.count() as u32, 3 * width, "{width} at once");
+        }
+    }
+
+    #[test]
+    fn a_conversation_that_changes_or_takes_its_time_is_no_loop() {
         let mut guard = guard(|o| (o.rate, o.loop_limit) = (Some(0), Some(3)));
-        let now = Instant::now();
-        for turn in 0..100u8 {
-            assert_eq!(
-                guard.admit(source("192.0.2.1:4000"), &[turn / 3], now),
-                Ok(())
-            );
+        let (from, mut now) = (source("192.0.2.1:4000"), Instant::now());
+        for turn in 0..1000u32 {
+            assert_eq!(guard.admit(from, &(turn / 3).to_le_bytes(), now), Ok(()));
+        }
+        for _ in 0..1000 {
+            now += Duration::from_secs(1);
+            assert_eq!(guard.admit(from, b"are you there?", now), Ok(()));
         }
     }
 

@@ -3,6 +3,8 @@
 //! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
 
 mod guard;
+mod rate;
+mod repeat;
 mod sources;
 
 pub use guard::{Guard, GuardOptions, Refusal};
