@@ -59,11 +59,6 @@ impl Backlog {
         self.pending && self.paused_until.is_none()
     }
 
-    /// Whether nothing is known to wait.
-    pub const fn is_dry(&self) -> bool {
-        !self.pending
-    }
-
     /// A descriptor has been freed: a pause is over.
     pub const fn resume(&mut self) {
         self.paused_until = None;
@@ -90,6 +85,7 @@ impl Backlog {
         mut admit: impl FnMut(C),
     ) -> Accepted {
         let mut accepted = Accepted::default();
+        let mut last_error = None;
         for _ in 0..budget {
             match accept() {
                 Ok(connection) => {
@@ -102,18 +98,30 @@ impl Backlog {
                     return accepted;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if concerns_one_connection(&error) => accepted.failed += 1,
+                Err(error) if concerns_one_connection(&error) => {
+                    accepted.failed += 1;
+                    last_error = Some(error);
+                }
                 Err(error) => {
-                    let until = now + self.pause;
-                    self.pause = (self.pause * 2).min(PAUSE_MAX);
-                    self.paused_until = Some(until);
-                    accepted.paused = Some((until, error));
+                    accepted.paused = Some((self.pause_from(now), error));
                     return accepted;
                 }
             }
         }
         accepted.budget_spent = true;
+        // A budget of nothing but errors: they are not what they seemed, and trying on would spin.
+        if let (0, Some(error)) = (accepted.count, last_error) {
+            accepted.paused = Some((self.pause_from(now), error));
+        }
         accepted
+    }
+
+    /// Pauses, for twice as long as the last time, and returns until when.
+    fn pause_from(&mut self, now: Instant) -> Instant {
+        let until = now + self.pause;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.paused_until = Some(until);
+        until
     }
 }
 
@@ -184,7 +192,7 @@ mod tests {
         );
         let accepted = script.run(&mut backlog, Instant::now(), 3);
         assert_eq!((accepted.count, accepted.budget_spent), (2, false));
-        assert!(!backlog.is_runnable() && backlog.is_dry());
+        assert!(!backlog.is_runnable());
     }
 
     /// Pitfalls 30 and 32: neither a spin nor a stall when a resource has run out.
@@ -241,21 +249,24 @@ mod tests {
             let accepted = Script::new(&[Err(errno), Ok(())]).run(&mut backlog, Instant::now(), 9);
             assert_eq!((accepted.count, accepted.failed), (1, 1), "errno {errno}");
             assert!(
-                accepted.paused.is_none() && backlog.is_dry(),
+                accepted.paused.is_none() && !backlog.is_runnable(),
                 "errno {errno}"
             );
         }
     }
 
-    /// Pitfall 33: errors without end must not keep the loop from its clients.
+    /// Pitfall 33: errors without end must not keep the loop from its clients, nor awake.
     #[test]
-    fn pitfall_33_errors_are_charged_to_the_budget() {
+    fn pitfall_33_errors_are_charged_to_the_budget_and_nothing_else_pauses() {
         const EINTR: i32 = 4;
-        for errno in [103, EINTR] {
+        const EPERM: i32 = 1;
+        let now = Instant::now();
+        for (errno, pauses) in [(103, true), (EPERM, true), (EINTR, false)] {
             let (mut backlog, mut script) = (marked(), Script::new(&[Err(errno); 100]));
-            let accepted = script.run(&mut backlog, Instant::now(), 10);
-            assert!(accepted.budget_spent && backlog.is_runnable());
+            let accepted = script.run(&mut backlog, now, 10);
             assert_eq!(script.0.len(), 90, "errno {errno}");
+            assert_eq!(accepted.paused.is_some(), pauses, "errno {errno}");
+            assert_eq!(backlog.is_runnable(), !pauses, "errno {errno}");
         }
     }
 }
