@@ -340,7 +340,7 @@ fn what_the_system_refuses_is_one_line_and_exit_1() {
     let (code, line) = mistake(&["serve", "--tcp", &address, "--no-udp"]);
     assert_eq!(code, 1);
     assert!(
-        line.contains(&format!("tcp://{address}")) && line.contains("another program"),
+        line.contains(&format!("tcp://{address}")) && line.contains("the port is taken"),
         "{line}"
     );
 

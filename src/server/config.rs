@@ -13,6 +13,9 @@ const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Sixteen of those at once.
 const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
+/// The longest time that can be asked for: a century. Added to the clock, more could overflow it.
+pub const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// More than any kernel hands over at once.
 const READ_AHEAD_MAX: usize = 16 * 1024 * 1024;
 
@@ -192,6 +195,28 @@ impl Config {
                 ));
             }
         }
+        for (name, time) in [
+            ("idle-timeout", self.idle_timeout),
+            ("write-stall-timeout", self.write_stall_timeout),
+            ("keepalive", self.keepalive),
+            ("stats-interval", self.stats_interval),
+        ] {
+            if time.is_some_and(|time| time.is_zero()) {
+                return Err(format!(
+                    "{name} of no time would always be over: leave it out for never"
+                ));
+            }
+        }
+        let times = [
+            self.idle_timeout,
+            self.write_stall_timeout,
+            self.stats_interval,
+        ];
+        for time in times.into_iter().flatten().chain([self.drain_timeout]) {
+            if time > TIME_MAX {
+                return Err(format!("{time:?} is too long: give a century at most"));
+            }
+        }
         for (name, value, most) in [
             ("read-ahead", self.read_ahead.get(), READ_AHEAD_MAX),
             ("high-water", self.watermarks.high, HIGH_WATER_MAX),
@@ -257,6 +282,21 @@ mod tests {
         );
         assert!(refused(|c| c.watermarks.high = usize::MAX).starts_with("high-water 18"));
         assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));
+    }
+
+    #[test]
+    fn times_that_would_never_or_always_be_over_are_refused() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = config();
+            change(&mut config);
+            config.check().is_err()
+        };
+        assert!(refused(|c| c.idle_timeout = Some(Duration::ZERO)));
+        assert!(refused(|c| c.idle_timeout = Some(Duration::MAX)));
+        assert!(refused(|c| c.write_stall_timeout = Some(Duration::MAX)));
+        assert!(refused(|c| c.stats_interval = Some(Duration::ZERO)));
+        assert!(refused(|c| c.drain_timeout = Duration::MAX));
+        assert!(!refused(|c| c.drain_timeout = Duration::ZERO));
     }
 
     #[test]

@@ -55,7 +55,16 @@ fn show(text: &str) -> ExitCode {
 }
 
 fn fail(code: u8, line: &str) -> ExitCode {
+    // What was typed is repeated in the line, and must not break it.
+    let line: String = line.chars().flat_map(shown).collect();
     // With nobody left to read the reason, the code still says it.
     let _ = writeln!(io::stderr().lock(), "echoloop: {line}");
     ExitCode::from(code)
+}
+
+/// `c`, or its escape if it is a control character.
+fn shown(c: char) -> impl Iterator<Item = char> {
+    let escaped = c.is_control().then(|| c.escape_default());
+    let plain = (!c.is_control()).then_some(c);
+    plain.into_iter().chain(escaped.into_iter().flatten())
 }

@@ -40,14 +40,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
-    let mut reactor = Reactor::new().map_err(failed)?;
+    let mut reactor = Reactor::new().map_err(|error| failed("start the loop", &error))?;
     let server = Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
-    let mut signalled = Signalled::new(&reactor, server).map_err(failed)?;
-    announce(signalled.server()).map_err(failed)?;
-    reactor.run(&mut signalled).map_err(failed)?;
+    let mut signalled =
+        Signalled::new(&reactor, server).map_err(|error| failed("watch for signals", &error))?;
+    announce(signalled.server()).map_err(|error| failed("write to stdout", &error))?;
+    reactor
+        .run(&mut signalled)
+        .map_err(|error| failed("wait for events", &error))?;
 
     let counters = signalled.server().counters();
-    print(&format!("{counters}\n")).map_err(failed)?;
+    print(&format!("{counters}\n")).map_err(|error| failed("write to stdout", &error))?;
     let turns = reactor.turns();
     log::debug!("{turns:?} {counters:?}");
     if let Some(signal) = signalled.stopped_by() {
@@ -83,14 +86,14 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-fn failed(error: io::Error) -> Failure {
-    Failure::Failed(error.to_string())
+fn failed(to: &str, error: &io::Error) -> Failure {
+    Failure::Failed(format!("cannot {to}: {error}"))
 }
 
 fn cannot_listen(error: &io::Error) -> Failure {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => {
-            "; another program has that port: stop it, or choose another port (0: any)"
+            "; the port is taken, or asked for twice: stop who has it, or choose another (0: any)"
         }
         ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose a higher one",
         ErrorKind::AddrNotAvailable => "; this machine has no such address: see 'ip address'",
@@ -142,8 +145,8 @@ fn max_conns(asked: Option<usize>) -> usize {
     };
     if asked > room {
         log::warn!(
-            "--max-conns {asked} is more than the {descriptors} open files this process may have: \
-             about {room} clients will be served at once, and others wait until one leaves"
+            "--max-conns {asked} is more than {descriptors} open files allow for: \
+             who can't be accepted waits until a client leaves"
         );
     }
     asked

@@ -59,7 +59,8 @@ impl<S: Service> Handler for Signalled<S> {
             for signal in self.signals.pending() {
                 if self.draining {
                     self.stopped_by = Some(signal);
-                    return Next::Stop;
+                    self.server.abort();
+                    break;
                 }
                 self.draining = true;
                 self.server.drain(now);

@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use echoloop::server::TIME_MAX;
+
 /// Bytes: a whole number, with `k`, `M` or `G` for powers of 1024.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     scaled(text, 1024).ok_or_else(|| "write a number of bytes, such as 512, 64k or 1M".to_owned())
@@ -25,8 +27,16 @@ pub(crate) fn count32(text: &str) -> Result<u32, String> {
 
 /// A time with its unit: `ms`, `s`, `m` or `h`; or a bare 0.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    parse_time(text)
-        .ok_or_else(|| "write a number with its unit, such as 500ms, 1.5s, 10m or 1h".to_owned())
+    let (number, unit) =
+        parse_time(text).ok_or("write a number with its unit, such as 500ms, 1.5s, 10m or 1h")?;
+    let time = Duration::try_from_secs_f64(number * unit)
+        .ok()
+        .filter(|&time| time <= TIME_MAX);
+    let time = time.ok_or("give a century at most, which is 876000h")?;
+    if time.is_zero() && number > 0.0 {
+        return Err("give 1ns at least, or 0".to_owned());
+    }
+    Ok(time)
 }
 
 /// As [`time`], where 0 means never.
@@ -56,9 +66,10 @@ fn scaled(text: &str, base: usize) -> Option<usize> {
         .checked_mul(base.checked_pow(power)?)
 }
 
-fn parse_time(text: &str) -> Option<Duration> {
+/// A number, and its unit in seconds.
+fn parse_time(text: &str) -> Option<(f64, f64)> {
     if text == "0" {
-        return Some(Duration::ZERO);
+        return Some((0.0, 1.0));
     }
     let unit_at = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
     let (number, unit) = text.split_at(unit_at);
@@ -69,9 +80,7 @@ fn parse_time(text: &str) -> Option<Duration> {
         "h" => 3600.0,
         _ => return None,
     };
-    let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit_seconds).ok()?;
-    // Added to the clock, more than this could overflow it; nobody waits a century for an echo.
-    (time <= Duration::from_secs(100 * 365 * 24 * 3600)).then_some(time)
+    Some((number.parse().ok()?, unit_seconds))
 }
 
 #[cfg(test)]
@@ -123,6 +132,8 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
             assert!(count(text).is_err(), "{text}");
         }
+        assert!(time("876001h").unwrap_err().contains("century"));
+        assert!(time("0.0000000001s").unwrap_err().contains("1ns"));
         for text in [
             "",
             "10",

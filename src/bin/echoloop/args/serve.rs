@@ -95,7 +95,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
 
-    /// Hang up on clients that have sent and taken nothing for this long; 0: never
+    /// Hang up on clients that are owed nothing and have sent nothing for this long; 0: never
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout, help_heading = TIMES)]
     idle_timeout: Timeout,
     /// Close clients that have taken none of what they are owed for this long; 0: never
@@ -117,8 +117,8 @@ pub(crate) struct ServeArgs {
     /// Replies a second to one source address; 0: no limit [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_rate: Option<u32>,
-    /// Identical datagrams in a row before a source is ignored for 60 s; 0: no limit
-    /// [default: 1000, no limit for loopback]
+    /// Repeats of one datagram, each within half a second, before a source is ignored for 60 s; 0: no
+    /// limit [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_loop_limit: Option<u32>,
 }
@@ -218,19 +218,17 @@ impl FromStr for Listen {
                 "write HOST:PORT, such as 127.0.0.1:25555, or :PORT for every interface".to_owned(),
             );
         };
-        let host = match host
+        let bare = host
             .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-        {
-            Some(address) => address,
-            None if host.contains(':') => {
-                return Err("write an IPv6 address in brackets: [::1]:25555".to_owned());
-            }
-            None => host,
-        };
-        let port = port
-            .parse()
-            .map_err(|_| "write a port between 0 (any free one) and 65535".to_owned())?;
+            .and_then(|host| host.strip_suffix(']'));
+        // Only a host that is left out means every interface.
+        if bare == Some("") || (bare.is_none() && host.contains([':', '[', ']'])) {
+            return Err("write an IPv6 address in brackets: [::1]:25555".to_owned());
+        }
+        let host = bare.unwrap_or(host);
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| digits);
+        let port = port.ok_or("write a port between 0 (any free one) and 65535")?;
         Ok(Self {
             host: host.to_owned(),
             port,
@@ -301,6 +299,9 @@ mod tests {
             "host:65536",
             "host:-1",
             "host:http",
+            "host:+0",
+            "[]:80",
+            "[::1:80",
         ] {
             assert!(text.parse::<Listen>().is_err(), "{text}");
         }
