@@ -91,6 +91,10 @@
 
 #![doc(test(attr(deny(warnings))))]
 
+// The model of a kernel in `tests/` names this crate as any test would.
+#[cfg(test)]
+extern crate self as echoloop;
+
 pub mod connection;
 pub mod probe;
 pub mod reactor;

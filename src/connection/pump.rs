@@ -9,6 +9,9 @@ use super::{Answer, CloseReason, Connection, Readiness, Reply, State, Watermarks
 /// `ENOBUFS` on Linux. The standard library has no [`io::ErrorKind`] for it.
 const ENOBUFS: i32 = 105;
 
+/// The largest buffer for answers that is kept from one turn to the next.
+const OUTPUT_KEPT: usize = 64 * 1024;
+
 /// A byte stream whose sending side can be shut, such as a non-blocking TCP socket.
 pub trait Stream: Read + Write {
     /// Shuts the sending side: the peer reads an end of file behind everything written so far.
@@ -180,6 +183,19 @@ impl Pump {
         &self.tally
     }
 
+    /// How much memory for answers is kept, beyond what is kept on purpose.
+    #[cfg(test)]
+    pub(crate) const fn kept(&self) -> usize {
+        self.output.capacity().saturating_sub(OUTPUT_KEPT)
+    }
+
+    /// Gives back the memory of an unusually large answer.
+    pub fn trim(&mut self) {
+        if self.output.capacity() > OUTPUT_KEPT {
+            self.output = Vec::new();
+        }
+    }
+
     /// Answers the first `count` bytes of the input, which are more than one message.
     #[inline(never)]
     fn answer_many<S: Stream>(
@@ -190,6 +206,9 @@ impl Pump {
     ) -> Result<(), Starved> {
         let (input, output) = (&self.input[..count], &mut self.output);
         let answer = Answer::to_many(input, output, self.limits.recv_size, serve);
+        let ignored = (count - answer.answered) as u64;
+        self.tally.received_bytes -= ignored;
+        self.tally.discarded_bytes += ignored;
         deliver(peer, answer, &self.limits, &mut self.tally)
     }
 
@@ -309,17 +328,18 @@ fn sent_less<S: Stream>(
     limits: &Limits,
     tally: &mut Tally,
 ) -> Result<(), Starved> {
-    let mut starved = Ok(());
+    let mut failed = None;
     let mut sent = 0;
     if peer.readiness.is_writable() {
         match took(&mut peer.readiness, reply, written) {
             Ok(count) => sent = count,
-            Err(error) => starved = absorb(&mut peer.connection, &error),
+            Err(error) => failed = Some(error),
         }
     }
     tally.sent_bytes += sent as u64;
+    // Kept even for a peer that has failed, so that what it was owed is counted.
     tally.pauses += u64::from(peer.connection.owe(&reply[sent..], limits.watermarks));
-    starved
+    failed.map_or(Ok(()), |error| absorb(&mut peer.connection, &error))
 }
 
 /// Writes once.

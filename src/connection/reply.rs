@@ -88,6 +88,7 @@ impl<'a> Reply<'a> {
         Answer {
             bytes,
             messages,
+            answered: self.message_end,
             hung_up: self.hung_up,
         }
     }
@@ -98,8 +99,9 @@ impl<'a> Reply<'a> {
 pub(crate) struct Answer<'a> {
     /// Everything answered, in order.
     pub(crate) bytes: &'a [u8],
-    /// How many messages there were.
+    /// How many messages there were, and how much of the input they were.
     pub(crate) messages: u64,
+    pub(crate) answered: usize,
     /// The service has ended the conversation.
     pub(crate) hung_up: bool,
 }

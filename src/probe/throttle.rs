@@ -7,7 +7,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Lets one line through in ten seconds, and counts the others.
 ///
-/// Nobody outside may be able to buy a line in the log for the price of a packet. Each kind of line
+/// For lines that are written by default: nobody outside may be able to buy one for the price of a
+/// packet. (Who asks for more with `-v` gets a line for each client.) Each kind of line
 /// has a throttle of its own, so that a flood of one does not hide another.
 #[derive(Clone, Debug, Default)]
 pub struct Throttle {

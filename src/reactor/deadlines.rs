@@ -36,6 +36,23 @@ impl<T> Deadlines<T> {
         self.heap.push(Reverse(Timer { at, what }));
     }
 
+    /// Drops every timer that `keep` does not want, and the memory they took. Takes time in proportion
+    /// to the number of timers.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.heap.retain(|Reverse(timer)| keep(&timer.what));
+        self.heap.shrink_to(self.heap.len() * 2);
+    }
+
+    /// How many timers are armed.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether no timer is armed.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// When the first timer is due.
     pub fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse(timer)| timer.at)

@@ -1,7 +1,7 @@
 //! The loop, and everything that names mio.
 //!
 //! [`Reactor::run`] is the whole loop: ask the [`Handler`] to work, wait for events, tell it of each.
-//! The server, the interactive client and the load generator are three handlers of this one loop.
+//! A role, such as the server, is a handler; so is the load of the benchmark.
 
 mod backlog;
 mod datagram;
@@ -175,32 +175,43 @@ pub fn stream_interests() -> Interest {
     interests
 }
 
-/// Latches what `event` says of a stream.
+/// What `event` says of a stream.
+#[inline]
+pub fn readiness(event: &Event) -> Readiness {
+    let seen = Readiness::of(event.is_readable(), event.is_writable());
+    // Not short-circuited: together they are two tests of one word.
+    if event.is_read_closed() | event.is_error() | event.is_priority() {
+        let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
+        return rare_readiness(
+            seen,
+            read_closed,
+            write_closed,
+            event.is_error(),
+            event.is_priority(),
+        );
+    }
+    seen
+}
+
+/// What an event says at most a few times in the life of a stream, on top of what was `seen`.
 ///
 /// Errors and hang-ups are only hints: they latch both directions, and the read or write that follows
 /// reports the truth, after the input that came before it.
-#[inline]
-pub fn latch(event: &Event, readiness: &mut Readiness) {
-    let mut seen = Readiness::of(event.is_readable(), event.is_writable());
-    // Not short-circuited: together they are two tests of one word.
-    if event.is_read_closed() | event.is_error() | event.is_priority() {
-        seen = latch_rare(event, seen);
-    }
-    readiness.merge(seen);
-}
-
-/// What an event says at most a few times in the life of a stream.
 #[cold]
-#[inline(never)]
-fn latch_rare(event: &Event, mut seen: Readiness) -> Readiness {
-    let error = event.is_error();
-    if event.is_read_closed() || error {
+fn rare_readiness(
+    mut seen: Readiness,
+    read_closed: bool,
+    write_closed: bool,
+    error: bool,
+    priority: bool,
+) -> Readiness {
+    if read_closed || error {
         seen.latch_read_closed();
     }
-    if event.is_write_closed() || error {
+    if write_closed || error {
         seen.latch_writable();
     }
-    if event.is_priority() {
+    if priority {
         seen.latch_urgent();
     }
     seen
@@ -215,6 +226,38 @@ impl Stream for TcpStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Pitfalls 8 and 9: an event may say nothing but that something is wrong.
+    #[test]
+    fn pitfall_08_and_09_whatever_an_event_says_leads_to_a_call_that_tells_the_truth() {
+        for mask in 0..64u8 {
+            let [
+                readable,
+                writable,
+                read_closed,
+                write_closed,
+                error,
+                priority,
+            ] = std::array::from_fn(|bit| mask & (1 << bit) != 0);
+            let seen = Readiness::of(readable, writable);
+            let seen = rare_readiness(seen, read_closed, write_closed, error, priority);
+            let reads = readable || read_closed || error || priority;
+            let writes = writable || write_closed || error;
+            assert_eq!(
+                (seen.is_readable(), seen.is_writable()),
+                (reads, writes),
+                "{mask:06b}"
+            );
+            // What came before an end, an error or an urgent mark is read to its end.
+            let mut short = seen;
+            short.read_short();
+            assert_eq!(
+                short.is_readable(),
+                read_closed || error || priority,
+                "{mask:06b}"
+            );
+        }
+    }
 
     /// Pitfall 38: a timeout must not overflow, be cut to nothing or lie in the past.
     #[test]

@@ -1,6 +1,5 @@
 //! The server: listeners, clients and datagram sockets behind one service.
 
-mod client;
 mod clients;
 mod config;
 mod sockets;
@@ -10,13 +9,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-pub use config::{Address, Config, OverLimit};
+pub use config::{Address, Config, OverLimit, TIME_MAX};
 pub use stop::Stop;
 
 use self::clients::Clients;
 use self::sockets::Sockets;
 use crate::probe::{Counters, DatagramCounters, Throttle};
-use crate::reactor::{Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index};
+use crate::reactor::{
+    Deadlines, Event, Handler, Key, Next, Reactor, Registry, TcpStream, fixed_index, readiness,
+    stream_interests,
+};
 use crate::service::{Guard, GuardOptions, Service, Suffix};
 
 /// A server of many TCP clients, and of datagrams, on one thread.
@@ -34,7 +36,7 @@ pub struct Server<S> {
     config: Config,
     service: S,
     sockets: Sockets,
-    clients: Clients,
+    clients: Clients<TcpStream>,
     suffix: Suffix,
     guard: Guard,
     datagram_counters: DatagramCounters,
@@ -42,6 +44,8 @@ pub struct Server<S> {
     phase: Phase,
     stop: Stop,
     pauses: Throttle,
+    /// The listener at which accepting began last.
+    first_listener: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +100,7 @@ impl<S: Service> Server<S> {
         Ok(Self {
             service,
             sockets,
-            clients: Clients::new(&config),
+            clients: Clients::new(&config, Instant::now()),
             suffix: Suffix::new(config.udp_suffix.as_slice()),
             guard,
             datagram_counters: DatagramCounters::default(),
@@ -104,6 +108,7 @@ impl<S: Service> Server<S> {
             phase: Phase::Serving,
             stop: Stop::new(reactor.waker()),
             pauses: Throttle::default(),
+            first_listener: 0,
             config,
         })
     }
@@ -123,6 +128,12 @@ impl<S: Service> Server<S> {
         self.clients.drain(now);
         // Who has connected already is still let in: take everything that waits in the kernel, then close.
         self.sockets.mark_all();
+    }
+
+    /// Stops at once: every client is closed, and those that are owed something are counted as aborted.
+    pub fn abort(&mut self) {
+        self.clients.abort();
+        self.phase = Phase::Stopped;
     }
 
     /// The addresses listened on for TCP, with the ports the system chose.
@@ -165,11 +176,6 @@ impl<S: Service> Server<S> {
         if self.stop.wants_abort() {
             self.abort();
         }
-    }
-
-    fn abort(&mut self) {
-        self.clients.abort();
-        self.phase = Phase::Stopped;
     }
 
     fn expire(&mut self, now: Instant) {
@@ -219,15 +225,22 @@ impl<S: Service> Server<S> {
 
     fn accept(&mut self, registry: &Registry, now: Instant) {
         let somebody_left = self.clients.take_left();
-        for (index, slot) in self.sockets.listeners.iter_mut().enumerate() {
-            let Some(listener) = slot else { continue };
+        let count = self.sockets.listeners.len();
+        // Another one goes first each time, or those who wait at the first would get every slot.
+        self.first_listener = (self.first_listener + 1) % count.max(1);
+        for index in (self.first_listener..count).chain(0..self.first_listener) {
+            let Some(listener) = &mut self.sockets.listeners[index] else {
+                continue;
+            };
             if somebody_left {
                 listener.backlog.resume();
             }
             let budget = self.config.accept_budget_with(self.clients.free());
             if listener.backlog.is_runnable() && budget > 0 {
-                let accepted = listener.accept(now, budget, |(stream, peer)| {
-                    self.clients.admit(registry, stream, peer, now)
+                let accepted = listener.accept(now, budget, |(stream, address)| {
+                    self.clients.admit(stream, address, now, |stream, key| {
+                        registry.register(stream, key.token(), stream_interests())
+                    });
                 });
                 self.clients.accepted(&accepted);
                 if let Some((until, error)) = accepted.paused {
@@ -239,7 +252,7 @@ impl<S: Service> Server<S> {
             }
             let room = self.config.accept_budget_with(self.clients.free()) > 0;
             if self.phase == Phase::Draining && !(listener.backlog.is_runnable() && room) {
-                *slot = None;
+                self.sockets.listeners[index] = None;
             }
         }
     }
@@ -267,7 +280,7 @@ impl<S: Service> Server<S> {
     fn next(&self, now: Instant) -> Next {
         let drained =
             self.phase == Phase::Draining && self.clients.len() == 0 && self.sockets.are_closed();
-        if self.phase == Phase::Stopped || drained {
+        if drained {
             return Next::Stop;
         }
         if self.is_runnable() {
@@ -282,7 +295,7 @@ impl<S: Service> Handler for Server<S> {
     #[inline]
     fn ready(&mut self, event: &Event) {
         match Key::from_token(event.token()) {
-            Some(key) => self.clients.ready(key, event),
+            Some(key) => self.clients.ready(key, readiness(event)),
             None => {
                 if let Some(index) = fixed_index(event.token()) {
                     self.sockets.mark(index as usize);
@@ -294,6 +307,9 @@ impl<S: Service> Handler for Server<S> {
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         self.obey(now);
         self.expire(now);
+        if self.phase == Phase::Stopped {
+            return Next::Stop;
+        }
         self.clients.serve(&mut self.service, now);
         self.answer_datagrams(now);
         self.accept(registry, now);

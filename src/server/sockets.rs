@@ -96,7 +96,9 @@ fn bind_all<T>(
     let mut sockets = Vec::new();
     for &address in addresses {
         let bound = match address {
-            Address::At(address) => bind(address).map(|socket| sockets.push(socket)),
+            // A mapped address is an IPv4 address.
+            Address::At(address) => bind((address.ip().to_canonical(), address.port()).into())
+                .map(|socket| sockets.push(socket)),
             Address::Everywhere(port) => {
                 bind_everywhere(port, &bind, &address_of).map(|both| sockets.extend(both))
             }

@@ -127,6 +127,11 @@ impl Kernel {
         self.received.iter().chain(&self.outbox).copied()
     }
 
+    /// How much of what the peer has sent has not been read.
+    pub fn unread(&self) -> usize {
+        self.inbox.len()
+    }
+
     pub fn is_reset(&self) -> bool {
         self.reset
     }

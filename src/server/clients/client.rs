@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::connection::Peer;
-use crate::reactor::TcpStream;
 
 /// One TCP client.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) peer: Peer<TcpStream>,
+pub(super) struct Client<S> {
+    pub(super) peer: Peer<S>,
     pub(super) address: SocketAddr,
     /// On the ready list. Keeps it from being there twice.
     pub(super) queued: bool,
@@ -17,6 +16,8 @@ pub(super) struct Client {
     pub(super) stall_watched: bool,
     /// A deadline watches over the wait for its end of file.
     pub(super) linger_watched: bool,
+    /// A deadline will bring it back when the kernel has had no memory for it.
+    pub(super) starved_watched: bool,
     /// When it was accepted, or last served: something was to be read from it, or written to it.
     pub(super) active: Stamp,
     /// While it is owed something: when it last took a byte, or when the first was kept. Once our
@@ -41,14 +42,15 @@ impl Stamp {
     }
 }
 
-impl Client {
-    pub(super) const fn new(stream: TcpStream, address: SocketAddr, now: Stamp) -> Self {
+impl<S> Client<S> {
+    pub(super) const fn new(stream: S, address: SocketAddr, now: Stamp) -> Self {
         Self {
             peer: Peer::new(stream),
             address,
             queued: false,
             stall_watched: false,
             linger_watched: false,
+            starved_watched: false,
             active: now,
             taken: now,
         }

@@ -1,41 +1,30 @@
 //! All clients of a server: who is ready, who is served, who is closed and when.
+//!
+//! Knows streams and readiness, but no mio and no clock, so that a simulation can drive it.
 
+mod client;
+#[cfg(test)]
+mod simulation;
+mod watch;
+
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Stamp};
+use self::client::{Client, Stamp};
+use self::watch::{LINGER, Linger, Watch};
 use super::config::Config;
-use crate::connection::{CloseReason, Limits, Outcome, Pump, State};
+use crate::connection::{CloseReason, Limits, Outcome, Pump, Readiness, State, Stream};
 use crate::probe::{ClientCounters, Throttle};
-use crate::reactor::{
-    Accepted, Deadlines, Event, Key, Registry, Slots, TcpStream, latch, stream_interests,
-};
+use crate::reactor::{Accepted, Deadlines, Key, Slots};
 use crate::service::Service;
-
-/// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
-/// is on its way when the server is told to stop is still answered.
-const DRAIN_QUIET: Duration = Duration::from_millis(100);
-
-/// Once our side is shut, a client that sends nothing for this long is closed without its end of file...
-const LINGER_QUIET: Duration = Duration::from_secs(1);
-
-/// ...and one that goes on sending is after this long. Until then its input is read and discarded,
-/// because closing with input unread makes the kernel send a reset, which can destroy replies that
-/// the client has not read yet. nginx waits 5 s and 30 s; an echo has less to lose.
-const LINGER_MAX: Duration = Duration::from_secs(5);
-
-/// How soon a socket for which the kernel had no memory is tried again: no event will say when.
-const STARVED_RETRY: Duration = Duration::from_millis(10);
-
-/// How long after the last try a client that takes nothing is closed: by then it has had its turn.
-const STALL_PROBE: Duration = Duration::from_millis(1);
 
 /// The slots of all clients, their ready list and their deadlines.
 #[derive(Debug)]
-pub(super) struct Clients {
+pub(super) struct Clients<S> {
     /// When the loop began.
     start: Instant,
-    slots: Slots<Client>,
+    slots: Slots<Client<S>>,
     /// Clients for which something can be done now, each once.
     ready: Vec<Key>,
     /// The ready list of the turn before, emptied: the two take turns, so that neither is allocated anew.
@@ -44,6 +33,9 @@ pub(super) struct Clients {
     pump: Pump,
     /// How long a client may be idle, and why it is then hung up on.
     idle: Option<(Duration, CloseReason)>,
+    /// Those who have been idle for that long, by their deadlines.
+    quiet: Vec<Key>,
+    linger: Linger,
     write_stall_timeout: Option<Duration>,
     counters: ClientCounters,
     rejections: Throttle,
@@ -51,35 +43,26 @@ pub(super) struct Clients {
     left: bool,
 }
 
-/// What a deadline of a client watches over.
-#[derive(Clone, Copy, Debug)]
-enum Watch {
-    Idle,
-    Linger,
-    Starved,
-    Stall,
-    /// A write has been tried, although the kernel has not reported room.
-    StallProbed,
-}
-
-impl Clients {
-    pub(super) fn new(config: &Config) -> Self {
+impl<S: Stream> Clients<S> {
+    /// No clients yet, in a loop that begins at `start`.
+    pub(super) fn new(config: &Config, start: Instant) -> Self {
         let limits = Limits {
             recv_size: config.recv_size,
             read_ahead: config.read_ahead,
             budget: config.read_budget,
             watermarks: config.watermarks,
         };
+        let idle = |timeout| (timeout, CloseReason::IdleTimeout);
         Self {
-            start: Instant::now(),
+            start,
             slots: Slots::new(config.max_conns),
             ready: Vec::new(),
             spare: Vec::new(),
             deadlines: Deadlines::new(),
             pump: Pump::new(limits),
-            idle: config
-                .idle_timeout
-                .map(|timeout| (timeout, CloseReason::IdleTimeout)),
+            idle: config.idle_timeout.map(idle),
+            quiet: Vec::new(),
+            linger: LINGER,
             write_stall_timeout: config.write_stall_timeout,
             counters: ClientCounters::default(),
             rejections: Throttle::default(),
@@ -87,51 +70,48 @@ impl Clients {
         }
     }
 
-    /// An event for the client that `key` names, if it is still there.
+    /// An event said `seen` of the client that `key` names, if it is still there.
     #[inline]
-    pub(super) fn ready(&mut self, key: Key, event: &Event) {
+    pub(super) fn ready(&mut self, key: Key, seen: Readiness) {
         let Some(client) = self.slots.get_mut(key) else {
             self.counters.stale_events += 1;
             return;
         };
-        latch(event, &mut client.peer.readiness);
+        client.peer.readiness.merge(seen);
         if !client.queued {
             client.queued = true;
             self.ready.push(key);
         }
     }
 
-    /// Takes in a connection that was just accepted, or closes it when there are too many.
+    /// Takes in a connection that was just accepted and has it registered, or closes it when there
+    /// are too many.
     pub(super) fn admit(
         &mut self,
-        registry: &Registry,
-        stream: TcpStream,
-        peer: SocketAddr,
+        stream: S,
+        address: SocketAddr,
         now: Instant,
+        register: impl FnOnce(&mut S, Key) -> io::Result<()>,
     ) {
-        let Ok(key) = self
-            .slots
-            .insert(Client::new(stream, peer, Stamp::new(self.start, now)))
-        else {
+        let client = Client::new(stream, address, Stamp::new(self.start, now));
+        let Ok(key) = self.slots.insert(client) else {
             self.counters.rejected += 1;
             if let Some(others) = self.rejections.pass(now) {
                 let limit = self.slots.len();
-                log::warn!(
-                    "rejected {peer} (and {others} before): {limit} clients are there (--max-conns)"
-                );
+                log::warn!("rejected {address}, and {others} before: --max-conns is {limit}");
             }
             return;
         };
         let client = self.slots.get_mut(key).expect("inserted just now");
-        if let Err(error) =
-            registry.register(&mut client.peer.stream, key.token(), stream_interests())
-        {
-            log::debug!("could not watch {peer}: {error}");
+        if let Err(error) = register(&mut client.peer.stream, key) {
+            if let Some(others) = self.rejections.pass(now) {
+                log::warn!("can't watch {address}, and {others} before: {error}");
+            }
             self.counters.accept_errors += 1;
             self.slots.remove(key);
             return;
         }
-        log::debug!("{peer} connected");
+        log::debug!("{address} connected");
         self.counters.accepted += 1;
         if let Some((timeout, _)) = self.idle {
             self.deadlines.arm(now + timeout, (key, Watch::Idle));
@@ -148,6 +128,13 @@ impl Clients {
         }
         serving.clear();
         self.spare = serving;
+        if !self.quiet.is_empty() {
+            self.hang_up_on_the_quiet(service, now, stamp);
+        }
+        self.pump.trim();
+        if cfg!(debug_assertions) {
+            self.check();
+        }
     }
 
     #[inline]
@@ -160,11 +147,6 @@ impl Clients {
         let outcome = self.pump.run(&mut client.peer, |message, reply| {
             service.receive(message, reply)
         });
-        // Where something can be done and nothing will bring the client back, it would be forgotten.
-        debug_assert!(
-            !matches!(outcome, Outcome::Blocked | Outcome::Waiting) || !client.peer.is_runnable(),
-            "a client was forgotten"
-        );
         if outcome != Outcome::Waiting {
             self.pumped(key, outcome, now);
         }
@@ -179,8 +161,7 @@ impl Clients {
             Outcome::Closed(reason) => return self.close(key, reason),
             Outcome::Starved => {
                 self.counters.starved += 1;
-                self.deadlines
-                    .arm(now + STARVED_RETRY, (key, Watch::Starved));
+                self.watch_starved(key, now);
             }
             Outcome::Yielded => {
                 self.counters.yields += 1;
@@ -190,119 +171,18 @@ impl Clients {
         self.watch(key, now);
     }
 
-    /// Arms the deadlines that a client which does not keep up, or is leaving, needs.
-    fn watch(&mut self, key: Key, now: Instant) {
-        let stamp = Stamp::new(self.start, now);
-        let Some(client) = self.slots.get_mut(key) else {
-            return;
-        };
-        if client.peer.connection.take_progress() {
-            client.taken = stamp;
-        }
-        if client.peer.connection.wants_write()
-            && !client.stall_watched
-            && let Some(timeout) = self.write_stall_timeout
-        {
-            client.stall_watched = true;
-            self.deadlines.arm(now + timeout, (key, Watch::Stall));
-        }
-        if client.peer.connection.is_shut() && !client.linger_watched {
-            client.linger_watched = true;
-            (client.active, client.taken) = (stamp, stamp);
-            self.deadlines.arm(now + LINGER_QUIET, (key, Watch::Linger));
-        }
-    }
-
-    /// Looks after every client whose deadline has come.
-    pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((key, watch)) = self.deadlines.expire(now) {
-            if self.slots.get_mut(key).is_none() {
-                continue;
-            }
-            match watch {
-                Watch::Idle => self.expire_idle(key, now),
-                Watch::Linger => self.expire_linger(key, now),
-                Watch::Starved => self.queue(key),
-                Watch::Stall => self.expire_stall(key, now, false),
-                Watch::StallProbed => self.expire_stall(key, now, true),
-            }
-        }
-    }
-
-    fn expire_idle(&mut self, key: Key, now: Instant) {
-        let (Some(client), Some((timeout, reason))) = (self.slots.get_mut(key), self.idle) else {
-            return;
-        };
-        let due = client.active.instant(self.start) + timeout;
-        if !client.peer.connection.is_open() {
-            // Its unsent bytes, or the wait for its end, are watched by other deadlines.
-        } else if client.peer.connection.has_unsent() || client.queued {
-            self.deadlines.arm(now + timeout, (key, Watch::Idle));
-        } else if due > now {
-            self.deadlines.arm(due, (key, Watch::Idle));
-        } else {
-            client.peer.connection.finish(reason);
-            self.queue(key);
-        }
-    }
-
-    fn expire_linger(&mut self, key: Key, now: Instant) {
-        let Some(client) = self.slots.get_mut(key) else {
-            return;
-        };
-        let quiet = client.active.instant(self.start) + LINGER_QUIET;
-        let due = quiet.min(client.taken.instant(self.start) + LINGER_MAX);
-        if due > now {
-            self.deadlines.arm(due, (key, Watch::Linger));
-        } else if let State::Draining { reason, .. } = client.peer.connection.state() {
-            self.close(key, reason);
-        }
-    }
-
-    fn expire_stall(&mut self, key: Key, now: Instant, probed: bool) {
-        let Some(timeout) = self.write_stall_timeout else {
-            return;
-        };
-        let Some(client) = self.slots.get_mut(key) else {
-            return;
-        };
-        let due = client.taken.instant(self.start) + timeout;
-        if !client.peer.connection.wants_write() {
-            client.stall_watched = false;
-        } else if due > now {
-            self.deadlines.arm(due, (key, Watch::Stall));
-        } else if probed {
-            self.close(key, CloseReason::WriteStalled);
-        } else {
-            // The kernel reports room only once a third of a buffer of megabytes is free, which can
-            // take a slow reader minutes. Whether it has taken anything, a write in this turn tells.
-            client.peer.readiness.latch_writable();
-            self.deadlines
-                .arm(now + STALL_PROBE, (key, Watch::StallProbed));
-            self.queue(key);
-        }
-    }
-
-    /// From now on every client that has been quiet for a moment is hung up on.
-    pub(super) fn drain(&mut self, now: Instant) {
-        self.idle = Some((DRAIN_QUIET, CloseReason::Drained));
-        for key in self.slots.keys() {
-            self.deadlines.arm(now + DRAIN_QUIET, (key, Watch::Idle));
-        }
-    }
-
-    /// Closes every client. Those that were only waited for have lost nothing.
+    /// Closes every client. Those that are owed nothing have lost nothing.
     pub(super) fn abort(&mut self) {
         let keys: Vec<Key> = self.slots.keys().collect();
         for key in keys {
             let Some(client) = self.slots.get_mut(key) else {
                 continue;
             };
+            let owed = client.peer.connection.has_unsent() || client.peer.is_runnable();
             let reason = match client.peer.connection.state() {
-                State::Draining {
-                    reason, shut: true, ..
-                } => reason,
-                _ => CloseReason::Aborted,
+                State::Draining { reason, .. } if !owed => reason,
+                _ if owed => CloseReason::Aborted,
+                _ => CloseReason::Drained,
             };
             self.close(key, reason);
         }
@@ -334,18 +214,13 @@ impl Clients {
     }
 
     /// Whether anyone can be served now.
-    pub(super) fn is_runnable(&self) -> bool {
+    pub(super) const fn is_runnable(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// When the first deadline is due.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.next()
-    }
-
     /// Whether a client has left since this was last asked.
-    pub(super) fn take_left(&mut self) -> bool {
-        std::mem::take(&mut self.left)
+    pub(super) const fn take_left(&mut self) -> bool {
+        std::mem::replace(&mut self.left, false)
     }
 
     fn queue(&mut self, key: Key) {
@@ -365,13 +240,44 @@ impl Clients {
             return;
         };
         self.left = true;
-        self.counters
-            .closed(reason, client.peer.connection.unsent_len());
+        let unsent = client.peer.connection.unsent_len();
+        self.counters.closed(reason, unsent);
         log::debug!("{} left: {reason}", client.address);
-        debug_assert_eq!(
+        self.forget_watches();
+    }
+
+    /// The arming invariant, in debug builds: every client is on the ready list, or waits for an event
+    /// in a direction that it needs, or for a deadline. Anyone else would be forgotten.
+    fn check(&mut self) {
+        assert_eq!(
             self.counters.live(),
             self.slots.len() as u64,
-            "every client is counted once"
+            "each client counts once"
         );
+        let keys: Vec<Key> = self.slots.keys().collect();
+        for key in keys {
+            let Some(client) = self.slots.get_mut(key) else {
+                continue;
+            };
+            let (connection, readiness) = (&client.peer.connection, client.peer.readiness);
+            assert!(!connection.is_closed(), "a closed client is still there");
+            let awaits_input = connection.wants_read() && !readiness.is_readable();
+            let awaits_room = connection.wants_write() && !readiness.is_writable();
+            let awaits_event = !client.peer.is_runnable() && (awaits_input || awaits_room);
+            let armed = client.queued || client.starved_watched || awaits_event;
+            assert!(
+                armed,
+                "a client was forgotten: {connection:?}, {readiness:?}"
+            );
+            if connection.wants_write() && self.write_stall_timeout.is_some() {
+                assert!(client.stall_watched, "nobody watches what is unsent");
+            }
+            if connection.is_shut() {
+                assert!(
+                    client.linger_watched,
+                    "nobody watches a wait for an end of file"
+                );
+            }
+        }
     }
 }

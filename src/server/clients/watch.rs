@@ -1,0 +1,229 @@
+//! What watches over each client by deadline: silence, unsent bytes, a lingering close.
+//!
+//! A deadline is never moved. When it comes, what the client has done since decides whether it was
+//! meant, so a client that is active pays nothing for being watched.
+
+use std::time::{Duration, Instant};
+
+use super::client::Stamp;
+use super::{Clients, CloseReason, Key, Service, State, Stream};
+
+/// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
+/// is on its way when the server is told to stop is still answered.
+pub(super) const DRAIN_QUIET: Duration = Duration::from_millis(100);
+
+/// How long an ending conversation waits for the client's end of file.
+///
+/// Until then input is read and discarded, because closing with input unread makes the kernel send a
+/// reset, which can destroy replies that the client has not received yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linger {
+    /// A client that sends nothing for this long is closed...
+    pub(super) quiet: Duration,
+    /// ...and one that goes on sending is after this long.
+    pub(super) most: Duration,
+}
+
+/// In ordinary times, as nginx.
+pub(super) const LINGER: Linger = Linger {
+    quiet: Duration::from_secs(5),
+    most: Duration::from_secs(30),
+};
+
+/// When the server is stopping: many a client never ends by itself, and somebody waits for us.
+pub(super) const LINGER_STOPPING: Linger = Linger {
+    quiet: Duration::from_secs(1),
+    most: Duration::from_secs(5),
+};
+
+/// How soon a socket for which the kernel had no memory is tried again: no event will say when.
+pub(super) const STARVED_RETRY: Duration = Duration::from_millis(10);
+
+/// How long after the last try a client that takes nothing is closed: by then it has had its turn.
+pub(super) const STALL_PROBE: Duration = Duration::from_millis(1);
+
+/// How many deadlines of clients that have left are kept before they are looked for and dropped.
+/// Without that, clients that come and go would leave one each for the whole idle timeout.
+const FORGOTTEN_MAX: usize = 1024;
+
+/// What a deadline of a client watches over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Watch {
+    Idle,
+    Linger,
+    Starved,
+    Stall,
+    /// A write has been tried, although the kernel has not reported room.
+    StallProbed,
+}
+
+impl<S: Stream> Clients<S> {
+    /// Arms the deadlines that a client which does not keep up, or is leaving, needs.
+    pub(super) fn watch(&mut self, key: Key, now: Instant) {
+        let stamp = Stamp::new(self.start, now);
+        let Some(client) = self.slots.get_mut(key) else {
+            return;
+        };
+        if client.peer.connection.take_progress() {
+            client.taken = stamp;
+        }
+        if client.peer.connection.wants_write()
+            && !client.stall_watched
+            && let Some(timeout) = self.write_stall_timeout
+        {
+            client.stall_watched = true;
+            self.deadlines.arm(now + timeout, (key, Watch::Stall));
+        }
+        if client.peer.connection.is_shut() && !client.linger_watched {
+            client.linger_watched = true;
+            (client.active, client.taken) = (stamp, stamp);
+            self.deadlines
+                .arm(now + self.linger.quiet, (key, Watch::Linger));
+        }
+    }
+
+    /// Arms the deadline that brings back a client for which the kernel had no memory.
+    pub(super) fn watch_starved(&mut self, key: Key, now: Instant) {
+        let Some(client) = self.slots.get_mut(key) else {
+            return;
+        };
+        if !client.starved_watched {
+            client.starved_watched = true;
+            self.deadlines
+                .arm(now + STARVED_RETRY, (key, Watch::Starved));
+        }
+    }
+
+    /// Looks after every client whose deadline has come.
+    pub(in crate::server) fn expire(&mut self, now: Instant) {
+        while let Some((key, watch)) = self.deadlines.expire(now) {
+            if self.slots.get_mut(key).is_none() {
+                continue;
+            }
+            match watch {
+                Watch::Idle => self.expire_idle(key, now),
+                Watch::Linger => self.expire_linger(key, now),
+                Watch::Starved => self.expire_starved(key),
+                Watch::Stall => self.expire_stall(key, now, false),
+                Watch::StallProbed => self.expire_stall(key, now, true),
+            }
+        }
+    }
+
+    /// From now on every client that has been quiet for a moment is hung up on.
+    pub(in crate::server) fn drain(&mut self, now: Instant) {
+        self.idle = Some((DRAIN_QUIET, CloseReason::Drained));
+        self.linger = LINGER_STOPPING;
+        for key in self.slots.keys() {
+            self.deadlines.arm(now + DRAIN_QUIET, (key, Watch::Idle));
+            self.deadlines
+                .arm(now + LINGER_STOPPING.quiet, (key, Watch::Linger));
+        }
+    }
+
+    /// When the first deadline is due.
+    pub(in crate::server) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Drops the deadlines of clients that have left, once they outnumber the others.
+    pub(super) fn forget_watches(&mut self) {
+        // A client has at most four of its own, and two from when the server was told to stop.
+        if self.deadlines.len() > 6 * self.slots.len() + FORGOTTEN_MAX {
+            let slots = &mut self.slots;
+            self.deadlines
+                .retain(|(key, _)| slots.get_mut(*key).is_some());
+        }
+    }
+
+    fn expire_idle(&mut self, key: Key, now: Instant) {
+        let (Some(client), Some((timeout, _))) = (self.slots.get_mut(key), self.idle) else {
+            return;
+        };
+        let due = client.active.instant(self.start) + timeout;
+        if !client.peer.connection.is_open() {
+            // Its unsent bytes, or the wait for its end, are watched by other deadlines.
+        } else if client.peer.connection.has_unsent() || client.queued {
+            self.deadlines.arm(now + timeout, (key, Watch::Idle));
+        } else if due > now {
+            self.deadlines.arm(due, (key, Watch::Idle));
+        } else {
+            self.quiet.push(key);
+        }
+    }
+
+    /// Hangs up on those who have been quiet for too long, unless there is input that the kernel has
+    /// not told of yet: a poll brings so many events and no more, and a signal can end one early.
+    pub(super) fn hang_up_on_the_quiet(
+        &mut self,
+        service: &mut impl Service,
+        now: Instant,
+        stamp: Stamp,
+    ) {
+        let Some((timeout, reason)) = self.idle else {
+            return;
+        };
+        for key in std::mem::take(&mut self.quiet) {
+            let Some(client) = self.slots.get_mut(key) else {
+                continue;
+            };
+            client.peer.readiness.latch_readable();
+            let received = self.pump.tally().received_bytes;
+            self.serve_one(key, service, now, stamp);
+            let silent = self.pump.tally().received_bytes == received;
+            let Some(client) = self.slots.get_mut(key) else {
+                continue;
+            };
+            if silent && client.peer.connection.keeps_up() {
+                client.peer.connection.finish(reason);
+                self.queue(key);
+            } else {
+                self.deadlines.arm(now + timeout, (key, Watch::Idle));
+            }
+        }
+    }
+
+    fn expire_linger(&mut self, key: Key, now: Instant) {
+        let Some(client) = self.slots.get_mut(key) else {
+            return;
+        };
+        let quiet = client.active.instant(self.start) + self.linger.quiet;
+        let due = quiet.min(client.taken.instant(self.start) + self.linger.most);
+        if due > now {
+            self.deadlines.arm(due, (key, Watch::Linger));
+        } else if let State::Draining { reason, .. } = client.peer.connection.state() {
+            self.close(key, reason);
+        }
+    }
+
+    fn expire_starved(&mut self, key: Key) {
+        if let Some(client) = self.slots.get_mut(key) {
+            client.starved_watched = false;
+        }
+        self.queue(key);
+    }
+
+    fn expire_stall(&mut self, key: Key, now: Instant, probed: bool) {
+        let Some(timeout) = self.write_stall_timeout else {
+            return;
+        };
+        let Some(client) = self.slots.get_mut(key) else {
+            return;
+        };
+        let due = client.taken.instant(self.start) + timeout;
+        if !client.peer.connection.wants_write() {
+            client.stall_watched = false;
+        } else if due > now {
+            self.deadlines.arm(due, (key, Watch::Stall));
+        } else if probed {
+            self.close(key, CloseReason::WriteStalled);
+        } else {
+            // The kernel reports room only once a third of a buffer of megabytes is free, which can
+            // take a slow reader minutes. Whether it has taken anything, a write in this turn tells.
+            client.peer.readiness.latch_writable();
+            self.deadlines
+                .arm(now + STALL_PROBE, (key, Watch::StallProbed));
+            self.queue(key);
+        }
+    }
+}
