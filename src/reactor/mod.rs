@@ -181,24 +181,29 @@ pub fn readiness(event: &Event) -> Readiness {
     let seen = Readiness::of(event.is_readable(), event.is_writable());
     // Not short-circuited: together they are two tests of one word.
     if event.is_read_closed() | event.is_error() | event.is_priority() {
-        let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
-        return rare_readiness(
-            seen,
-            read_closed,
-            write_closed,
-            event.is_error(),
-            event.is_priority(),
-        );
+        return rare_readiness(seen, event);
     }
     seen
+}
+
+#[cold]
+#[inline(never)]
+fn rare_readiness(seen: Readiness, event: &Event) -> Readiness {
+    let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
+    add_rare(
+        seen,
+        read_closed,
+        write_closed,
+        event.is_error(),
+        event.is_priority(),
+    )
 }
 
 /// What an event says at most a few times in the life of a stream, on top of what was `seen`.
 ///
 /// Errors and hang-ups are only hints: they latch both directions, and the read or write that follows
 /// reports the truth, after the input that came before it.
-#[cold]
-fn rare_readiness(
+fn add_rare(
     mut seen: Readiness,
     read_closed: bool,
     write_closed: bool,
@@ -240,7 +245,7 @@ mod tests {
                 priority,
             ] = std::array::from_fn(|bit| mask & (1 << bit) != 0);
             let seen = Readiness::of(readable, writable);
-            let seen = rare_readiness(seen, read_closed, write_closed, error, priority);
+            let seen = add_rare(seen, read_closed, write_closed, error, priority);
             let reads = readable || read_closed || error || priority;
             let writes = writable || write_closed || error;
             assert_eq!(

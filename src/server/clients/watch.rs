@@ -154,6 +154,8 @@ impl<S: Stream> Clients<S> {
 
     /// Hangs up on those who have been quiet for too long, unless there is input that the kernel has
     /// not told of yet: a poll brings so many events and no more, and a signal can end one early.
+    #[cold]
+    #[inline(never)]
     pub(super) fn hang_up_on_the_quiet(
         &mut self,
         service: &mut impl Service,
