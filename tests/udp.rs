@@ -168,6 +168,32 @@ fn an_answer_is_not_answered_unless_asked_for() {
     serving.finish();
 }
 
+/// The guard judges what was sent, not what the service would see of it.
+#[test]
+fn an_answer_is_known_by_its_end_however_long_it_is() {
+    let serving = Serving::start(config(), Echo);
+    let socket = client(serving.udp[0]);
+    socket
+        .send(&[&[b'x'; 3000][..], b"| lee"].concat())
+        .unwrap();
+    assert_eq!(
+        ask(&socket, b"hello"),
+        b"hello| lee",
+        "the first got no answer"
+    );
+    assert_eq!(serving.finish().datagrams.refused.answer, 1);
+}
+
+/// Another echo service on our port, on another address, is no client.
+#[test]
+fn a_source_with_a_port_of_our_own_is_refused() {
+    let serving = Serving::start(config(), Echo);
+    let twin = UdpSocket::bind(("127.0.0.2", serving.udp[0].port())).unwrap();
+    twin.send_to(b"hello", serving.udp[0]).unwrap();
+    assert_eq!(ask(&client(serving.udp[0]), b"hello"), b"hello| lee");
+    assert_eq!(serving.finish().datagrams.refused.bad_port, 1);
+}
+
 /// A forged datagram makes two servers talk to each other. Here a relay between them forges the
 /// sources: whatever one says, it passes on to the other as its own.
 fn packets_of_a_loop(config: &Config) -> u64 {
@@ -175,11 +201,18 @@ fn packets_of_a_loop(config: &Config) -> u64 {
         Serving::start(config.clone(), Echo),
         Serving::start(config.clone(), Echo),
     ];
+    packets_between(&servers, &[b"ping"])
+}
+
+/// As many packets as two servers send each other after some forged ones.
+fn packets_between(servers: &[Serving; 2], forged: &[&[u8]]) -> u64 {
     let relay = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     relay
         .set_read_timeout(Some(Duration::from_millis(500)))
         .unwrap();
-    relay.send_to(b"ping", servers[0].udp[0]).unwrap();
+    for datagram in forged {
+        relay.send_to(datagram, servers[0].udp[0]).unwrap();
+    }
     let mut packet = vec![0; 70_000];
     let mut packets = 0;
     // The loop has ended when nothing has come for a while; if it never ended, the count would say.
@@ -191,11 +224,6 @@ fn packets_of_a_loop(config: &Config) -> u64 {
         let to = usize::from(from == servers[0].udp[0]);
         relay.send_to(&packet[..size], servers[to].udp[0]).unwrap();
     }
-    let answered: u64 = servers
-        .map(|server| server.finish().datagrams.answered)
-        .iter()
-        .sum();
-    assert_eq!(answered, packets);
     packets
 }
 
@@ -212,6 +240,19 @@ fn a_loop_of_pure_echoes_ends_at_the_loop_limit() {
     };
     // Each of the two has answered fifty, less the one that was refused first.
     assert_eq!(packets_of_a_loop(&config), 100);
+}
+
+#[test]
+fn several_datagrams_in_one_loop_end_too() {
+    let config = Config {
+        udp_loop_limit: Some(50),
+        ..pure_echo()
+    };
+    let servers = [
+        Serving::start(config.clone(), Echo),
+        Serving::start(config, Echo),
+    ];
+    assert_eq!(packets_between(&servers, &[b"ping", b"pong", b"pang"]), 300);
 }
 
 #[test]

@@ -34,8 +34,7 @@ pub struct Datagrams {
     options: UdpOptions,
     input: Box<[u8]>,
     output: Vec<u8>,
-    /// Datagrams may be waiting: latched by an event, cleared by `WouldBlock`.
-    pending: bool,
+    inbox: Inbox,
 }
 
 /// How to bind a UDP socket.
@@ -75,7 +74,7 @@ impl Datagrams {
             options: *options,
             input: vec![0; SIZE_MAX].into_boxed_slice(),
             output: Vec::new(),
-            pending: false,
+            inbox: Inbox { pending: false },
         })
     }
 
@@ -95,12 +94,12 @@ impl Datagrams {
 
     /// An event said that datagrams may be waiting.
     pub const fn mark(&mut self) {
-        self.pending = true;
+        self.inbox.pending = true;
     }
 
     /// Whether receiving is worth trying now.
     pub const fn is_runnable(&self) -> bool {
-        self.pending
+        self.inbox.pending
     }
 
     /// Receives datagrams, within the budget, and answers each that `admit` lets through: it judges
@@ -114,34 +113,65 @@ impl Datagrams {
         mut admit: impl FnMut(SocketAddr, &[u8]) -> Result<(), Refusal>,
         mut serve: impl FnMut(&[u8], &mut Reply<'_>),
     ) -> Option<Instant> {
+        let Self {
+            socket,
+            options,
+            inbox,
+            input,
+            output,
+            ..
+        } = self;
         let UdpOptions {
             budget, recv_size, ..
-        } = self.options;
+        } = *options;
+        inbox.drain(now, budget, counters, |counters| {
+            let (size, source) = socket.recv_from(input)?;
+            counters.received += 1;
+            counters.received_bytes += size as u64;
+            if let Err(refusal) = admit(source, &input[..size]) {
+                counters.refused(refusal);
+                return Ok(());
+            }
+            counters.cut += u64::from(size > recv_size.get());
+            let message = &input[..size.min(recv_size.get())];
+            let answer = Answer::to_one(message, output, &mut serve);
+            send(socket, answer.bytes, source, counters);
+            Ok(())
+        })
+    }
+}
+
+/// What is known of the datagrams that wait in the kernel, without the socket.
+#[derive(Debug)]
+struct Inbox {
+    /// Datagrams may be waiting: latched by an event, cleared by `WouldBlock`.
+    pending: bool,
+}
+
+impl Inbox {
+    /// Calls `receive` until it would block, at most `budget` times. Returns when to try again if it
+    /// failed each time: whatever that is, trying on would spin.
+    fn drain(
+        &mut self,
+        now: Instant,
+        budget: usize,
+        counters: &mut DatagramCounters,
+        mut receive: impl FnMut(&mut DatagramCounters) -> io::Result<()>,
+    ) -> Option<Instant> {
         let mut failed = 0;
         for _ in 0..budget {
-            let (size, source) = match self.socket.recv_from(&mut self.input) {
-                Ok(received) => received,
+            match receive(counters) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.pending = false;
                     return None;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     counters.receive_errors += 1;
                     failed += 1;
-                    continue;
                 }
-            };
-            counters.received += 1;
-            counters.received_bytes += size as u64;
-            if let Err(refusal) = admit(source, &self.input[..size]) {
-                counters.refused(refusal);
-                continue;
             }
-            counters.cut += u64::from(size > recv_size.get());
-            let message = &self.input[..size.min(recv_size.get())];
-            let answer = Answer::to_one(message, &mut self.output, &mut serve);
-            send(&self.socket, answer.bytes, source, counters);
         }
         if failed == budget {
             self.pending = false;
@@ -164,5 +194,45 @@ fn send(socket: &UdpSocket, reply: &[u8], source: SocketAddr, counters: &mut Dat
             Err(_) => counters.send_errors += 1,
         }
         return;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ECONNREFUSED: i32 = 111;
+
+    /// Pitfall 50: errors of datagrams sent earlier come from receiving.
+    #[test]
+    fn pitfall_50_errors_are_counted_and_survived_and_nothing_but_errors_is_waited_out() {
+        let (now, mut counters) = (Instant::now(), DatagramCounters::default());
+        let mut inbox = Inbox { pending: true };
+        let mut calls = 0;
+        let again = inbox.drain(now, 10, &mut counters, |_| {
+            calls += 1;
+            match calls {
+                1..=3 => Err(io::Error::from_raw_os_error(ECONNREFUSED)),
+                4 | 5 => Ok(()),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        });
+        assert_eq!(
+            (again, calls, counters.receive_errors, inbox.pending),
+            (None, 6, 3, false)
+        );
+
+        inbox.pending = true;
+        let refused = |_: &mut DatagramCounters| Err(io::Error::from_raw_os_error(ECONNREFUSED));
+        assert_eq!(
+            inbox.drain(now, 10, &mut counters, refused),
+            Some(now + PAUSE)
+        );
+        assert!(!inbox.pending, "no spin");
+
+        inbox.pending = true;
+        assert_eq!(inbox.drain(now, 10, &mut counters, |_| Ok(())), None);
+        assert!(inbox.pending, "what the budget left over needs no event");
+        assert_eq!(counters.yields, 1);
     }
 }
