@@ -231,7 +231,12 @@ fn pitfall_40_a_second_signal_stops_it_at_once() {
             TcpStream::connect(process.tcp[0]).is_err()
         });
         process.signal(signal);
-        assert_eq!(process.end().0, code);
+        let (ended, out, _) = process.end();
+        assert_eq!(ended, code);
+        assert!(
+            out.contains("(1 aborted)") && out.contains("bytes unsent"),
+            "{out}"
+        );
     }
 }
 
@@ -311,6 +316,59 @@ fn pitfall_30_the_limit_of_open_files_is_survived() {
     assert!(inside < 64);
 }
 
+/// As many clients as the limit of open files allows for, without being told, and that limit raised as
+/// far as it goes.
+#[test]
+fn the_limit_of_open_files_is_raised_and_respected() {
+    let serve = |limits: &str| {
+        let mut command = Command::new("sh");
+        let script = format!("{limits}; exec \"$0\" serve --tcp 127.0.0.1:0 --udp 127.0.0.1:0");
+        Process::start(command.args(["-c", &script, PROGRAM]))
+    };
+    let process = serve("ulimit -Sn 64");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.child.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(fields[3], fields[4], "{line}");
+
+    let process = serve("ulimit -n 40");
+    let clients: Vec<_> = (0..50).map(|_| process.connect()).collect();
+    let served = clients.iter().filter(|client| {
+        (&mut &**client).write_all(b"x").is_ok()
+            && matches!((&mut &**client).read(&mut [0; 1]), Ok(1))
+    });
+    assert_eq!(served.count(), 8, "forty, less those that are kept back");
+    process.signal("TERM");
+    drop(clients);
+    let (_, out, err) = process.end();
+    assert!(out.contains("42 rejected"), "{out}");
+    let told = err
+        .lines()
+        .filter(|line| line.contains("--max-conns is 8"))
+        .count();
+    assert_eq!(told, 1, "a peer can't flood the log: {err}");
+}
+
+#[test]
+fn a_port_is_shared_only_by_those_who_ask_for_it() {
+    let first = Process::serve(&["--reuse-port"]);
+    let address = first.tcp[0].to_string();
+    let serve = |options: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["-q", "serve", "--tcp", &address, "--udp", "127.0.0.1:0"])
+            .args(options);
+        command
+    };
+    let second = Process::start(&mut serve(&["--reuse-port"]));
+    assert_eq!(second.tcp, first.tcp);
+    let output = serve(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
 #[test]
 fn mistakes_are_one_line_and_exit_2() {
     for (arguments, told) in [
@@ -322,6 +380,7 @@ fn mistakes_are_one_line_and_exit_2() {
         (&["serve", "--udp", "0.0.0.0:0"], "--udp-public"),
         (&["serve", "--frobnicate"], "--frobnicate"),
         (&["swerve"], "swerve"),
+        (&["serve", "--tcp", "a\nb:80:"], "'a b:80:'"),
         (&[], "subcommand"),
     ] {
         let (code, line) = mistake(arguments);
@@ -350,6 +409,10 @@ fn what_the_system_refuses_is_one_line_and_exit_1() {
         line.contains("no-such-host.invalid") && line.contains("check the name"),
         "{line}"
     );
+
+    let (code, line) = mistake(&["serve", "--tcp", "no\nsuch\u{7}.invalid:1", "--no-udp"]);
+    assert_eq!(code, 1);
+    assert!(line.contains("no\\nsuch\\u{7}.invalid"), "{line}");
 
     // Documentation addresses (RFC 5737) are no machine's.
     let (code, line) = mistake(&["serve", "--tcp", "192.0.2.1:0", "--no-udp"]);

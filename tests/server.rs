@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use echoloop::connection::Watermarks;
 use echoloop::server::{Address, OverLimit};
 use echoloop::service::{Discard, Echo, Suffix};
-use echoloop::{Config, Reply, Service};
+use echoloop::{Config, Reactor, Reply, Server, Service};
 use socket2::{Domain, SockRef, Socket, Type};
 use support::serving::{
     Serving, config, connect, eventually, fill, payload, read_to_end, round_trip,
@@ -75,25 +76,34 @@ fn pitfall_02_a_megabyte_with_a_budget_of_one_read_a_turn() {
 /// Pitfall 5: a client that sends as fast as it can does not keep the others from being served.
 #[test]
 fn pitfall_05_a_firehose_does_not_starve_its_neighbours() {
-    let serving = Serving::start(config(), Discard);
-    let echo = Serving::start(config(), Echo);
-    for server in [&serving, &echo] {
-        let firehose = server.connect();
-        let pump = thread::spawn(move || {
-            let chunk = vec![0; 256 * 1024];
-            while (&firehose).write_all(&chunk).is_ok() {}
-        });
-        let neighbour = server.connect();
-        for _ in 0..200 {
-            if server.tcp == echo.tcp {
-                round_trip(&neighbour, b"ping");
-            } else {
-                (&neighbour).write_all(b"ping").unwrap();
+    /// Answers pings; swallows what the firehose sends, so that nothing slows it down.
+    struct Pong;
+
+    impl Service for Pong {
+        fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>) {
+            if message == b"ping" {
+                reply.echo();
             }
         }
-        server.stop.abort().unwrap();
-        pump.join().unwrap();
     }
+
+    let mut config = config();
+    config.read_budget = 32 * 1024;
+    let serving = Serving::start(config, Pong);
+    let firehose = serving.connect();
+    let pump = thread::spawn(move || while (&firehose).write_all(&[0; 256 * 1024]).is_ok() {});
+    let neighbour = serving.connect();
+    for _ in 0..500 {
+        round_trip(&neighbour, b"ping");
+    }
+    assert!(!pump.is_finished());
+    serving.stop.abort().unwrap();
+    let counters = serving.finish();
+    pump.join().unwrap();
+    assert!(
+        counters.clients.yields > 0,
+        "the firehose never had to wait: {counters:?}"
+    );
 }
 
 /// Pitfall 6: more sockets ready than one poll can report.
@@ -332,22 +342,34 @@ fn pitfall_23_and_26_a_storm_of_comings_and_goings_balances() {
     assert_eq!(counters.clients.closed.aborted, 0, "{counters}");
 }
 
-/// Pitfall 34: a crowd at the door, let in one a turn.
+/// Pitfall 34: a crowd at the door, let in one a turn, and served as it comes.
 #[test]
-fn pitfall_34_a_small_accept_budget_lets_everyone_in_and_those_inside_be_served() {
+fn pitfall_34_a_crowd_at_the_door_does_not_hold_up_those_inside() {
     let mut config = config();
     config.accept_budget = 1;
-    let serving = Serving::start(config, Echo);
-    let inside = serving.connect();
-    round_trip(&inside, b"first");
-    let crowd: Vec<_> = (0..100).map(|_| serving.connect()).collect();
-    round_trip(&inside, b"still served");
+    let mut reactor = Reactor::new().unwrap();
+    let mut server = Server::bind(&reactor, config, Echo).unwrap();
+    let (address, stop) = (server.tcp_addresses()[0], server.stop());
+    let crowd: Vec<_> = (0..100).map(|_| connect(address)).collect();
     for client in &crowd {
-        round_trip(client, b"hello");
+        (&mut &*client).write_all(b"hello").unwrap();
     }
-    drop(crowd);
-    drop(inside);
-    assert_eq!(serving.finish().clients.accepted, 101);
+    let clients = thread::spawn(move || {
+        for client in &crowd {
+            let mut answer = [0; 5];
+            (&mut &*client).read_exact(&mut answer).unwrap();
+        }
+        drop(crowd);
+        stop.drain().unwrap();
+    });
+    reactor.run(&mut server).unwrap();
+    clients.join().unwrap();
+    let counters = server.counters();
+    assert_eq!(counters.clients.accepted, 100);
+    assert!(
+        counters.clients.accept_yields >= 99,
+        "not one a turn: {counters:?}"
+    );
 }
 
 /// Pitfall 36: a slot that frees must let in who waits, although nobody new knocks.
@@ -377,6 +399,39 @@ fn pitfall_36_who_waits_is_let_in_when_a_client_leaves() {
         (counters.clients.accepted, counters.clients.rejected),
         (5, 0)
     );
+}
+
+/// Who waits at one listener does not get every slot that frees.
+#[test]
+fn listeners_take_turns_for_free_slots() {
+    let mut config = config().with_tcp(([127, 0, 0, 1], 0).into());
+    (config.max_conns, config.over_limit) = (1, OverLimit::Wait);
+    let serving = Serving::start(config, Echo);
+    let mut inside = connect(serving.tcp[0]);
+    round_trip(&inside, b"x");
+    let second = connect(serving.tcp[1]);
+    (&second).write_all(b"x").unwrap();
+    second
+        .set_read_timeout(Some(Duration::from_millis(1)))
+        .unwrap();
+    let mut first: VecDeque<_> = (0..2).map(|_| connect(serving.tcp[0])).collect();
+    for _ in 0..20 {
+        first.push_back(connect(serving.tcp[0]));
+        drop(inside);
+        inside = first.pop_front().unwrap();
+        (&inside).write_all(b"x").unwrap();
+        // The slot goes to this one or, sooner or later, to the one at the second listener.
+        inside
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        if (&inside).read(&mut [0; 1]).is_err() {
+            assert_eq!((&second).read(&mut [0; 1]).unwrap(), 1);
+            serving.stop.abort().unwrap();
+            serving.finish();
+            return;
+        }
+    }
+    panic!("the one at the second listener waited through twenty others");
 }
 
 #[test]
@@ -590,20 +645,38 @@ fn a_client_that_just_stays_does_not_hold_up_a_drain() {
 fn draining_serves_who_waits_in_the_kernel() {
     let mut config = config();
     config.accept_budget = 1;
-    let serving = Serving::start(config, Echo);
-    let clients: Vec<_> = (0..50)
-        .map(|_| {
-            let client = serving.connect();
-            (&client).write_all(b"in time").unwrap();
-            client
-        })
-        .collect();
-    serving.stop.drain().unwrap();
+    let mut reactor = Reactor::new().unwrap();
+    let mut server = Server::bind(&reactor, config, Echo).unwrap();
+    let address = server.tcp_addresses()[0];
+    let clients: Vec<_> = (0..50).map(|_| connect(address)).collect();
     for client in &clients {
-        assert_eq!(read_to_end(client), b"in time");
+        (&mut &*client).write_all(b"in time").unwrap();
     }
-    drop(clients);
-    assert_eq!(serving.finish().clients.accepted, 50);
+    server.stop().drain().unwrap();
+    let clients = thread::spawn(move || {
+        for client in &clients {
+            assert_eq!(read_to_end(client), b"in time");
+        }
+    });
+    reactor.run(&mut server).unwrap();
+    clients.join().unwrap();
+    assert_eq!(server.counters().clients.accepted, 50);
+}
+
+/// With no time to drain, nobody is let in only to be forgotten.
+#[test]
+fn stopping_at_once_leaves_nobody_uncounted() {
+    let mut config = config();
+    config.drain_timeout = Duration::ZERO;
+    let mut reactor = Reactor::new().unwrap();
+    let mut server = Server::bind(&reactor, config, Echo).unwrap();
+    let _clients = [
+        connect(server.tcp_addresses()[0]),
+        connect(server.tcp_addresses()[0]),
+    ];
+    server.stop().drain().unwrap();
+    reactor.run(&mut server).unwrap();
+    assert_eq!(server.counters().clients.live(), 0, "{}", server.counters());
 }
 
 #[test]

@@ -44,8 +44,9 @@ pub struct Server<S> {
     phase: Phase,
     stop: Stop,
     pauses: Throttle,
-    /// The listener at which accepting began last.
-    first_listener: usize,
+    /// The listener whose turn it is: the one behind that which let somebody in last. Otherwise those
+    /// who wait at the first would get every slot that frees.
+    next_listener: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +109,7 @@ impl<S: Service> Server<S> {
             phase: Phase::Serving,
             stop: Stop::new(reactor.waker()),
             pauses: Throttle::default(),
-            first_listener: 0,
+            next_listener: 0,
             config,
         })
     }
@@ -225,10 +226,8 @@ impl<S: Service> Server<S> {
 
     fn accept(&mut self, registry: &Registry, now: Instant) {
         let somebody_left = self.clients.take_left();
-        let count = self.sockets.listeners.len();
-        // Another one goes first each time, or those who wait at the first would get every slot.
-        self.first_listener = (self.first_listener + 1) % count.max(1);
-        for index in (self.first_listener..count).chain(0..self.first_listener) {
+        let (first, count) = (self.next_listener, self.sockets.listeners.len());
+        for index in (first..count).chain(0..first) {
             let Some(listener) = &mut self.sockets.listeners[index] else {
                 continue;
             };
@@ -243,6 +242,9 @@ impl<S: Service> Server<S> {
                     });
                 });
                 self.clients.accepted(&accepted);
+                if accepted.count > 0 {
+                    self.next_listener = (index + 1) % count;
+                }
                 if let Some((until, error)) = accepted.paused {
                     self.deadlines.arm(until, Timer::Listener(index));
                     if self.pauses.pass(now).is_some() {
