@@ -321,7 +321,7 @@ impl<S: Service> Handler for Server<S> {
 
 fn warn_of_pause(clients: usize, error: &io::Error) {
     log::warn!(
-        "can't accept more than {clients} clients: {error}; others wait until one leaves \
-         (raise the limit of open files, or lower --max-conns)"
+        "accepting pauses at {clients} clients: {error}; others wait until one leaves \
+         (too many open files: raise that limit, or lower --max-conns)"
     );
 }
