@@ -5,7 +5,8 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -28,6 +29,35 @@ impl Handler for Timeless {
     }
 }
 
+/// The limit is the process's: one test at a time.
+static LIMIT: Mutex<()> = Mutex::new(());
+
+/// Thirty clients that have sent a byte and wait to be accepted.
+fn clients(address: SocketAddr) -> Vec<TcpStream> {
+    let connect = || {
+        let client = connect(address);
+        (&client).write_all(b"x").unwrap();
+        client.set_nonblocking(true).unwrap();
+        client
+    };
+    (0..30).map(|_| connect()).collect()
+}
+
+/// Lets this process have `more` descriptors than it has now. Returns the limit that was.
+fn limit_descriptors(more: u64) -> Rlimit {
+    let before = getrlimit(Resource::Nofile);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(open + more),
+            ..before
+        },
+    )
+    .unwrap();
+    before
+}
+
 /// Whether a byte has come for a client, which is then served.
 fn is_served(client: &TcpStream) -> bool {
     match (&mut &*client).read(&mut [0; 1]) {
@@ -41,24 +71,12 @@ fn is_served(client: &TcpStream) -> bool {
 /// new knocking.
 #[test]
 fn pitfall_30_who_waits_for_a_descriptor_gets_it_when_a_client_leaves() {
+    let _limit = LIMIT.lock();
     let mut reactor = Reactor::new().unwrap();
     let server = Server::bind(&reactor, config(), Echo).unwrap();
     let (address, stop) = (server.tcp_addresses()[0], server.stop());
-    let mut waiting: Vec<TcpStream> = (0..30)
-        .map(|_| {
-            let client = connect(address);
-            (&client).write_all(b"x").unwrap();
-            client.set_nonblocking(true).unwrap();
-            client
-        })
-        .collect();
-    // Ten more than are open now.
-    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
-    let limit = Rlimit {
-        current: Some(open + 10),
-        ..getrlimit(Resource::Nofile)
-    };
-    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut waiting = clients(address);
+    let before = limit_descriptors(10);
 
     let server = thread::spawn(move || {
         let mut timeless = Timeless(server, Instant::now());
@@ -83,5 +101,35 @@ fn pitfall_30_who_waits_for_a_descriptor_gets_it_when_a_client_leaves() {
     stop.abort().unwrap();
     let counters = server.join().unwrap();
     assert_eq!(counters.clients.accepted, 30);
+    assert!(counters.clients.accept_pauses > 0, "{counters:?}");
+    setrlimit(Resource::Nofile, before).unwrap();
+}
+
+/// Pitfall 30: descriptors that come back from elsewhere are noticed too, by a deadline.
+#[test]
+fn pitfall_30_who_waits_for_a_descriptor_gets_it_when_there_are_some_again() {
+    let _limit = LIMIT.lock();
+    let mut reactor = Reactor::new().unwrap();
+    let mut server = Server::bind(&reactor, config(), Echo).unwrap();
+    let (address, stop) = (server.tcp_addresses()[0], server.stop());
+    let clients = clients(address);
+    let before = limit_descriptors(10);
+    let server = thread::spawn(move || {
+        reactor.run(&mut server).unwrap();
+        server.counters()
+    });
+    // All are kept, so nobody leaves.
+    let mut served = vec![false; clients.len()];
+    let mut serve = |at_least: usize| {
+        for (served, client) in served.iter_mut().zip(&clients) {
+            *served |= !*served && is_served(client);
+        }
+        served.iter().filter(|served| **served).count() >= at_least
+    };
+    eventually("some are let in", || serve(8));
+    setrlimit(Resource::Nofile, before).unwrap();
+    eventually("all are let in", || serve(30));
+    stop.abort().unwrap();
+    let counters = server.join().unwrap();
     assert!(counters.clients.accept_pauses > 0, "{counters:?}");
 }
