@@ -6,36 +6,15 @@
 
 mod support;
 
+use support::seeds::{Random, live_all};
 use support::world::{Sizes, World};
 
 const SEEDS: u64 = 1_000;
 const STEPS: usize = 2_000;
 
-/// Splitmix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    /// A size from 1 to `limit`, small ones as likely as large ones.
-    fn size(&mut self, limit: usize) -> usize {
-        let bits = self.below(limit.ilog2() as usize + 1) as u32;
-        1 + self.below(limit.min(2usize.pow(bits + 1)))
-    }
-}
-
 /// One life: sizes, and how likely each kind of step is, are drawn from the seed too.
-fn live(seed: u64) -> (usize, u64) {
-    let mut random = Random(seed);
+fn live(seed: u64) -> (u64, u64) {
+    let mut random = Random::new(seed);
     let high = random.size(4096) + 1;
     let sizes = Sizes {
         recv_size: random.size(1024),
@@ -91,27 +70,18 @@ fn live(seed: u64) -> (usize, u64) {
     let hash = received.iter().fold(0u64, |hash, &byte| {
         hash.wrapping_mul(31).wrapping_add(byte.into())
     });
-    (received.len(), hash)
+    (received.len() as u64, hash)
 }
 
 #[test]
 fn random_lives_lose_nothing_and_end() {
-    if let Ok(seed) = std::env::var("ECHOLOOP_SEED") {
-        live(seed.parse().expect("ECHOLOOP_SEED is a number"));
-        return;
+    if let Some(bytes) = live_all(SEEDS, |seed| live(seed).0) {
+        println!("{SEEDS} seeds of {STEPS} steps, {bytes} bytes echoed, 0 lost");
+        assert!(
+            bytes > 1_000_000,
+            "too little happened to mean anything: {bytes} bytes"
+        );
     }
-    let mut bytes = 0;
-    for seed in 0..SEEDS {
-        match std::panic::catch_unwind(|| live(seed)) {
-            Ok((received, _)) => bytes += received,
-            Err(_) => panic!("seed {seed} failed: replay it with ECHOLOOP_SEED={seed}"),
-        }
-    }
-    println!("{SEEDS} seeds of {STEPS} steps, {bytes} bytes echoed, 0 lost");
-    assert!(
-        bytes > 1_000_000,
-        "the lives were too short to mean anything: {bytes} bytes"
-    );
 }
 
 #[test]

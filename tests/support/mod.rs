@@ -4,5 +4,6 @@
 
 pub mod kernel;
 pub mod script;
+pub mod seeds;
 pub mod serving;
 pub mod world;

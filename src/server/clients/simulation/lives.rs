@@ -4,24 +4,13 @@ use std::time::Duration;
 
 use super::kernel::byte;
 use super::room::{MOMENT, Room};
+use super::seeds::{Random, live_all};
 use crate::service::Echo;
-
-/// Splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
-}
 
 /// Many clients, every kind of act, events late or early, and time that passes; then everyone falls
 /// silent, and the room must empty by itself with nothing lost.
 fn live(seed: u64) -> u64 {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut room = Room::new(Echo);
     let resets = random.below(2) == 0;
     for _ in 0..600 {
@@ -75,20 +64,11 @@ fn live(seed: u64) -> u64 {
 #[test]
 fn random_rooms_empty_by_themselves_with_nothing_lost() {
     const SEEDS: u64 = 500;
-    if let Ok(seed) = std::env::var("ECHOLOOP_SEED") {
-        live(seed.parse().expect("ECHOLOOP_SEED is a number"));
-        return;
+    if let Some(bytes) = live_all(SEEDS, live) {
+        println!("{SEEDS} rooms, {bytes} bytes echoed");
+        assert!(
+            bytes > 500_000,
+            "too little happened to mean anything: {bytes} bytes"
+        );
     }
-    let mut bytes = 0;
-    for seed in 0..SEEDS {
-        match std::panic::catch_unwind(|| live(seed)) {
-            Ok(sent_back) => bytes += sent_back,
-            Err(_) => panic!("seed {seed} failed: replay it with ECHOLOOP_SEED={seed}"),
-        }
-    }
-    println!("{SEEDS} rooms, {bytes} bytes echoed");
-    assert!(
-        bytes > 500_000,
-        "too little happened to mean anything: {bytes} bytes"
-    );
 }

@@ -7,6 +7,9 @@
 mod kernel;
 mod lives;
 mod room;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../../../tests/support/seeds.rs"]
+mod seeds;
 
 use std::time::Duration;
 
