@@ -2,142 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/process.rs"]
+mod process;
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::serving::{DEADLINE, connect, eventually, fill, read_to_end, round_trip};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
-
-/// A server process. It is killed when the test is done with it, however that comes.
-struct Process {
-    child: Child,
-    stdout: Option<BufReader<ChildStdout>>,
-    tcp: Vec<SocketAddr>,
-    udp: Vec<SocketAddr>,
-}
-
-impl Process {
-    /// Starts `echoloop serve` on free ports of loopback and waits until it can be reached.
-    fn serve(options: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command
-            .args([
-                "-q",
-                "serve",
-                "--tcp",
-                "127.0.0.1:0",
-                "--udp",
-                "127.0.0.1:0",
-            ])
-            .args(options);
-        Self::start(&mut command)
-    }
-
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut process = Self {
-            child,
-            stdout: None,
-            tcp: Vec::new(),
-            udp: Vec::new(),
-        };
-        for _ in 0..2 {
-            let mut line = String::new();
-            stdout.read_line(&mut line).unwrap();
-            let line = line.trim_end();
-            if let Some(address) = line.strip_prefix("listening tcp://") {
-                process.tcp.push(address.parse().unwrap());
-            } else if let Some(address) = line.strip_prefix("listening udp://") {
-                process.udp.push(address.parse().unwrap());
-            } else {
-                panic!("{line:?}");
-            }
-        }
-        process.stdout = Some(stdout);
-        process
-    }
-
-    fn connect(&self) -> TcpStream {
-        connect(self.tcp[0])
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// Waits for the end; returns the exit code, and what was printed after the listening lines.
-    fn end(mut self) -> (i32, String, String) {
-        let start = Instant::now();
-        let status = loop {
-            match self.child.try_wait().unwrap() {
-                Some(status) => break status,
-                None => assert!(start.elapsed() < DEADLINE, "the program does not end"),
-            }
-            thread::sleep(Duration::from_millis(2));
-        };
-        let (mut out, mut err) = (String::new(), String::new());
-        if let Some(mut stdout) = self.stdout.take() {
-            stdout.read_to_string(&mut out).unwrap();
-        }
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut err)
-            .unwrap();
-        (status.code().expect("an exit code, not a signal"), out, err)
-    }
-
-    /// User and system time used so far, in clock ticks of 10 ms.
-    fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .unwrap()
-            .1
-            .split_whitespace()
-            .collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
-}
-
-/// What a mistake comes to: nothing on stdout, one line on stderr, an exit code.
-fn mistake(arguments: &[&str]) -> (i32, String) {
-    let output = run(arguments);
-    assert!(output.stdout.is_empty());
-    let line = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
-    (output.status.code().unwrap(), line)
-}
+use process::{PROGRAM, Process};
+use support::serving::{DEADLINE, eventually, fill, read_to_end, round_trip};
 
 #[test]
 fn it_listens_serves_drains_and_says_what_it_did() {
@@ -368,74 +244,6 @@ fn a_port_is_shared_only_by_those_who_ask_for_it() {
     assert_eq!(second.tcp, first.tcp);
     let output = serve(&[]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-}
-
-#[test]
-fn mistakes_are_one_line_and_exit_2() {
-    for (arguments, told) in [
-        (&["serve", "--recv-size", "12q"][..], "12q"),
-        (&["serve", "--recv-size", "0"], "give at least 1"),
-        (&["serve", "--low-water", "64k"], "low-water 65536"),
-        (&["serve", "--no-tcp", "--no-udp"], "nothing to listen on"),
-        (&["serve", "--udp", ":0"], "--udp-public"),
-        (&["serve", "--udp", "0.0.0.0:0"], "--udp-public"),
-        (&["serve", "--frobnicate"], "--frobnicate"),
-        (&["swerve"], "swerve"),
-        (&["serve", "--tcp", "a\nb:80:"], "'a b:80:'"),
-        (&[], "subcommand"),
-    ] {
-        let (code, line) = mistake(arguments);
-        assert_eq!(code, 2, "{line}");
-        assert!(
-            line.starts_with("echoloop: ") && line.contains(told),
-            "{line}"
-        );
-    }
-}
-
-#[test]
-fn what_the_system_refuses_is_one_line_and_exit_1() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let (code, line) = mistake(&["serve", "--tcp", &address, "--no-udp"]);
-    assert_eq!(code, 1);
-    assert!(
-        line.contains(&format!("tcp://{address}")) && line.contains("the port is taken"),
-        "{line}"
-    );
-
-    let (code, line) = mistake(&["serve", "--tcp", "no-such-host.invalid:1", "--no-udp"]);
-    assert_eq!(code, 1);
-    assert!(
-        line.contains("no-such-host.invalid") && line.contains("check the name"),
-        "{line}"
-    );
-
-    let (code, line) = mistake(&["serve", "--tcp", "no\nsuch\u{7}.invalid:1", "--no-udp"]);
-    assert_eq!(code, 1);
-    assert!(line.contains("no\\nsuch\\u{7}.invalid"), "{line}");
-
-    // Documentation addresses (RFC 5737) are no machine's.
-    let (code, line) = mistake(&["serve", "--tcp", "192.0.2.1:0", "--no-udp"]);
-    assert_eq!(code, 1);
-    assert!(
-        line.contains("tcp://192.0.2.1:0") && line.contains("no such address"),
-        "{line}"
-    );
-}
-
-#[test]
-fn help_and_version_are_asked_for_and_succeed() {
-    for arguments in [&["--help"][..], &["serve", "--help"], &["--version"]] {
-        let output = run(arguments);
-        assert!(
-            output.status.success() && output.stderr.is_empty(),
-            "{arguments:?}"
-        );
-        assert!(!output.stdout.is_empty());
-    }
-    let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
-    assert!(help.contains("Examples:\n  echoloop serve"), "{help}");
 }
 
 /// A reader that has had enough is no failure: `echoloop serve --help | head -1`.

@@ -1,0 +1,89 @@
+//! What the program says to right and wrong arguments.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+/// What a mistake comes to: nothing on stdout, one line on stderr, an exit code.
+fn mistake(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    assert!(output.stdout.is_empty());
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    (output.status.code().unwrap(), line)
+}
+
+#[test]
+fn mistakes_are_one_line_and_exit_2() {
+    for (arguments, told) in [
+        (&["serve", "--recv-size", "12q"][..], "12q"),
+        (&["serve", "--recv-size", "0"], "give at least 1"),
+        (&["serve", "--low-water", "64k"], "low-water 65536"),
+        (&["serve", "--no-tcp", "--no-udp"], "nothing to listen on"),
+        (&["serve", "--udp", ":0"], "--udp-public"),
+        (&["serve", "--udp", "0.0.0.0:0"], "--udp-public"),
+        (&["serve", "--frobnicate"], "--frobnicate"),
+        (&["swerve"], "swerve"),
+        (&["serve", "--tcp", "a\nb:80:"], "'a b:80:'"),
+        (&[], "subcommand"),
+    ] {
+        let (code, line) = mistake(arguments);
+        assert_eq!(code, 2, "{line}");
+        assert!(
+            line.starts_with("echoloop: ") && line.contains(told),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn what_the_system_refuses_is_one_line_and_exit_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, line) = mistake(&["serve", "--tcp", &address, "--no-udp"]);
+    assert_eq!(code, 1);
+    assert!(
+        line.contains(&format!("tcp://{address}")) && line.contains("the port is taken"),
+        "{line}"
+    );
+
+    let (code, line) = mistake(&["serve", "--tcp", "no-such-host.invalid:1", "--no-udp"]);
+    assert_eq!(code, 1);
+    assert!(
+        line.contains("no-such-host.invalid") && line.contains("check the name"),
+        "{line}"
+    );
+
+    let (code, line) = mistake(&["serve", "--tcp", "no\nsuch\u{7}.invalid:1", "--no-udp"]);
+    assert_eq!(code, 1);
+    assert!(line.contains("no\\nsuch\\u{7}.invalid"), "{line}");
+
+    // Documentation addresses (RFC 5737) are no machine's.
+    let (code, line) = mistake(&["serve", "--tcp", "192.0.2.1:0", "--no-udp"]);
+    assert_eq!(code, 1);
+    assert!(
+        line.contains("tcp://192.0.2.1:0") && line.contains("no such address"),
+        "{line}"
+    );
+}
+
+#[test]
+fn help_and_version_are_asked_for_and_succeed() {
+    for arguments in [&["--help"][..], &["serve", "--help"], &["--version"]] {
+        let output = run(arguments);
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{arguments:?}"
+        );
+        assert!(!output.stdout.is_empty());
+    }
+    let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
+    assert!(help.contains("Examples:\n  echoloop serve"), "{help}");
+}
