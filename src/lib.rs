@@ -23,7 +23,7 @@
 //! | folder | what it is | what it knows |
 //! |---|---|---|
 //! | [`connection`] | one client's state machine, its unsent bytes, its latched readiness, and the pump | no socket, no clock, no mio |
-//! | [`service`] | what to answer, and the guard that decides whether a datagram is | the same |
+//! | [`service`] | what to answer, the guard that decides whether a datagram is, and the sanitizer of what a person is shown | the same |
 //! | [`probe`] | counters | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
 //! | [`server`] | the role that puts them together | |

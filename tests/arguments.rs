@@ -63,7 +63,7 @@ fn what_the_system_refuses_is_one_line_and_exit_1() {
 
     let (code, line) = mistake(&["serve", "--tcp", "no\nsuch\u{7}.invalid:1", "--no-udp"]);
     assert_eq!(code, 1);
-    assert!(line.contains("no\\nsuch\\u{7}.invalid"), "{line}");
+    assert!(line.contains("no\\nsuch\\x07.invalid"), "{line}");
 
     // Documentation addresses (RFC 5737) are no machine's.
     let (code, line) = mistake(&["serve", "--tcp", "192.0.2.1:0", "--no-udp"]);

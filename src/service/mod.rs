@@ -1,13 +1,16 @@
-//! What to answer, and whether to: services, and the guard in front of the datagram socket.
+//! What to answer, whether to, and what to show of it: services, the guard in front of the datagram
+//! socket, and the sanitizer in front of a person.
 //!
 //! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
 
 mod guard;
 mod rate;
 mod repeat;
+mod sanitizer;
 mod sources;
 
 pub use guard::{Guard, GuardOptions, Refusal};
+pub use sanitizer::Sanitizer;
 
 use crate::connection::Reply;
 

@@ -9,6 +9,8 @@ mod units;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use echoloop::service::Sanitizer;
+
 use args::{Cli, Command, Parsed};
 
 /// The arguments made no sense.
@@ -55,16 +57,11 @@ fn show(text: &str) -> ExitCode {
 }
 
 fn fail(code: u8, line: &str) -> ExitCode {
-    // What was typed is repeated in the line, and must not break it.
-    let line: String = line.chars().flat_map(shown).collect();
+    // What was typed is repeated in the line, and must neither break it nor act on the terminal.
+    let (mut sanitizer, mut shown) = (Sanitizer::new(), String::new());
+    sanitizer.push(line.replace('\n', "\\n").as_bytes(), &mut shown);
+    sanitizer.finish(&mut shown);
     // With nobody left to read the reason, the code still says it.
-    let _ = writeln!(io::stderr().lock(), "echoloop: {line}");
+    let _ = writeln!(io::stderr().lock(), "echoloop: {shown}");
     ExitCode::from(code)
-}
-
-/// `c`, or its escape if it is a control character.
-fn shown(c: char) -> impl Iterator<Item = char> {
-    let escaped = c.is_control().then(|| c.escape_default());
-    let plain = (!c.is_control()).then_some(c);
-    plain.into_iter().chain(escaped.into_iter().flatten())
 }
