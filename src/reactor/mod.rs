@@ -6,6 +6,7 @@
 mod backlog;
 mod datagram;
 mod deadlines;
+mod dial;
 mod listener;
 mod slots;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub use backlog::{Accepted, Backlog};
 pub use datagram::{Datagrams, UdpOptions};
 pub use deadlines::Deadlines;
+pub use dial::{Dial, Dialled};
 pub use listener::{Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
 pub use mio::{Interest, Registry, Token, event::Event, event::Source, net::TcpStream};

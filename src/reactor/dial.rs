@@ -1,0 +1,234 @@
+//! A TCP connection that is being made.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::stream_interests;
+
+/// `EINPROGRESS` on Linux: the connection is being made. The standard library has no
+/// [`io::ErrorKind`] for it.
+const EINPROGRESS: i32 = 115;
+
+/// A connection that has been asked for and is not there yet.
+///
+/// # Writable is not connected
+///
+/// An event only says that something has happened to the attempt, and may say it too early. What has
+/// happened, [`check`](Self::check) finds out; while it is [`Dialled::Pending`], there is nothing to do
+/// but to wait for the next event. Nobody answers for a peer that never does: put a deadline on it.
+#[derive(Debug)]
+pub struct Dial {
+    stream: TcpStream,
+    address: SocketAddr,
+}
+
+/// How an attempt to connect stands.
+#[derive(Debug)]
+pub enum Dialled {
+    /// The connection is there, registered as the attempt was.
+    Connected(TcpStream),
+    /// There will be none.
+    Failed(io::Error),
+    /// It is not decided yet.
+    Pending(Dial),
+}
+
+impl Dial {
+    /// Asks for a connection to `address`, from `source` if that is given. The socket does not delay
+    /// small writes (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// What the system knows at once: `NetworkUnreachable`, for one, or `AddrNotAvailable` for a source
+    /// that is not this machine's, or for want of ports.
+    pub fn start(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(source) = source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        match socket.connect(&address.into()) {
+            Err(error) if !is_in_progress(&error) => Err(error),
+            _ => Ok(Self {
+                stream: TcpStream::from_std(socket.into()),
+                address,
+            }),
+        }
+    }
+
+    /// Registers the attempt: after an event of `token` it is to be checked.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.stream, token, stream_interests())
+    }
+
+    /// The address that is being connected to.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How the attempt stands: an error that has come, or a peer that is there, decides it.
+    ///
+    /// # A port that is nobody's
+    ///
+    /// On loopback, an attempt may be given the very port it is for as its own, and then finds itself
+    /// listening (a simultaneous open). Such a connection is to nobody, and counts as refused.
+    pub fn check(self) -> Dialled {
+        if let Some(error) = self.stream.take_error().transpose() {
+            return Dialled::Failed(error.unwrap_or_else(|error| error));
+        }
+        match (self.stream.peer_addr(), self.stream.local_addr()) {
+            (Ok(peer), Ok(local)) if peer == local => {
+                Dialled::Failed(io::ErrorKind::ConnectionRefused.into())
+            }
+            (Ok(_), _) => Dialled::Connected(self.stream),
+            (Err(error), _) if error.kind() == io::ErrorKind::NotConnected => {
+                Dialled::Pending(self)
+            }
+            (Err(error), _) => Dialled::Failed(error),
+        }
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || (cfg!(target_os = "linux") && error.raw_os_error() == Some(EINPROGRESS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::reactor::{Event, Handler, Next, Reactor, fixed_token};
+
+    /// Waits for one attempt to be decided.
+    struct Caller(Option<Dial>, Option<io::Result<TcpStream>>);
+
+    impl Handler for Caller {
+        fn ready(&mut self, _event: &Event) {
+            match self.0.take().map(Dial::check) {
+                Some(Dialled::Connected(stream)) => self.1 = Some(Ok(stream)),
+                Some(Dialled::Failed(error)) => self.1 = Some(Err(error)),
+                Some(Dialled::Pending(dial)) => self.0 = Some(dial),
+                None => {}
+            }
+        }
+
+        fn turn(&mut self, _registry: &Registry, _now: Instant) -> Next {
+            if self.1.is_some() {
+                Next::Stop
+            } else {
+                Next::Wait(None)
+            }
+        }
+    }
+
+    fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+        let mut reactor = Reactor::new().unwrap();
+        let mut dial = Dial::start(address, source)?;
+        dial.register(reactor.registry(), fixed_token(0)).unwrap();
+        let mut caller = Caller(Some(dial), None);
+        reactor.run(&mut caller).unwrap();
+        caller.1.expect("decided")
+    }
+
+    #[test]
+    fn a_listener_is_reached_from_the_source_that_was_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = dial(address, None).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.nodelay().unwrap());
+        let source = IpAddr::from([127, 0, 0, 9]);
+        let stream = dial(address, Some(source)).unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip(), source);
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_refuses() {
+        // Bound, so that nobody else gets it, and not listening.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let error = dial(address, None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_source_that_is_not_ours_is_an_error_at_once() {
+        // Documentation addresses (RFC 5737) are no machine's.
+        let error = Dial::start(
+            ([127, 0, 0, 1], 1).into(),
+            Some(IpAddr::from([192, 0, 2, 1])),
+        );
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[test]
+    fn an_attempt_that_is_not_answered_stays_pending_however_often_it_is_checked() {
+        // The kernel drops what comes once as many connections wait as it was told to keep.
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let attempts: Vec<Dial> = (0..8)
+            .map(|_| Dial::start(address, None).unwrap())
+            .collect();
+        let mut pending = 0;
+        for mut attempt in attempts {
+            for _ in 0..3 {
+                match attempt.check() {
+                    Dialled::Pending(again) => {
+                        attempt = again;
+                        pending += 1;
+                    }
+                    Dialled::Connected(_) => break,
+                    Dialled::Failed(error) => panic!("{error}"),
+                }
+            }
+        }
+        assert!(
+            pending >= 9,
+            "at least three of eight stay unanswered: {pending}"
+        );
+    }
+
+    #[test]
+    fn a_connection_to_oneself_is_none() {
+        // The source is given the port that is dialled: a simultaneous open of one socket.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        let address = socket.local_addr().unwrap();
+        socket.connect(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = address.as_socket().unwrap();
+        let dial = Dial {
+            stream: TcpStream::from_std(socket.into()),
+            address,
+        };
+        let Dialled::Failed(error) = dial.check() else {
+            panic!("to oneself")
+        };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
