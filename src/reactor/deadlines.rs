@@ -6,6 +6,8 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+use super::Stamp;
+
 /// Timers ordered by when they are due.
 ///
 /// A timer can't be taken back. Whoever is called judges, with the time and state of that moment,
@@ -14,25 +16,28 @@ use std::time::Instant;
 /// [`Key`](super::Key), which finds nothing.
 #[derive(Debug)]
 pub struct Deadlines<T> {
+    start: Instant,
     heap: BinaryHeap<Reverse<Timer<T>>>,
 }
 
 #[derive(Debug)]
 struct Timer<T> {
-    at: Instant,
+    at: Stamp,
     what: T,
 }
 
 impl<T> Deadlines<T> {
-    /// No timers.
-    pub const fn new() -> Self {
+    /// No timers, in a loop that begins at `start`. Nothing is due before.
+    pub const fn new(start: Instant) -> Self {
         Self {
+            start,
             heap: BinaryHeap::new(),
         }
     }
 
     /// Arms a timer that is due from `at` on.
     pub fn arm(&mut self, at: Instant, what: T) {
+        let at = Stamp::new(self.start, at);
         self.heap.push(Reverse(Timer { at, what }));
     }
 
@@ -55,7 +60,9 @@ impl<T> Deadlines<T> {
 
     /// When the first timer is due.
     pub fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse(timer)| timer.at)
+        self.heap
+            .peek()
+            .map(|Reverse(timer)| timer.at.instant(self.start))
     }
 
     /// Takes the first timer that is due at `now`. Timers due at the same time come in any order.
@@ -64,12 +71,6 @@ impl<T> Deadlines<T> {
             return None;
         }
         self.heap.pop().map(|Reverse(timer)| timer.what)
-    }
-}
-
-impl<T> Default for Deadlines<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -101,7 +102,8 @@ mod tests {
 
     #[test]
     fn timers_come_in_order_and_never_early() {
-        let (mut deadlines, start) = (Deadlines::new(), Instant::now());
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start);
         let at = |ms| start + Duration::from_millis(ms);
         for ms in [30, 10, 20, 10] {
             deadlines.arm(at(ms), ms);
@@ -119,7 +121,8 @@ mod tests {
     /// Pitfall 39: the cost of timers must not grow with the number of clients.
     #[test]
     fn pitfall_39_a_hundred_thousand_timers_agree_with_a_sorted_list() {
-        let (mut deadlines, start) = (Deadlines::new(), Instant::now());
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start);
         let mut model: Vec<u64> = (0..100_000u64)
             .map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)
             .collect();

@@ -9,6 +9,7 @@ mod deadlines;
 mod dial;
 mod listener;
 mod slots;
+mod stamp;
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use listener::{Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
 pub use mio::{Interest, Registry, Token, event::Event, event::Source, net::TcpStream};
 pub use slots::{Key, Slots, fixed_index, fixed_token};
+pub use stamp::Stamp;
 
 use crate::connection::{Readiness, Stream};
 use crate::probe::Turns;

@@ -94,14 +94,15 @@ impl<S: Service> Server<S> {
             rate: config.udp_rate,
             loop_limit: config.udp_loop_limit,
         });
-        let mut deadlines = Deadlines::new();
+        let now = Instant::now();
+        let mut deadlines = Deadlines::new(now);
         if let Some(interval) = config.stats_interval {
-            deadlines.arm(Instant::now() + interval, Timer::Stats);
+            deadlines.arm(now + interval, Timer::Stats);
         }
         Ok(Self {
             service,
             sockets,
-            clients: Clients::new(&config, Instant::now()),
+            clients: Clients::new(&config, now),
             suffix: Suffix::new(config.udp_suffix.as_slice()),
             guard,
             datagram_counters: DatagramCounters::default(),

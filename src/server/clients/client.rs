@@ -1,9 +1,9 @@
 //! One client: its socket, its conversation, and when it last did anything.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use crate::connection::Peer;
+use crate::reactor::Stamp;
 
 /// One TCP client.
 #[derive(Debug)]
@@ -23,23 +23,6 @@ pub(super) struct Client<S> {
     /// While it is owed something: when it last took a byte, or when the first was kept. Once our
     /// side is shut: when that was.
     pub(super) taken: Stamp,
-}
-
-/// A time in nanoseconds since the loop began: half the size of an [`Instant`], of which every client
-/// has two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp(u64);
-
-impl Stamp {
-    /// `now`, for a loop that began at `start`. Lasts for 584 years.
-    pub(super) fn new(start: Instant, now: Instant) -> Self {
-        Self(now.saturating_duration_since(start).as_nanos() as u64)
-    }
-
-    /// The time that this is, for the same `start`.
-    pub(super) fn instant(self, start: Instant) -> Instant {
-        start + Duration::from_nanos(self.0)
-    }
 }
 
 impl<S> Client<S> {

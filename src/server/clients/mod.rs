@@ -11,12 +11,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use self::client::{Client, Stamp};
+use self::client::Client;
 use self::watch::{LINGER, Linger, Watch};
 use super::config::Config;
 use crate::connection::{CloseReason, Limits, Outcome, Pump, Readiness, State, Stream};
 use crate::probe::{ClientCounters, Throttle};
-use crate::reactor::{Accepted, Deadlines, Key, Slots};
+use crate::reactor::{Accepted, Deadlines, Key, Slots, Stamp};
 use crate::service::Service;
 
 /// The slots of all clients, their ready list and their deadlines.
@@ -58,7 +58,7 @@ impl<S: Stream> Clients<S> {
             slots: Slots::new(config.max_conns),
             ready: Vec::new(),
             spare: Vec::new(),
-            deadlines: Deadlines::new(),
+            deadlines: Deadlines::new(start),
             pump: Pump::new(limits),
             idle: config.idle_timeout.map(idle),
             quiet: Vec::new(),

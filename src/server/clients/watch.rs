@@ -5,8 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::Stamp;
-use super::{Clients, CloseReason, Key, Service, State, Stream};
+use super::{Clients, CloseReason, Key, Service, Stamp, State, Stream};
 
 /// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
 /// is on its way when the server is told to stop is still answered.
