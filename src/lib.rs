@@ -26,7 +26,7 @@
 //! | [`service`] | what to answer, the guard that decides whether a datagram is, and the sanitizer of what a person is shown | the same |
 //! | [`probe`] | counters | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
-//! | [`server`] | the role that puts them together | |
+//! | [`server`], [`client`] | the roles that put them together | |
 //! | `bin/echoloop` | arguments, signals, exit codes | this library from outside |
 //!
 //! # The rules of the loop
@@ -95,6 +95,7 @@
 #[cfg(test)]
 extern crate self as echoloop;
 
+pub mod client;
 pub mod connection;
 pub mod probe;
 pub mod reactor;

@@ -6,7 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up: each may import those before it.
-const FOLDERS: [&str; 5] = ["connection", "service", "probe", "reactor", "server"];
+const FOLDERS: [&str; 6] = [
+    "connection",
+    "service",
+    "probe",
+    "reactor",
+    "server",
+    "client",
+];
 
 /// What only the loop and the roles above it may know. Services judge addresses, which are no sockets.
 const IMPURE: [&str; 6] = [

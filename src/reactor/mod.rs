@@ -21,7 +21,11 @@ pub use deadlines::Deadlines;
 pub use dial::{Dial, Dialled};
 pub use listener::{Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
-pub use mio::{Interest, Registry, Token, event::Event, event::Source, net::TcpStream};
+pub use mio::{
+    Interest, Registry, Token,
+    event::{Event, Source},
+    net::{TcpStream, UdpSocket},
+};
 pub use slots::{Key, Slots, fixed_index, fixed_token};
 pub use stamp::Stamp;
 

@@ -1,0 +1,165 @@
+//! A conversation over UDP.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::pipes::{Input, Output, Said};
+use crate::reactor::{Event, Handler, Interest, Next, Registry, UdpSocket, fixed_token};
+
+/// No datagram is larger.
+const SIZE_MAX: usize = 64 * 1024;
+
+/// How a [`DatagramClient`] asks.
+#[derive(Clone, Debug)]
+pub struct DatagramOptions {
+    /// The server's address. Datagrams from anywhere else are not shown.
+    pub address: SocketAddr,
+    /// The address to send from; `None`: whichever the system takes.
+    pub source: Option<IpAddr>,
+    /// How long an answer is awaited before the next datagram is sent. Datagrams get lost.
+    pub wait: Duration,
+    /// Show each answer as a line.
+    pub lines: bool,
+}
+
+/// Sends each piece of what is said as a datagram, and awaits its answer before the next.
+///
+/// An answer that comes too late is taken for that of the next datagram: nothing in it tells.
+#[derive(Debug)]
+pub struct DatagramClient {
+    options: DatagramOptions,
+    socket: UdpSocket,
+    readable: bool,
+    registered: bool,
+    /// Until when an answer is awaited.
+    awaited: Option<Instant>,
+    input: Input,
+    output: Output,
+    room: Box<[u8]>,
+    sent: u64,
+    lost: u64,
+    failure: Option<Failure>,
+}
+
+impl DatagramClient {
+    /// A conversation of `input` with a server, shown by `output`.
+    ///
+    /// # Errors
+    ///
+    /// Those of binding and connecting the socket.
+    pub fn new(options: DatagramOptions, input: Input, output: Output) -> io::Result<Self> {
+        let any = if options.address.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        };
+        let socket = UdpSocket::bind(SocketAddr::new(options.source.unwrap_or(any), 0))?;
+        socket.connect(options.address)?;
+        Ok(Self {
+            options,
+            socket,
+            readable: false,
+            registered: false,
+            awaited: None,
+            input,
+            output,
+            room: vec![0; SIZE_MAX].into_boxed_slice(),
+            sent: 0,
+            lost: 0,
+            failure: None,
+        })
+    }
+
+    /// Waits until everything that came has been shown. Returns how many datagrams were sent, and how
+    /// many of them got no answer.
+    ///
+    /// # Errors
+    ///
+    /// Why the conversation failed, if it did. A reader of the output that has had enough is no failure.
+    pub fn finish(self) -> Result<(u64, u64), Failure> {
+        let shown = self.output.finish();
+        match (self.failure, shown) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::Output(error))
+            }
+            _ => Ok((self.sent, self.lost)),
+        }
+    }
+
+    fn lose(&mut self, why: &str) {
+        self.awaited = None;
+        self.lost += 1;
+        log::warn!("no answer to datagram {}: {why}", self.sent);
+    }
+
+    /// Shows what has come, as far as there is room.
+    fn receive(&mut self) {
+        while self.readable && self.output.has_room() {
+            match self.socket.recv(&mut self.room) {
+                Ok(size) => {
+                    self.awaited = None;
+                    let mut answer = self.room[..size].to_vec();
+                    if self.options.lines {
+                        answer.push(b'\n');
+                    }
+                    self.output.push(answer);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if self.awaited.is_some() => self.lose(&error.to_string()),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends the next datagram, if no answer is awaited. Says whether that was all.
+    fn send(&mut self, now: Instant) -> bool {
+        while self.awaited.is_none() {
+            let piece = match self.input.next() {
+                Said::Piece(piece) => piece,
+                Said::Nothing => return false,
+                Said::Ended => return true,
+                Said::Failed(error) => {
+                    self.failure = Some(Failure::Input(error));
+                    return true;
+                }
+            };
+            self.sent += 1;
+            match self.socket.send(&piece) {
+                Ok(_) => self.awaited = Some(now + self.options.wait),
+                // An error of the datagram before, or of this one: either way there is no answer.
+                Err(error) => self.lose(&error.to_string()),
+            }
+        }
+        false
+    }
+}
+
+impl Handler for DatagramClient {
+    fn ready(&mut self, event: &Event) {
+        self.readable |= event.token() == fixed_token(0);
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        if !self.registered {
+            self.registered = true;
+            let registered =
+                registry.register(&mut self.socket, fixed_token(0), Interest::READABLE);
+            if let Err(error) = registered {
+                self.failure = Some(Failure::Lost(error));
+                return Next::Stop;
+            }
+        }
+        self.receive();
+        if self.awaited.is_some_and(|until| until <= now) {
+            self.lose(&format!("none came within {:?}", self.options.wait));
+        }
+        if self.output.is_closed() || self.send(now) {
+            return Next::Stop;
+        }
+        Next::until(self.awaited, now)
+    }
+}

@@ -1,0 +1,268 @@
+//! A conversation over TCP.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::pipes::{Input, Output, Said};
+use crate::connection::{Buffer, Readiness};
+use crate::reactor::{
+    Dial, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token, readiness,
+};
+
+/// How many bytes that the server has not taken are kept before no more of what is said is looked at.
+const HIGH_WATER: usize = 256 * 1024;
+
+/// The most bytes one read brings.
+const READ_SIZE: usize = 64 * 1024;
+
+/// How a [`StreamClient`] connects and ends.
+#[derive(Clone, Debug)]
+pub struct StreamOptions {
+    /// The server's addresses, tried in this order.
+    pub addresses: Vec<SocketAddr>,
+    /// The address to connect from; `None`: whichever the system takes.
+    pub source: Option<IpAddr>,
+    /// How long each address has to answer.
+    pub connect_timeout: Duration,
+    /// How long to wait for the rest once everything has been said; `None`: until the server ends.
+    pub wait: Option<Duration>,
+}
+
+/// Sends what is said, shows what comes. When everything has been said, our side is shut and the rest
+/// awaited; when the server ends its side, the conversation is over.
+#[derive(Debug)]
+pub struct StreamClient {
+    options: StreamOptions,
+    untried: VecDeque<SocketAddr>,
+    phase: Phase,
+    /// An event has come for the attempt to connect.
+    decided: bool,
+    seen: Readiness,
+    input: Input,
+    output: Output,
+    unsent: Buffer,
+    said_all: bool,
+    /// Our side has been shut.
+    shut: bool,
+    /// When the wait for the rest ends.
+    wait_until: Option<Instant>,
+    room: Box<[u8]>,
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Start,
+    Dialing(Dial, Instant),
+    Talking(TcpStream),
+    Over,
+}
+
+/// How a conversation stands after something was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    /// There may be more to do.
+    Busy,
+    /// There is nothing to do but to wait.
+    Idle,
+    Over,
+}
+
+impl StreamClient {
+    /// A conversation of `input` with a server, shown by `output`. It connects once it is run.
+    pub fn new(options: StreamOptions, input: Input, output: Output) -> Self {
+        Self {
+            untried: options.addresses.iter().copied().collect(),
+            options,
+            phase: Phase::Start,
+            decided: false,
+            seen: Readiness::new(),
+            input,
+            output,
+            unsent: Buffer::new(),
+            said_all: false,
+            shut: false,
+            wait_until: None,
+            room: vec![0; READ_SIZE].into_boxed_slice(),
+            failure: None,
+        }
+    }
+
+    /// Waits until everything that came has been shown.
+    ///
+    /// # Errors
+    ///
+    /// Why the conversation failed, if it did. A reader of the output that has had enough is no failure.
+    pub fn finish(self) -> Result<(), Failure> {
+        let shown = self.output.finish();
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        shown.or_else(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(Failure::Output(error)),
+        })
+    }
+
+    fn dial(&mut self, registry: &Registry, now: Instant) -> Phase {
+        self.seen = Readiness::new();
+        while let Some(address) = self.untried.pop_front() {
+            let dial = Dial::start(address, self.options.source).and_then(|mut dial| {
+                dial.register(registry, fixed_token(0))?;
+                Ok(dial)
+            });
+            match dial {
+                Ok(dial) => {
+                    log::debug!("connecting to {address}");
+                    return Phase::Dialing(dial, now + self.options.connect_timeout);
+                }
+                Err(error) => self.failure = Some(Failure::Connect(address, error)),
+            }
+        }
+        Phase::Over
+    }
+
+    fn dialing(&mut self, dial: Dial, until: Instant, registry: &Registry, now: Instant) -> Phase {
+        let address = dial.address();
+        let mut dial = dial;
+        if std::mem::take(&mut self.decided) {
+            dial = match dial.check() {
+                Dialled::Connected(stream) => {
+                    log::debug!("connected to {address}");
+                    self.failure = None;
+                    return Phase::Talking(stream);
+                }
+                Dialled::Failed(error) => {
+                    self.failure = Some(Failure::Connect(address, error));
+                    return self.dial(registry, now);
+                }
+                Dialled::Pending(dial) => dial,
+            };
+        }
+        if now < until {
+            return Phase::Dialing(dial, until);
+        }
+        drop(dial);
+        self.failure = Some(Failure::ConnectTimeout(
+            address,
+            self.options.connect_timeout,
+        ));
+        self.dial(registry, now)
+    }
+
+    /// Moves what can be moved, once each way. Says whether anything was, or that it is over.
+    fn talk(&mut self, stream: &mut TcpStream, now: Instant) -> Result<Talk, Failure> {
+        if self.output.is_closed() || self.wait_until.is_some_and(|until| until <= now) {
+            return Ok(Talk::Over);
+        }
+        self.listen()?;
+        let sent = self.send(stream);
+        if self.said_all && self.unsent.is_empty() && !self.shut {
+            self.shut = true;
+            // A server that has gone already will be noticed by reading.
+            let _ = stream.shutdown(Shutdown::Write);
+            self.wait_until = self.options.wait.map(|wait| now + wait);
+        }
+        match self.receive(stream)? {
+            Talk::Idle if sent => Ok(Talk::Busy),
+            talk => Ok(talk),
+        }
+    }
+
+    /// Takes what has been said, as long as the server takes it too.
+    fn listen(&mut self) -> Result<(), Failure> {
+        while !self.said_all && self.unsent.len() < HIGH_WATER {
+            match self.input.next() {
+                Said::Piece(piece) => self.unsent.extend(&piece),
+                Said::Nothing => break,
+                Said::Ended => self.said_all = true,
+                Said::Failed(error) => return Err(Failure::Input(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, stream: &mut TcpStream) -> bool {
+        if self.unsent.is_empty() || !self.seen.is_writable() {
+            return false;
+        }
+        match stream.write(self.unsent.front()) {
+            Ok(count) => self.unsent.consume(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.seen.write_blocked(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => {
+                // The server hears no more. What it has said is still read, and then why.
+                (self.unsent, self.said_all, self.shut) = (Buffer::new(), true, true);
+                self.seen.latch_read_closed();
+            }
+        }
+        true
+    }
+
+    fn receive(&mut self, stream: &mut TcpStream) -> Result<Talk, Failure> {
+        if !self.seen.is_readable() || !self.output.has_room() {
+            return Ok(Talk::Idle);
+        }
+        match stream.read(&mut self.room) {
+            Ok(0) => return Ok(Talk::Over),
+            Ok(count) => {
+                self.output.push(self.room[..count].to_vec());
+                if count < self.room.len() {
+                    self.seen.read_short();
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.seen.read_blocked(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::Lost(error)),
+        }
+        Ok(Talk::Busy)
+    }
+}
+
+impl Handler for StreamClient {
+    fn ready(&mut self, event: &Event) {
+        // A wake-up by one of the pipes needs no more than the turn that follows.
+        if event.token() == fixed_token(0) {
+            self.decided = true;
+            self.seen.merge(readiness(event));
+        }
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Start => self.dial(registry, now),
+            Phase::Dialing(dial, until) => self.dialing(dial, until, registry, now),
+            talking => talking,
+        };
+        let (stream, talk) = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Talking(mut stream) => {
+                let talk = self.talk(&mut stream, now);
+                (stream, talk)
+            }
+            Phase::Dialing(dial, until) => {
+                self.phase = Phase::Dialing(dial, until);
+                return Next::until(Some(until), now);
+            }
+            Phase::Start | Phase::Over => return Next::Stop,
+        };
+        match talk {
+            Ok(Talk::Over) => Next::Stop,
+            Ok(talk) => {
+                self.phase = Phase::Talking(stream);
+                let now_or_later = if talk == Talk::Busy {
+                    Some(now)
+                } else {
+                    self.wait_until
+                };
+                Next::until(now_or_later, now)
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                Next::Stop
+            }
+        }
+    }
+}
