@@ -1,6 +1,7 @@
 //! The `echoloop` program: arguments in, a role of the library run, an exit code out.
 
 mod args;
+mod connect;
 mod logger;
 mod serve;
 mod signals;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
+        Command::Connect(args) => connect::run(&args),
         Command::Serve(args) => serve::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line, parsed: no side effects, nothing resolved.
 
+mod connect;
 mod serve;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use connect::{ConnectArgs, Target};
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 
 /// What a command line comes to.
@@ -69,6 +71,8 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Talk to a server: standard input to it, and what it says to standard output
+    Connect(ConnectArgs),
     /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
 }

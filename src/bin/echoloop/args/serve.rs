@@ -244,9 +244,10 @@ mod tests {
     use crate::args::{Cli, Command};
 
     fn serve(options: &[&str]) -> ServeArgs {
-        let Command::Serve(args) = Cli::try_parse_from(["echoloop", "serve"].iter().chain(options))
-            .unwrap()
-            .command;
+        let cli = Cli::try_parse_from(["echoloop", "serve"].iter().chain(options)).unwrap();
+        let Command::Serve(args) = cli.command else {
+            panic!("{cli:?}")
+        };
         *args
     }
 

@@ -1,0 +1,107 @@
+//! The arguments of `echoloop connect`.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Listen;
+use crate::units::{nonzero_size, time};
+
+/// The arguments of `echoloop connect`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "What comes from standard input is sent as it is, and what the server sends goes to standard \
+output as it is; on a terminal, control characters are shown escaped. The end of standard input shuts our side, and \
+the rest is awaited.
+
+To udp:// each line is a datagram, and each answer a line.
+
+Examples:
+  echoloop connect 127.0.0.1:25555
+  echo hello | echoloop connect tcp://localhost:25555
+  echo hello | echoloop connect udp://127.0.0.1:25556
+  echoloop connect 127.0.0.1:25555 < file > copy
+
+Exit codes: 0 done, 1 failed or a datagram got no answer, 2 usage."
+)]
+pub(crate) struct ConnectArgs {
+    /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP
+    #[arg(value_name = "SERVER")]
+    pub(crate) target: Target,
+    /// How long each address of the server has to answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(crate) connect_timeout: Duration,
+    /// How long to wait for the rest after the end of input [default: until the server ends], and for
+    /// the answer to each datagram [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) wait: Option<Duration>,
+    /// Connect from this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) source: Option<IpAddr>,
+    /// Send datagrams of so many bytes instead of lines, and show answers as they are
+    #[arg(long, value_name = "SIZE", value_parser = nonzero_size)]
+    pub(crate) datagram_size: Option<std::num::NonZeroUsize>,
+}
+
+/// A server to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) udp: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, address) = text.split_once("://").unwrap_or(("tcp", text));
+        let udp = match scheme {
+            "tcp" => false,
+            "udp" => true,
+            _ => return Err("write tcp://HOST:PORT or udp://HOST:PORT".to_owned()),
+        };
+        let Ok(Listen { host, port }) = address.parse() else {
+            return Err("write HOST:PORT, such as 127.0.0.1:25555 or [::1]:25555".to_owned());
+        };
+        if host.is_empty() || port == 0 {
+            return Err("write HOST:PORT with both, such as 127.0.0.1:25555".to_owned());
+        }
+        Ok(Self { udp, host, port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_tcp_unless_it_says_udp() {
+        let target = |udp, host: &str, port| {
+            Ok(Target {
+                udp,
+                host: host.to_owned(),
+                port,
+            })
+        };
+        assert_eq!("127.0.0.1:1".parse(), target(false, "127.0.0.1", 1));
+        assert_eq!("tcp://[::1]:25555".parse(), target(false, "::1", 25555));
+        assert_eq!(
+            "udp://localhost:25556".parse(),
+            target(true, "localhost", 25556)
+        );
+        for text in [
+            "",
+            "localhost",
+            "http://localhost:80",
+            ":25555",
+            "localhost:0",
+            "udp://",
+            "::1:80",
+        ] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! `echoloop connect` between pipes, as netcat would be used.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::{Cursor, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use echoloop::Reactor;
+use echoloop::client::{self, Cut, Input, StreamClient, StreamOptions};
+use echoloop::service::{Discard, Echo};
+use socket2::{Domain, SockRef, Socket, Type};
+use support::serving::{DEADLINE, Serving, config, payload};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
+
+fn spawn(arguments: &[&str]) -> Child {
+    let mut command = Command::new(PROGRAM);
+    command.arg("connect").args(arguments);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Runs the program with all of `input`, and returns what came of it.
+fn connect(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = spawn(arguments);
+    let mut stdin = child.stdin.take().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // The program may have had enough.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap()
+    })
+}
+
+#[track_caller]
+fn assert_said(output: &Output, code: i32, said: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(error.contains(said), "{error}");
+}
+
+/// A server for one client.
+fn serve_one(
+    serve: impl FnOnce(TcpStream) + Send + 'static,
+) -> (SocketAddr, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (
+        address,
+        thread::spawn(move || serve(listener.accept().unwrap().0)),
+    )
+}
+
+#[test]
+fn what_is_piped_in_comes_back_byte_for_byte() {
+    let serving = Serving::start(config(), Echo);
+    let address = serving.tcp[0].to_string();
+    for size in [0, 1, 6, 70_000, 20_000_000] {
+        let sent = payload(size, size as u64);
+        let output = connect(&[&address], &sent);
+        assert_said(&output, 0, "");
+        assert!(
+            output.stdout == sent,
+            "{} of {size} bytes",
+            output.stdout.len()
+        );
+    }
+    assert_eq!(
+        connect(&[&format!("tcp://{address}")], b"hello\n").stdout,
+        b"hello\n"
+    );
+    serving.finish();
+}
+
+#[test]
+fn stdin_can_be_nothing_and_the_rest_is_still_awaited() {
+    let (address, server) = serve_one(|mut client| {
+        assert_eq!(client.read(&mut [0; 9]).unwrap(), 0, "a half-close");
+        client
+            .write_all("half of 你 is \u{1b}[2J ".as_bytes())
+            .unwrap();
+        client.write_all(&"你".as_bytes()[..2]).unwrap();
+    });
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["connect", &address.to_string()])
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert_said(&output, 0, "");
+    let expected = ["half of 你 is \u{1b}[2J ".as_bytes(), &"你".as_bytes()[..2]].concat();
+    assert_eq!(
+        output.stdout, expected,
+        "nothing is added, nothing is changed"
+    );
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_that_hangs_up_ends_it_at_once_whatever_stdin_does() {
+    let (address, server) = serve_one(|mut client| client.write_all(b"bye").unwrap());
+    let mut child = spawn(&[&address.to_string()]);
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    assert_said(&output, 0, "");
+    assert_eq!(output.stdout, b"bye");
+    drop(stdin);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_reset_is_said() {
+    let (address, server) = serve_one(|mut client| {
+        client.read_exact(&mut [0; 5]).unwrap();
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    let mut child = spawn(&[&address.to_string()]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"hello").unwrap();
+    assert_said(
+        &child.wait_with_output().unwrap(),
+        1,
+        "the server reset the connection",
+    );
+    drop(stdin);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_it_quietly() {
+    let serving = Serving::start(config(), Echo);
+    let mut child = spawn(&[&serving.tcp[0].to_string()]);
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = thread::spawn(move || while stdin.write_all(b"yes\n").is_ok() {});
+    let mut line = [0; 4];
+    child.stdout.take().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"yes\n");
+    assert_said(&child.wait_with_output().unwrap(), 0, "");
+    writer.join().unwrap();
+    serving.finish();
+}
+
+#[test]
+fn nobody_there_and_nobody_known_are_one_line_each() {
+    // Bound, so that nobody else gets it, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let address = socket
+        .local_addr()
+        .unwrap()
+        .as_socket()
+        .unwrap()
+        .to_string();
+    assert_said(
+        &connect(&[&address], b""),
+        1,
+        "refused: nobody listens there",
+    );
+    assert_said(
+        &connect(&["no-such-host.invalid:1"], b""),
+        1,
+        "check the name",
+    );
+    assert_said(&connect(&["localhost"], b""), 2, "HOST:PORT");
+    assert_said(
+        &connect(&[&address, "--datagram-size", "5"], b""),
+        2,
+        "udp://",
+    );
+    assert_said(
+        &connect(&[&address, "--source", "192.0.2.1"], b""),
+        1,
+        "is the source an address",
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up_on() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    // The queue of one that it keeps is taken; the kernel drops what comes then.
+    let _first = TcpStream::connect(address).unwrap();
+    let output = connect(&[&address.to_string(), "--connect-timeout", "200ms"], b"");
+    assert_said(&output, 1, "no answer within 200ms");
+}
+
+#[test]
+fn the_wait_for_the_rest_is_bounded_when_asked() {
+    let serving = Serving::start(config(), Discard);
+    let (address, server) = serve_one(|mut client| {
+        client.write_all(b"something").unwrap();
+        // Never ends by itself.
+        let _ = client.read_to_end(&mut Vec::new());
+        thread::sleep(Duration::from_secs(1));
+    });
+    let start = Instant::now();
+    let output = connect(&[&address.to_string(), "--wait", "100ms"], b"hello");
+    assert_said(&output, 0, "");
+    assert_eq!(output.stdout, b"something");
+    assert!(start.elapsed() < DEADLINE);
+    server.join().unwrap();
+    serving.finish();
+}
+
+/// A sink that many can look at.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn addresses_are_tried_in_turn() {
+    let serving = Serving::start(config(), Echo);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let refuses = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut reactor = Reactor::new().unwrap();
+    let shown = Shared::default();
+    let options = StreamOptions {
+        addresses: vec![refuses, refuses, serving.tcp[0]],
+        source: None,
+        connect_timeout: DEADLINE,
+        wait: None,
+    };
+    let input = Input::read(
+        Cursor::new(b"third time lucky"),
+        Cut::Anywhere,
+        reactor.waker(),
+    )
+    .unwrap();
+    let output = client::Output::write(shown.clone(), reactor.waker()).unwrap();
+    let mut client = StreamClient::new(options, input, output);
+    reactor.run(&mut client).unwrap();
+    client.finish().unwrap();
+    assert_eq!(*shown.0.lock().unwrap(), b"third time lucky");
+    serving.finish();
+}
+
+#[test]
+fn each_line_is_a_datagram_and_each_answer_a_line() {
+    let serving = Serving::start(config(), Echo);
+    let target = format!("udp://{}", serving.udp[0]);
+    let output = connect(&[&target], "hello\n\n你好".as_bytes());
+    assert_said(&output, 0, "");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "hello| lee\n| lee\n你好| lee\n"
+    );
+    let output = connect(&[&target, "--datagram-size", "4"], b"abcdefghij");
+    assert_eq!(output.stdout, b"abcd| leeefgh| leeij| lee");
+    serving.finish();
+}
+
+#[test]
+fn a_lost_answer_is_said_and_the_conversation_goes_on() {
+    let serving = Serving::start(config(), Echo);
+    let target = format!("udp://{}", serving.udp[0]);
+    // The guard does not answer what already ends in its suffix.
+    let output = connect(&[&target, "--wait", "200ms"], b"one\ntwo| lee\nthree\n");
+    assert_said(&output, 1, "1 of 3 datagrams got no answer");
+    assert_said(
+        &output,
+        1,
+        "no answer to datagram 2: none came within 200ms",
+    );
+    assert_eq!(output.stdout, b"one| lee\nthree| lee\n");
+    serving.finish();
+}
+
+#[test]
+fn a_strangers_datagram_is_not_shown_as_the_servers() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let answering = thread::spawn(move || {
+        let mut question = [0; 99];
+        let (_, client) = server.recv_from(&mut question).unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.send_to(b"forged", client).unwrap();
+        server.send_to(b"true", client).unwrap();
+    });
+    let output = connect(&[&format!("udp://{address}")], b"who are you?\n");
+    assert_eq!(output.stdout, b"true\n");
+    answering.join().unwrap();
+}
+
+/// Input and output are independent: who reads only after everything was written still gets all.
+#[test]
+fn a_slow_reader_of_the_output_loses_nothing() {
+    let serving = Serving::start(config(), Echo);
+    let mut child = spawn(&[&serving.tcp[0].to_string()]);
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let sent = payload(3_000_000, 3);
+    let writer = {
+        let sent = sent.clone();
+        thread::spawn(move || stdin.write_all(&sent).unwrap())
+    };
+    thread::sleep(Duration::from_millis(300));
+    let mut received = Vec::new();
+    stdout.read_to_end(&mut received).unwrap();
+    assert!(received == sent);
+    writer.join().unwrap();
+    assert!(child.wait().unwrap().success());
+    serving.finish();
+}
+
+/// A half-close of the server's while we still talk is the end.
+#[test]
+fn a_server_that_shuts_its_side_has_ended() {
+    let (address, server) = serve_one(|mut client| {
+        client.write_all(b"enough").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let _ = client.read_to_end(&mut Vec::new());
+    });
+    let mut child = spawn(&[&address.to_string()]);
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    assert_said(&output, 0, "");
+    assert_eq!(output.stdout, b"enough");
+    drop(stdin);
+    server.join().unwrap();
+}
