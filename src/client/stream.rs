@@ -158,13 +158,12 @@ impl StreamClient {
         if self.output.is_closed() || self.wait_until.is_some_and(|until| until <= now) {
             return Ok(Talk::Over);
         }
-        self.listen()?;
+        self.listen(now)?;
         let sent = self.send(stream);
         if self.said_all && self.unsent.is_empty() && !self.shut {
             self.shut = true;
             // A server that has gone already will be noticed by reading.
             let _ = stream.shutdown(Shutdown::Write);
-            self.wait_until = self.options.wait.map(|wait| now + wait);
         }
         match self.receive(stream)? {
             Talk::Idle if sent => Ok(Talk::Busy),
@@ -173,12 +172,15 @@ impl StreamClient {
     }
 
     /// Takes what has been said, as long as the server takes it too.
-    fn listen(&mut self) -> Result<(), Failure> {
+    fn listen(&mut self, now: Instant) -> Result<(), Failure> {
         while !self.said_all && self.unsent.len() < HIGH_WATER {
             match self.input.next() {
                 Said::Piece(piece) => self.unsent.extend(&piece),
                 Said::Nothing => break,
-                Said::Ended => self.said_all = true,
+                Said::Ended => {
+                    self.said_all = true;
+                    self.wait_until = self.options.wait.map(|wait| now + wait);
+                }
                 Said::Failed(error) => return Err(Failure::Input(error)),
             }
         }
