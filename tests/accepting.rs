@@ -113,6 +113,10 @@ fn pitfall_36_who_waits_is_let_in_when_a_client_leaves() {
         (counters.clients.accepted, counters.clients.rejected),
         (5, 0)
     );
+    assert_eq!(
+        counters.clients.accept_yields, 0,
+        "it was room that was wanting"
+    );
 }
 
 /// Who waits at one listener does not get every slot that frees.

@@ -237,11 +237,13 @@ impl<S: Service> Server<S> {
             }
             let budget = self.config.accept_budget_with(self.clients.free());
             if listener.backlog.is_runnable() && budget > 0 {
-                let accepted = listener.accept(now, budget, |(stream, address)| {
+                let mut accepted = listener.accept(now, budget, |(stream, address)| {
                     self.clients.admit(stream, address, now, |stream, key| {
                         registry.register(stream, key.token(), stream_interests())
                     });
                 });
+                // With less room than that, it was the room that ran out.
+                accepted.budget_spent &= budget == self.config.accept_budget;
                 self.clients.accepted(&accepted);
                 if accepted.count > 0 {
                     self.next_listener = (index + 1) % count;
