@@ -1,7 +1,6 @@
 //! `echoloop connect`: standard input and output joined to a server.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use echoloop::client::{
 };
 use echoloop::service::Sanitizer;
 
-use crate::Failure;
 use crate::args::{ConnectArgs, Target};
+use crate::{Failure, names};
 
 /// How long an answer to a datagram is awaited, unless told otherwise.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
@@ -24,21 +23,22 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             "--datagram-size is for udp://: TCP is a stream".to_owned(),
         ));
     }
-    let addresses = resolve(&args.target)?;
-    let mut reactor = Reactor::new().map_err(|error| failed("start the loop", &error))?;
+    let Target { host, port, .. } = &args.target;
+    let addresses = names::addresses(host, *port).map_err(Failure::Failed)?;
+    let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
     let cut = match args.datagram_size {
         _ if !args.target.udp => Cut::Anywhere,
         None => Cut::Lines,
         Some(size) => Cut::Every(size.get()),
     };
     let input = Input::read(io::stdin(), cut, reactor.waker());
-    let input = input.map_err(|error| failed("read standard input", &error))?;
+    let input = input.map_err(|error| Failure::cannot("read standard input", &error))?;
     let output = if io::stdout().is_terminal() {
         Output::write(Shown::new(io::stdout()), reactor.waker())
     } else {
         Output::write(io::stdout(), reactor.waker())
     };
-    let output = output.map_err(|error| failed("write to standard output", &error))?;
+    let output = output.map_err(|error| Failure::cannot("write to standard output", &error))?;
     if args.target.udp {
         let options = DatagramOptions {
             address: addresses[0],
@@ -47,10 +47,10 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             lines: args.datagram_size.is_none(),
         };
         let mut client = DatagramClient::new(options, input, output)
-            .map_err(|error| failed(&format!("send to {}", addresses[0]), &error))?;
+            .map_err(|error| Failure::cannot(&format!("send to {}", addresses[0]), &error))?;
         reactor
             .run(&mut client)
-            .map_err(|error| failed("wait for events", &error))?;
+            .map_err(|error| Failure::cannot("wait for events", &error))?;
         let (sent, lost) = client
             .finish()
             .map_err(|failure| Failure::Failed(failure.to_string()))?;
@@ -69,34 +69,12 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
         let mut client = StreamClient::new(options, input, output);
         reactor
             .run(&mut client)
-            .map_err(|error| failed("wait for events", &error))?;
+            .map_err(|error| Failure::cannot("wait for events", &error))?;
         client
             .finish()
             .map_err(|failure| Failure::Failed(failure.to_string()))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Failure> {
-    let Target { host, port, .. } = target;
-    let unknown = |why: &str| {
-        Failure::Failed(format!(
-            "no address is known for '{host}' ({why}); check the name, or give a numeric address"
-        ))
-    };
-    let found = (host.as_str(), *port)
-        .to_socket_addrs()
-        .map_err(|error| unknown(&error.to_string()))?;
-    let found: Vec<_> = found.collect();
-    if found.is_empty() {
-        Err(unknown("it has none"))
-    } else {
-        Ok(found)
-    }
-}
-
-fn failed(to: &str, error: &io::Error) -> Failure {
-    Failure::Failed(format!("cannot {to}: {error}"))
 }
 
 /// A terminal, to which nothing passes that could act on it.

@@ -3,6 +3,7 @@
 mod args;
 mod connect;
 mod logger;
+mod names;
 mod serve;
 mod signals;
 mod units;
@@ -27,6 +28,13 @@ enum Failure {
     Usage(String),
     /// The system refused something, or lost it.
     Failed(String),
+}
+
+impl Failure {
+    /// What the program could not do, and what the system said.
+    fn cannot(what: &str, error: &io::Error) -> Self {
+        Self::Failed(format!("cannot {what}: {error}"))
+    }
 }
 
 fn main() -> ExitCode {

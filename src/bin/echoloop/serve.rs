@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 
 use echoloop::reactor::Reactor;
@@ -12,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
-use crate::{FAILED, Failure};
+use crate::{FAILED, Failure, names};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
@@ -40,17 +39,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
-    let mut reactor = Reactor::new().map_err(|error| failed("start the loop", &error))?;
+    let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
     let server = Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
-    let mut signalled =
-        Signalled::new(&reactor, server).map_err(|error| failed("watch for signals", &error))?;
-    announce(signalled.server()).map_err(|error| failed("write to stdout", &error))?;
+    let mut signalled = Signalled::new(&reactor, server)
+        .map_err(|error| Failure::cannot("watch for signals", &error))?;
+    announce(signalled.server()).map_err(|error| Failure::cannot("write to stdout", &error))?;
     reactor
         .run(&mut signalled)
-        .map_err(|error| failed("wait for events", &error))?;
+        .map_err(|error| Failure::cannot("wait for events", &error))?;
 
     let counters = signalled.server().counters();
-    print(&format!("{counters}\n")).map_err(|error| failed("write to stdout", &error))?;
+    print(&format!("{counters}\n")).map_err(|error| Failure::cannot("write to stdout", &error))?;
     let turns = reactor.turns();
     log::debug!("{turns:?} {counters:?}");
     if let Some(signal) = signalled.stopped_by() {
@@ -86,10 +85,6 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-fn failed(to: &str, error: &io::Error) -> Failure {
-    Failure::Failed(format!("cannot {to}: {error}"))
-}
-
 fn cannot_listen(error: &io::Error) -> Failure {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => {
@@ -110,15 +105,9 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
             addresses.push(Address::Everywhere(port));
             continue;
         }
-        let found: Vec<SocketAddr> = (host.as_str(), port)
-            .to_socket_addrs()
-            .map_err(|error| {
-                Failure::Failed(format!(
-                    "cannot listen on {scheme}://{host}:{port}: no address is known for '{host}' ({error}); \
-                     check the name, or give a numeric address"
-                ))
-            })?
-            .collect();
+        let found = names::addresses(&host, port).map_err(|why| {
+            Failure::Failed(format!("cannot listen on {scheme}://{host}:{port}: {why}"))
+        })?;
         addresses.extend(found.into_iter().map(Address::At));
     }
     Ok(addresses)
