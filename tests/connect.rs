@@ -49,6 +49,14 @@ fn assert_said(output: &Output, code: i32, said: &str) {
     assert!(error.contains(said), "{error}");
 }
 
+/// A socket with a port that nobody else gets, and where nobody listens.
+fn bound() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    socket
+}
+
 /// A server for one client.
 fn serve_one(
     serve: impl FnOnce(TcpStream) + Send + 'static,
@@ -153,11 +161,7 @@ fn a_reader_that_has_had_enough_ends_it_quietly() {
 
 #[test]
 fn nobody_there_and_nobody_known_are_one_line_each() {
-    // Bound, so that nobody else gets it, and not listening.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
+    let socket = bound();
     let address = socket
         .local_addr()
         .unwrap()
@@ -189,10 +193,7 @@ fn nobody_there_and_nobody_known_are_one_line_each() {
 
 #[test]
 fn a_server_that_does_not_answer_is_given_up_on() {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
+    let listener = bound();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     // The queue of one that it keeps is taken; the kernel drops what comes then.
@@ -236,10 +237,7 @@ impl Write for Shared {
 #[test]
 fn addresses_are_tried_in_turn() {
     let serving = Serving::start(config(), Echo);
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
+    let socket = bound();
     let refuses = socket.local_addr().unwrap().as_socket().unwrap();
     let mut reactor = Reactor::new().unwrap();
     let shown = Shared::default();

@@ -234,37 +234,30 @@ impl Handler for StreamClient {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
+        let phase = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Start => self.dial(registry, now),
             Phase::Dialing(dial, until) => self.dialing(dial, until, registry, now),
-            talking => talking,
+            phase => phase,
         };
-        let (stream, talk) = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Talking(mut stream) => {
-                let talk = self.talk(&mut stream, now);
-                (stream, talk)
-            }
+        match phase {
             Phase::Dialing(dial, until) => {
                 self.phase = Phase::Dialing(dial, until);
-                return Next::until(Some(until), now);
+                Next::until(Some(until), now)
             }
-            Phase::Start | Phase::Over => return Next::Stop,
-        };
-        match talk {
-            Ok(Talk::Over) => Next::Stop,
-            Ok(talk) => {
-                self.phase = Phase::Talking(stream);
-                let now_or_later = if talk == Talk::Busy {
-                    Some(now)
-                } else {
-                    self.wait_until
+            Phase::Talking(mut stream) => {
+                let wake = match self.talk(&mut stream, now) {
+                    Ok(Talk::Busy) => Some(now),
+                    Ok(Talk::Idle) => self.wait_until,
+                    Ok(Talk::Over) => return Next::Stop,
+                    Err(failure) => {
+                        self.failure = Some(failure);
+                        return Next::Stop;
+                    }
                 };
-                Next::until(now_or_later, now)
+                self.phase = Phase::Talking(stream);
+                Next::until(wake, now)
             }
-            Err(failure) => {
-                self.failure = Some(failure);
-                Next::Stop
-            }
+            Phase::Start | Phase::Over => Next::Stop,
         }
     }
 }

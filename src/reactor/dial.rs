@@ -137,6 +137,14 @@ mod tests {
         }
     }
 
+    /// A socket with a port of its own that does not listen.
+    fn bound() -> Socket {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).unwrap();
+        socket
+    }
+
     fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
         let mut reactor = Reactor::new().unwrap();
         let mut dial = Dial::start(address, source)?;
@@ -161,10 +169,7 @@ mod tests {
     #[test]
     fn a_port_where_nobody_listens_refuses() {
         // Bound, so that nobody else gets it, and not listening.
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        let socket = bound();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let error = dial(address, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
@@ -183,10 +188,7 @@ mod tests {
     #[test]
     fn an_attempt_that_is_not_answered_stays_pending_however_often_it_is_checked() {
         // The kernel drops what comes once as many connections wait as it was told to keep.
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        let listener = bound();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let attempts: Vec<Dial> = (0..8)
@@ -214,10 +216,7 @@ mod tests {
     #[test]
     fn a_connection_to_oneself_is_none() {
         // The source is given the port that is dialled: a simultaneous open of one socket.
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        let socket = bound();
         let address = socket.local_addr().unwrap();
         socket.connect(&address).unwrap();
         socket.set_nonblocking(true).unwrap();
