@@ -51,13 +51,13 @@
 //! # A service of your own
 //!
 //! ```
-//! use echoloop::{Config, Reactor, Reply, Server, Service};
+//! use echoloop::{ClientId, Config, Reactor, Reply, Server, Service};
 //! # use std::io::{Read, Write};
 //!
 //! struct Shout;
 //!
 //! impl Service for Shout {
-//!     fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>) {
+//!     fn receive(&mut self, _: ClientId, message: &[u8], reply: &mut Reply<'_>) {
 //!         reply.send(&message.to_ascii_uppercase());
 //!     }
 //! }
@@ -105,4 +105,4 @@ pub mod service;
 pub use connection::Reply;
 pub use reactor::Reactor;
 pub use server::{Config, Server};
-pub use service::Service;
+pub use service::{ClientId, Service};

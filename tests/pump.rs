@@ -7,7 +7,7 @@ mod support;
 use std::io::ErrorKind;
 
 use echoloop::connection::{CloseReason, Outcome, Reply, State};
-use echoloop::service::{Service, Suffix};
+use echoloop::service::{ClientId, Service, Suffix};
 use support::script::{Pumping, Script};
 
 const CLOSED: Outcome = Outcome::Closed(CloseReason::PeerClosed);
@@ -502,7 +502,7 @@ fn a_suffix_stays_behind_its_message() {
 struct Quit;
 
 impl Service for Quit {
-    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+    fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
         reply.send(b"bye");
         reply.hang_up();
     }
@@ -512,7 +512,7 @@ impl Service for Quit {
 struct Record<'a>(&'a mut Vec<Vec<u8>>);
 
 impl Service for Record<'_> {
-    fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>) {
+    fn receive(&mut self, _: ClientId, message: &[u8], reply: &mut Reply<'_>) {
         self.0.push(message.to_vec());
         reply.echo();
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use echoloop::connection::Watermarks;
 use echoloop::service::{Discard, Echo, Suffix};
-use echoloop::{Reply, Service};
+use echoloop::{ClientId, Reply, Service};
 use socket2::SockRef;
 use support::serving::{Serving, config, fill, payload, read_to_end, round_trip};
 
@@ -76,7 +76,7 @@ fn pitfall_05_a_firehose_does_not_starve_its_neighbours() {
     struct Pong;
 
     impl Service for Pong {
-        fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>) {
+        fn receive(&mut self, _: ClientId, message: &[u8], reply: &mut Reply<'_>) {
             if message == b"ping" {
                 reply.echo();
             }
@@ -261,7 +261,7 @@ fn pitfall_22_the_last_words_reach_a_client_that_goes_on_sending() {
     struct LastWords;
 
     impl Service for LastWords {
-        fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+        fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
             reply.send(&payload(MIB, 22));
             reply.hang_up();
         }

@@ -5,25 +5,28 @@
 //! [`Stream`]. All transitions of a connection are in this file.
 
 mod buffer;
+mod peer;
 mod pump;
 mod readiness;
 mod reply;
-
-use std::{fmt, io};
+mod state;
 
 pub use buffer::Buffer;
-pub use pump::{Limits, Outcome, Peer, Pump, Stream, Tally};
+pub use peer::{Peer, Stream};
+pub use pump::{Limits, Outcome, Pump, Tally};
 pub use readiness::Readiness;
 pub(crate) use reply::Answer;
 pub use reply::Reply;
+pub use state::{CloseReason, State, Watermarks};
 
 /// One client's conversation: its state, and the bytes it is owed.
 ///
 /// ```text
-///             receive_eof, finish              sent, shut, receive_eof
-///   Open ------------------------> Draining ----------------------------> Closed(reason)
-///     |                                                                        ^
-///     +------------------------------- close ---------------------------------+
+///             receive_eof, finish              sent, shut, receive_eof, answered
+///   Open ------------------------> Draining -------------------------------------> Closed(reason)
+///   |  ^                               ^                                                ^
+///   |  +--- answered ---+              |                                                |
+///   +-- defer -----> Held -- finish ---+         (from everywhere) ------ close --------+
 /// ```
 ///
 /// Questions are asked with `wants_*`; facts are told with what happened: bytes could not be written
@@ -35,72 +38,14 @@ pub struct Connection {
     unsent: Buffer,
     /// Reading is paused by the high watermark. Invariant: more than `low` bytes are unsent.
     paused: bool,
+    /// How many answers are promised.
+    deferred: u32,
     /// Since it was last asked, bytes owed were written, or the first were kept.
     progress: bool,
 }
 
-/// Where a conversation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Input is read and answered.
-    Open,
-    /// No further input is answered. What is owed is still written; then our side is shut, unless
-    /// the peer has ended too, in which case the conversation is over.
-    Draining {
-        /// Why the conversation ends.
-        reason: CloseReason,
-        /// The peer has ended its side: nothing is left to read.
-        peer_ended: bool,
-        /// Our side has been shut: nothing is left to write. Until the peer ends its side its input
-        /// is read and discarded, because closing a socket with unread input makes the kernel send
-        /// a reset, which can destroy replies that the peer has not read yet.
-        shut: bool,
-    },
-    /// The conversation is over.
-    Closed(CloseReason),
-}
-
-/// Why a conversation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CloseReason {
-    /// The server stopped before the conversation had drained.
-    Aborted,
-    /// The server is stopping, and the conversation was quiet.
-    Drained,
-    /// Reading or writing failed: a reset, a broken pipe, a time-out of the network.
-    Failed(io::ErrorKind),
-    /// The service ended it.
-    HungUp,
-    /// Nothing was sent or received for the idle timeout.
-    IdleTimeout,
-    /// The peer ended its side, and has been sent everything it was owed.
-    PeerClosed,
-    /// The peer took none of the bytes it was owed for the write-stall timeout.
-    WriteStalled,
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Aborted => f.write_str("aborted"),
-            Self::Drained => f.write_str("drained"),
-            Self::Failed(kind) => write!(f, "failed: {kind}"),
-            Self::HungUp => f.write_str("hung up"),
-            Self::IdleTimeout => f.write_str("idle timeout"),
-            Self::PeerClosed => f.write_str("peer closed"),
-            Self::WriteStalled => f.write_str("write stalled"),
-        }
-    }
-}
-
-/// How many unsent bytes pause reading from a client, and how few resume it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watermarks {
-    /// With at least this many bytes unsent, the client is not read from.
-    pub high: usize,
-    /// With at most this many bytes unsent, it is read from again. Less than `high`.
-    pub low: usize,
-}
+/// How many answers may be promised before no more input is read. The messages of one read may exceed it.
+pub const DEFERRED_MAX: u32 = 16;
 
 impl Connection {
     /// A conversation that has just begun.
@@ -109,8 +54,35 @@ impl Connection {
             state: State::Open,
             unsent: Buffer::new(),
             paused: false,
+            deferred: 0,
             progress: false,
         }
+    }
+
+    /// `count` more answers are promised. They keep an ended conversation from being over, and with
+    /// [`DEFERRED_MAX`] of them no more input is read.
+    #[cold]
+    #[inline(never)]
+    pub const fn defer(&mut self, count: u32) {
+        self.deferred += count;
+        if self.deferred >= DEFERRED_MAX && self.is_open() {
+            self.state = State::Held;
+        }
+    }
+
+    /// One of the answers promised has been given, or will not be.
+    pub const fn answered(&mut self) {
+        self.deferred = self.deferred.saturating_sub(1);
+        if self.deferred < DEFERRED_MAX && matches!(self.state, State::Held) {
+            self.state = State::Open;
+        }
+        self.settle();
+    }
+
+    /// None of the answers promised will be given.
+    pub const fn forget_deferred(&mut self) {
+        self.deferred = 0;
+        self.answered();
     }
 
     /// The peer is owed `bytes`, which could not be written yet. Returns whether reading pauses now.
@@ -145,7 +117,7 @@ impl Connection {
     /// The peer ended its side. What is owed is still written.
     pub const fn receive_eof(&mut self) {
         match &mut self.state {
-            State::Open => {
+            State::Open | State::Held => {
                 let reason = CloseReason::PeerClosed;
                 self.state = State::Draining {
                     reason,
@@ -159,10 +131,11 @@ impl Connection {
         self.settle();
     }
 
-    /// Ends an open conversation from our side: what is owed is still written, later input is
-    /// discarded.
+    /// Ends a conversation from our side: what is owed is still written, later input is discarded, and
+    /// answers promised are not given.
     pub const fn finish(&mut self, reason: CloseReason) {
-        if matches!(self.state, State::Open) {
+        self.forget_deferred();
+        if matches!(self.state, State::Open | State::Held) {
             self.state = State::Draining {
                 reason,
                 peer_ended: false,
@@ -227,6 +200,26 @@ impl Connection {
         !self.has_unsent() && self.is_open()
     }
 
+    /// How many answers are promised.
+    pub const fn deferred(&self) -> u32 {
+        self.deferred
+    }
+
+    /// Whether something can still be sent behind everything owed.
+    pub const fn may_be_owed(&self) -> bool {
+        match self.state {
+            State::Open | State::Held => true,
+            // With the peer's end, only answers that it was promised keep the conversation from being over.
+            State::Draining { shut, .. } => !shut && self.deferred > 0,
+            State::Closed(_) => false,
+        }
+    }
+
+    /// Whether no end of the conversation has come yet, from either side.
+    pub const fn is_going_on(&self) -> bool {
+        matches!(self.state, State::Open | State::Held)
+    }
+
     /// Whether the conversation is over.
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed(_))
@@ -241,6 +234,7 @@ impl Connection {
     pub const fn wants_read(&self) -> bool {
         match self.state {
             State::Open => !self.paused,
+            State::Held => false,
             State::Draining { peer_ended, .. } => !peer_ended,
             State::Closed(_) => false,
         }
@@ -272,7 +266,7 @@ impl Connection {
             || self.is_closed()
     }
 
-    /// Once nothing is left to write and nothing to read, the conversation is over.
+    /// Once nothing is left to write, nothing to read and no answer promised, the conversation is over.
     const fn settle(&mut self) {
         if let State::Draining {
             reason,
@@ -280,6 +274,7 @@ impl Connection {
             ..
         } = self.state
             && !self.has_unsent()
+            && self.deferred == 0
         {
             self.state = State::Closed(reason);
         }
@@ -293,92 +288,4 @@ impl Default for Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MARKS: Watermarks = Watermarks { high: 8, low: 2 };
-
-    #[test]
-    fn half_close_delivers_what_is_owed_before_it_closes() {
-        let mut connection = Connection::new();
-        connection.owe(b"tail", MARKS);
-        connection.receive_eof();
-        assert!(
-            !connection.wants_read() && connection.wants_write() && !connection.wants_shutdown()
-        );
-        connection.sent(3, MARKS);
-        assert!(!connection.is_closed());
-        connection.sent(1, MARKS);
-        assert_eq!(connection.state(), State::Closed(CloseReason::PeerClosed));
-    }
-
-    #[test]
-    fn half_close_with_nothing_owed_closes_at_once() {
-        let mut connection = Connection::new();
-        connection.receive_eof();
-        assert_eq!(connection.state(), State::Closed(CloseReason::PeerClosed));
-    }
-
-    #[test]
-    fn finishing_flushes_then_shuts_then_awaits_the_peer() {
-        let mut connection = Connection::new();
-        connection.owe(b"bye", MARKS);
-        connection.finish(CloseReason::HungUp);
-        assert!(
-            connection.wants_read(),
-            "input is discarded, so that no reset destroys the reply"
-        );
-        assert!(!connection.is_open() && !connection.wants_shutdown());
-        connection.sent(3, MARKS);
-        assert!(connection.wants_shutdown());
-        connection.shut();
-        assert!(connection.is_shut() && connection.wants_read() && !connection.wants_shutdown());
-        connection.receive_eof();
-        assert_eq!(connection.state(), State::Closed(CloseReason::HungUp));
-    }
-
-    #[test]
-    fn watermarks_pause_and_resume_with_hysteresis() {
-        let mut connection = Connection::new();
-        connection.owe(b"1234567", MARKS);
-        assert!(connection.wants_read());
-        connection.owe(b"8", MARKS);
-        assert!(!connection.wants_read(), "at the high watermark");
-        connection.sent(5, MARKS);
-        assert!(
-            !connection.wants_read(),
-            "between the marks nothing changes"
-        );
-        connection.sent(1, MARKS);
-        assert!(connection.wants_read(), "at the low watermark");
-        connection.owe(b"1234", MARKS);
-        assert!(connection.wants_read(), "between the marks nothing changes");
-    }
-
-    #[test]
-    fn a_closed_conversation_keeps_its_reason_and_wants_nothing() {
-        let mut connection = Connection::new();
-        connection.owe(b"lost", MARKS);
-        let reason = CloseReason::Failed(io::ErrorKind::ConnectionReset);
-        connection.close(reason);
-        connection.close(CloseReason::Aborted);
-        connection.receive_eof();
-        connection.finish(CloseReason::Drained);
-        connection.owe(b"more", MARKS);
-        assert_eq!(connection.state(), State::Closed(reason));
-        assert!(
-            !connection.wants_read() && !connection.wants_write() && !connection.wants_shutdown()
-        );
-        assert_eq!(connection.unsent(), b"lost");
-    }
-
-    #[test]
-    fn a_paused_connection_that_ends_is_not_stuck() {
-        let mut connection = Connection::new();
-        connection.owe(&[0; 20], MARKS);
-        connection.finish(CloseReason::Drained);
-        assert!(connection.wants_read() && connection.wants_write());
-        connection.sent(20, MARKS);
-        assert!(connection.wants_shutdown());
-    }
-}
+mod tests;

@@ -1,49 +1,16 @@
 //! Moves bytes between a stream and its connection: the one place that knows `WouldBlock` and
 //! `Interrupted`.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::num::NonZeroUsize;
 
-use super::{Answer, CloseReason, Connection, Readiness, Reply, State, Watermarks};
+use super::{Answer, CloseReason, Connection, Peer, Readiness, Reply, State, Stream, Watermarks};
 
 /// `ENOBUFS` on Linux. The standard library has no [`io::ErrorKind`] for it.
 const ENOBUFS: i32 = 105;
 
 /// The largest buffer for answers that is kept from one turn to the next.
 const OUTPUT_KEPT: usize = 64 * 1024;
-
-/// A byte stream whose sending side can be shut, such as a non-blocking TCP socket.
-pub trait Stream: Read + Write {
-    /// Shuts the sending side: the peer reads an end of file behind everything written so far.
-    fn shutdown_write(&mut self) -> io::Result<()>;
-}
-
-/// One end of a conversation: a stream, what the kernel has said of it, and where it stands.
-#[derive(Debug)]
-pub struct Peer<S> {
-    /// Where the bytes go.
-    pub stream: S,
-    /// What is owed, and where the conversation stands.
-    pub connection: Connection,
-    /// What events have said. To be set by them, and cleared by the pump.
-    pub readiness: Readiness,
-}
-
-impl<S> Peer<S> {
-    /// A conversation over `stream` that has just begun.
-    pub const fn new(stream: S) -> Self {
-        Self {
-            stream,
-            connection: Connection::new(),
-            readiness: Readiness::new(),
-        }
-    }
-
-    /// Whether anything can be done right now: see [`Connection::is_runnable`].
-    pub const fn is_runnable(&self) -> bool {
-        self.connection.is_runnable(self.readiness)
-    }
-}
 
 /// Moves bytes between peers and their connections, one peer at a time: its buffers are shared by all
 /// clients of a loop.
@@ -56,6 +23,8 @@ pub struct Pump {
     input: Box<[u8]>,
     /// What a service answered other than with an echo.
     output: Vec<u8>,
+    /// Answers may be promised.
+    defers: bool,
 }
 
 /// How much a pump does for one peer at a time.
@@ -115,6 +84,7 @@ impl Pump {
             tally: Tally::default(),
             input: vec![0; limits.read_ahead.get()].into_boxed_slice(),
             output: Vec::new(),
+            defers: true,
         }
     }
 
@@ -160,7 +130,7 @@ impl Pump {
             // Most reads bring one message, whose way is kept free of a loop.
             let answered = if count <= self.limits.recv_size.get() {
                 let answer = Answer::to_one(&self.input[..count], &mut self.output, &mut serve);
-                deliver(peer, answer, &self.limits, &mut self.tally)
+                deliver(peer, answer, self.defers, &self.limits, &mut self.tally)
             } else {
                 self.answer_many(peer, count, &mut serve)
             };
@@ -176,6 +146,18 @@ impl Pump {
                 return Outcome::Yielded;
             }
         }
+    }
+
+    /// From now on no promise of an answer keeps a conversation from ending.
+    pub const fn ignore_deferrals(&mut self) {
+        self.defers = false;
+    }
+
+    /// Owes a peer `bytes` that no message of it is answered with at once. They are written when it is
+    /// run next.
+    pub fn owe<S>(&mut self, peer: &mut Peer<S>, bytes: &[u8]) {
+        let pauses = peer.connection.owe(bytes, self.limits.watermarks);
+        self.tally.pauses += u64::from(pauses);
     }
 
     /// What has been moved so far.
@@ -209,7 +191,7 @@ impl Pump {
         let ignored = (count - answer.answered) as u64;
         self.tally.received_bytes -= ignored;
         self.tally.discarded_bytes += ignored;
-        deliver(peer, answer, &self.limits, &mut self.tally)
+        deliver(peer, answer, self.defers, &self.limits, &mut self.tally)
     }
 
     /// Does what goes before asking a peer for more: writes what it is owed, and if the conversation is
@@ -295,6 +277,7 @@ fn shut<S: Stream>(peer: &mut Peer<S>) -> Result<usize, Starved> {
 fn deliver<S: Stream>(
     peer: &mut Peer<S>,
     answer: Answer<'_>,
+    defers: bool,
     limits: &Limits,
     tally: &mut Tally,
 ) -> Result<(), Starved> {
@@ -312,6 +295,9 @@ fn deliver<S: Stream>(
         }
         less => sent_less(peer, answer.bytes, less, limits, tally),
     };
+    if answer.deferred > 0 && defers {
+        peer.connection.defer(answer.deferred);
+    }
     if answer.hung_up {
         peer.connection.finish(CloseReason::HungUp);
     }

@@ -2,6 +2,9 @@
 
 use std::num::NonZeroUsize;
 
+#[cfg(doc)]
+use super::DEFERRED_MAX;
+
 /// The answer to the message at hand.
 ///
 /// A read may bring several messages (slices of at most `recv-size` bytes); the replies to all of
@@ -25,6 +28,7 @@ pub struct Reply<'a> {
     echoed_end: usize,
     output: &'a mut Vec<u8>,
     hung_up: bool,
+    deferred: u32,
 }
 
 impl<'a> Reply<'a> {
@@ -38,6 +42,7 @@ impl<'a> Reply<'a> {
             echoed_end: 0,
             output,
             hung_up: false,
+            deferred: 0,
         }
     }
 
@@ -70,6 +75,12 @@ impl<'a> Reply<'a> {
         self.hung_up = true;
     }
 
+    /// Promises an answer to the message at hand, to be given later. Until then the conversation does not
+    /// end with the peer's end, and once [`DEFERRED_MAX`] answers are promised no more is read.
+    pub const fn defer(&mut self) {
+        self.deferred += 1;
+    }
+
     /// Hands `message`, the next of the input, to `serve`.
     #[inline(always)]
     fn serve(&mut self, message: &'a [u8], serve: &mut impl FnMut(&[u8], &mut Self)) {
@@ -90,6 +101,7 @@ impl<'a> Reply<'a> {
             messages,
             answered: self.message_end,
             hung_up: self.hung_up,
+            deferred: self.deferred,
         }
     }
 }
@@ -104,6 +116,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) answered: usize,
     /// The service has ended the conversation.
     pub(crate) hung_up: bool,
+    /// How many answers it has promised.
+    pub(crate) deferred: u32,
 }
 
 impl<'a> Answer<'a> {

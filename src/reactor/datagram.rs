@@ -111,7 +111,7 @@ impl Datagrams {
         now: Instant,
         counters: &mut DatagramCounters,
         mut admit: impl FnMut(SocketAddr, &[u8]) -> Result<(), Refusal>,
-        mut serve: impl FnMut(&[u8], &mut Reply<'_>),
+        mut serve: impl FnMut(SocketAddr, &[u8], &mut Reply<'_>),
     ) -> Option<Instant> {
         let Self {
             socket,
@@ -134,7 +134,9 @@ impl Datagrams {
             }
             counters.cut += u64::from(size > recv_size.get());
             let message = &input[..size.min(recv_size.get())];
-            let answer = Answer::to_one(message, output, &mut serve);
+            let answer = Answer::to_one(message, output, |message, reply| {
+                serve(source, message, reply);
+            });
             send(socket, answer.bytes, source, counters);
             Ok(())
         })

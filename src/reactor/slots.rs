@@ -3,6 +3,7 @@
 use slab::Slab;
 
 use super::Token;
+use crate::service::ClientId;
 
 /// The generation of no key: tokens of this generation are fixed, see [`fixed_token`].
 const FIXED: u32 = u32::MAX;
@@ -42,6 +43,17 @@ impl Key {
     /// The token to register this slot's source with.
     pub const fn token(self) -> Token {
         Token(self.0 as usize)
+    }
+
+    /// What a service knows this client by.
+    #[inline]
+    pub const fn client(self) -> ClientId {
+        ClientId::new(self.0)
+    }
+
+    /// The key of a client that a service has been told of.
+    pub const fn of(client: ClientId) -> Self {
+        Self(client.get())
     }
 
     const fn generation(self) -> u32 {

@@ -134,7 +134,7 @@ impl<S: Service> Server<S> {
 
     /// Stops at once: every client is closed, and those that are owed something are counted as aborted.
     pub fn abort(&mut self) {
-        self.clients.abort();
+        self.clients.abort(&mut self.service);
         self.phase = Phase::Stopped;
     }
 
@@ -156,6 +156,11 @@ impl<S: Service> Server<S> {
             .flatten()
             .map(|datagrams| datagrams.address())
             .collect()
+    }
+
+    /// The service. What it is told from outside takes effect in the next turn.
+    pub const fn service_mut(&mut self) -> &mut S {
+        &mut self.service
     }
 
     /// What stops this server from another thread.
@@ -181,7 +186,7 @@ impl<S: Service> Server<S> {
     }
 
     fn expire(&mut self, now: Instant) {
-        self.clients.expire(now);
+        self.clients.expire(&mut self.service, now);
         while let Some(timer) = self.deadlines.expire(now) {
             match timer {
                 Timer::Drain => self.abort(),
@@ -213,7 +218,10 @@ impl<S: Service> Server<S> {
                     now,
                     &mut self.datagram_counters,
                     |source, datagram| self.guard.admit(source, datagram, now),
-                    |message, reply| self.suffix.receive(message, reply),
+                    |source, message, reply| {
+                        self.service.overhear(source, message);
+                        self.suffix.answer(reply);
+                    },
                 );
                 if let Some(until) = paused_until {
                     self.deadlines.arm(until, Timer::Datagrams(index));
@@ -238,9 +246,11 @@ impl<S: Service> Server<S> {
             let budget = self.config.accept_budget_with(self.clients.free());
             if listener.backlog.is_runnable() && budget > 0 {
                 let mut accepted = listener.accept(now, budget, |(stream, address)| {
-                    self.clients.admit(stream, address, now, |stream, key| {
-                        registry.register(stream, key.token(), stream_interests())
-                    });
+                    let service = &mut self.service;
+                    self.clients
+                        .admit(stream, address, service, now, |stream, key| {
+                            registry.register(stream, key.token(), stream_interests())
+                        });
                 });
                 // With less room than that, it was the room that ran out.
                 accepted.budget_spent &= budget == self.config.accept_budget;
@@ -315,7 +325,9 @@ impl<S: Service> Handler for Server<S> {
         if self.phase == Phase::Stopped {
             return Next::Stop;
         }
+        self.clients.carry_out(&mut self.service);
         self.clients.serve(&mut self.service, now);
+        self.clients.carry_out(&mut self.service);
         self.answer_datagrams(now);
         self.accept(registry, now);
         self.next(now)

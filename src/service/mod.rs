@@ -12,11 +12,14 @@ mod sources;
 pub use guard::{Guard, GuardOptions, Refusal};
 pub use sanitizer::Sanitizer;
 
-use crate::connection::Reply;
+use std::net::SocketAddr;
+
+use crate::connection::{CloseReason, Reply};
 
 /// Answers messages.
 ///
-/// A service sees one message at a time and answers it through [`Reply`] before it returns.
+/// A service sees one message at a time. It answers through [`Reply`] before it returns, or promises to
+/// ([`Reply::defer`]) and hands the server an [`Order`] when it has an answer.
 ///
 /// # A message is not what the peer sent at once
 ///
@@ -28,8 +31,62 @@ use crate::connection::Reply;
 ///
 /// Every client waits while a service works. One that blocks stops the server.
 pub trait Service {
-    /// Answers `message`, or says nothing.
-    fn receive(&mut self, message: &[u8], reply: &mut Reply<'_>);
+    /// Answers `message` of `client`, or says nothing.
+    fn receive(&mut self, client: ClientId, message: &[u8], reply: &mut Reply<'_>);
+
+    /// A client has been accepted.
+    fn opened(&mut self, client: ClientId, address: SocketAddr) {
+        let _ = (client, address);
+    }
+
+    /// A client has ended its side while it is still promised answers. They are awaited: it may have shut
+    /// its sending side only. May be told more than once.
+    fn ended(&mut self, client: ClientId) {
+        let _ = client;
+    }
+
+    /// A client has left. Nothing more is told of it.
+    fn closed(&mut self, client: ClientId, reason: CloseReason) {
+        let _ = (client, reason);
+    }
+
+    /// A datagram was let through by the guard. It is answered with its suffix, whatever this does.
+    fn overhear(&mut self, source: SocketAddr, message: &[u8]) {
+        let _ = (source, message);
+    }
+
+    /// The next thing the server is to do, if there is any. Asked in every turn until there is none.
+    fn order(&mut self) -> Option<Order> {
+        None
+    }
+}
+
+/// Names one client of a server, for ever: no later client has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// The client of this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number. It says nothing but who it is.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a service asks of the server other than in reply. An order about a client that has left does
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Send this, behind everything sent before.
+    Send(ClientId, Vec<u8>),
+    /// One message less of this client awaits the answer that was promised.
+    Answered(ClientId),
+    /// End this conversation: what has been sent is still delivered, answers promised are not.
+    HangUp(ClientId),
 }
 
 /// Answers with the message itself.
@@ -37,7 +94,7 @@ pub trait Service {
 pub struct Echo;
 
 impl Service for Echo {
-    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+    fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
         reply.echo();
     }
 }
@@ -47,7 +104,7 @@ impl Service for Echo {
 pub struct Discard;
 
 impl Service for Discard {
-    fn receive(&mut self, _message: &[u8], _reply: &mut Reply<'_>) {}
+    fn receive(&mut self, _: ClientId, _: &[u8], _: &mut Reply<'_>) {}
 }
 
 /// Answers with the message and a suffix behind it. With an empty suffix it is an [`Echo`].
@@ -64,14 +121,19 @@ impl Suffix {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-}
 
-impl Service for Suffix {
-    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+    /// Answers with the message at hand and the suffix.
+    pub fn answer(&self, reply: &mut Reply<'_>) {
         reply.echo();
         if !self.0.is_empty() {
             reply.send(&self.0);
         }
+    }
+}
+
+impl Service for Suffix {
+    fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
+        self.answer(reply);
     }
 }
 
@@ -82,7 +144,8 @@ mod tests {
 
     fn answer(mut service: impl Service, input: &[u8], size: usize) -> Vec<u8> {
         let mut output = Vec::new();
-        let serve = |message: &[u8], reply: &mut Reply<'_>| service.receive(message, reply);
+        let client = ClientId::new(0);
+        let serve = |message: &[u8], reply: &mut Reply<'_>| service.receive(client, message, reply);
         if input.is_empty() {
             return Answer::to_one(input, &mut output, serve).bytes.to_vec();
         }

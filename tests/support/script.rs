@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
-use echoloop::Service;
 use echoloop::connection::{Limits, Outcome, Peer, Pump, Stream, Tally, Watermarks};
 use echoloop::service::Echo;
+use echoloop::{ClientId, Service};
 
 /// Outcomes of reads and writes, in order, a queue for each direction. An empty queue would block.
 /// What a read has no room for is left for the next.
@@ -205,7 +205,7 @@ impl<S: Stream> Pumping<S> {
     pub fn serve(&mut self, service: &mut impl Service) -> Pumped {
         let before = self.pump.tally().clone();
         let outcome = self.pump.run(&mut self.peer, |message, reply| {
-            service.receive(message, reply)
+            service.receive(ClientId::new(0), message, reply)
         });
         self.assert_armed(outcome);
         let since = |of: fn(&Tally) -> u64| (of(self.pump.tally()) - of(&before)) as usize;

@@ -17,7 +17,7 @@ use super::config::Config;
 use crate::connection::{CloseReason, Limits, Outcome, Pump, Readiness, State, Stream};
 use crate::probe::{ClientCounters, Throttle};
 use crate::reactor::{Accepted, Deadlines, Key, Slots, Stamp};
-use crate::service::Service;
+use crate::service::{Order, Service};
 
 /// The slots of all clients, their ready list and their deadlines.
 #[derive(Debug)]
@@ -90,6 +90,7 @@ impl<S: Stream> Clients<S> {
         &mut self,
         stream: S,
         address: SocketAddr,
+        service: &mut impl Service,
         now: Instant,
         register: impl FnOnce(&mut S, Key) -> io::Result<()>,
     ) {
@@ -113,6 +114,7 @@ impl<S: Stream> Clients<S> {
         }
         log::debug!("{address} connected");
         self.counters.accepted += 1;
+        service.opened(key.client(), address);
         if let Some((timeout, _)) = self.idle {
             self.deadlines.arm(now + timeout, (key, Watch::Idle));
         }
@@ -146,20 +148,21 @@ impl<S: Stream> Clients<S> {
         client.queued = false;
         client.active = stamp;
         let outcome = self.pump.run(&mut client.peer, |message, reply| {
-            service.receive(message, reply)
+            service.receive(key.client(), message, reply)
         });
         if outcome != Outcome::Waiting {
-            self.pumped(key, outcome, now);
+            self.pumped(key, outcome, service, now);
         }
     }
 
     /// Sees to it that a client which is not just waiting for input comes back.
     #[cold]
     #[inline(never)]
-    fn pumped(&mut self, key: Key, outcome: Outcome, now: Instant) {
+    fn pumped(&mut self, key: Key, outcome: Outcome, service: &mut impl Service, now: Instant) {
         match outcome {
-            Outcome::Blocked | Outcome::Waiting => {}
-            Outcome::Closed(reason) => return self.close(key, reason),
+            Outcome::Blocked => self.note_end(key, service),
+            Outcome::Waiting => {}
+            Outcome::Closed(reason) => return self.close(key, reason, service),
             Outcome::Starved => {
                 self.counters.starved += 1;
                 self.watch_starved(key, now);
@@ -172,8 +175,53 @@ impl<S: Stream> Clients<S> {
         self.watch(key, now);
     }
 
+    /// Tells the service of a client's end that is not yet the end of the conversation.
+    fn note_end(&mut self, key: Key, service: &mut impl Service) {
+        let Some(client) = self.slots.get_mut(key) else {
+            return;
+        };
+        let connection = &client.peer.connection;
+        let ended = matches!(
+            connection.state(),
+            State::Draining {
+                peer_ended: true,
+                ..
+            }
+        );
+        if ended && connection.deferred() > 0 {
+            service.ended(key.client());
+        }
+    }
+
+    /// Does what the service has asked for, as far as it concerns clients that are still there. Who is
+    /// sent something, or hung up on, is put on the ready list.
+    #[inline(always)]
+    pub(super) fn carry_out(&mut self, service: &mut impl Service) {
+        while let Some(order) = service.order() {
+            self.carry_out_one(order);
+        }
+    }
+
+    fn carry_out_one(&mut self, order: Order) {
+        let (Order::Send(id, _) | Order::Answered(id) | Order::HangUp(id)) = order;
+        let key = Key::of(id);
+        let Some(client) = self.slots.get_mut(key) else {
+            return;
+        };
+        match order {
+            Order::Send(_, bytes) => {
+                if client.peer.connection.may_be_owed() {
+                    self.pump.owe(&mut client.peer, &bytes);
+                }
+            }
+            Order::Answered(_) => client.peer.connection.answered(),
+            Order::HangUp(_) => client.peer.connection.finish(CloseReason::HungUp),
+        }
+        self.queue(key);
+    }
+
     /// Closes every client. Those that are owed nothing have lost nothing.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, service: &mut impl Service) {
         let keys: Vec<Key> = self.slots.keys().collect();
         for key in keys {
             let Some(client) = self.slots.get_mut(key) else {
@@ -185,7 +233,7 @@ impl<S: Stream> Clients<S> {
                 _ if owed => CloseReason::Aborted,
                 _ => CloseReason::Drained,
             };
-            self.close(key, reason);
+            self.close(key, reason, service);
         }
     }
 
@@ -236,7 +284,7 @@ impl<S: Stream> Clients<S> {
 
     /// The one place where a client leaves. Its socket is not duplicated anywhere, so dropping it
     /// ends its registration; an event already on its way finds a stale key.
-    fn close(&mut self, key: Key, reason: CloseReason) {
+    fn close(&mut self, key: Key, reason: CloseReason, service: &mut impl Service) {
         let Some(client) = self.slots.remove(key) else {
             return;
         };
@@ -244,11 +292,12 @@ impl<S: Stream> Clients<S> {
         let unsent = client.peer.connection.unsent_len();
         self.counters.closed(reason, unsent);
         log::debug!("{} left: {reason}", client.address);
+        service.closed(key.client(), reason);
         self.forget_watches();
     }
 
     /// The arming invariant, in debug builds: every client is on the ready list, or waits for an event
-    /// in a direction that it needs, or for a deadline. Anyone else would be forgotten.
+    /// in a direction that it needs, for a deadline, or for an answer promised. Anyone else would be forgotten.
     fn check(&mut self) {
         assert_eq!(
             self.counters.live(),
@@ -265,7 +314,8 @@ impl<S: Stream> Clients<S> {
             let awaits_input = connection.wants_read() && !readiness.is_readable();
             let awaits_room = connection.wants_write() && !readiness.is_writable();
             let awaits_event = !client.peer.is_runnable() && (awaits_input || awaits_room);
-            let armed = client.queued || client.starved_watched || awaits_event;
+            let awaits_service = connection.deferred() > 0;
+            let armed = client.queued || client.starved_watched || awaits_event || awaits_service;
             assert!(
                 armed,
                 "a client was forgotten: {connection:?}, {readiness:?}"

@@ -94,26 +94,35 @@ impl<S: Stream> Clients<S> {
     }
 
     /// Looks after every client whose deadline has come.
-    pub(in crate::server) fn expire(&mut self, now: Instant) {
+    pub(in crate::server) fn expire(&mut self, service: &mut impl Service, now: Instant) {
         while let Some((key, watch)) = self.deadlines.expire(now) {
             if self.slots.get_mut(key).is_none() {
                 continue;
             }
             match watch {
                 Watch::Idle => self.expire_idle(key, now),
-                Watch::Linger => self.expire_linger(key, now),
+                Watch::Linger => self.expire_linger(key, service, now),
                 Watch::Starved => self.expire_starved(key),
-                Watch::Stall => self.expire_stall(key, now, false),
-                Watch::StallProbed => self.expire_stall(key, now, true),
+                Watch::Stall => self.expire_stall(key, service, now, false),
+                Watch::StallProbed => self.expire_stall(key, service, now, true),
             }
         }
     }
 
-    /// From now on every client that has been quiet for a moment is hung up on.
+    /// From now on every client that has been quiet for a moment is hung up on. Answers promised are not
+    /// waited for.
     pub(in crate::server) fn drain(&mut self, now: Instant) {
         self.idle = Some((DRAIN_QUIET, CloseReason::Drained));
         self.linger = LINGER_STOPPING;
-        for key in self.slots.keys() {
+        self.pump.ignore_deferrals();
+        let keys: Vec<Key> = self.slots.keys().collect();
+        for key in keys {
+            if let Some(client) = self.slots.get_mut(key)
+                && client.peer.connection.deferred() > 0
+            {
+                client.peer.connection.forget_deferred();
+                self.queue(key);
+            }
             self.deadlines.arm(now + DRAIN_QUIET, (key, Watch::Idle));
             self.deadlines
                 .arm(now + LINGER_STOPPING.quiet, (key, Watch::Linger));
@@ -140,9 +149,10 @@ impl<S: Stream> Clients<S> {
             return;
         };
         let due = client.active.instant(self.start) + timeout;
-        if !client.peer.connection.is_open() {
+        let connection = &client.peer.connection;
+        if !connection.is_going_on() {
             // Its unsent bytes, or the wait for its end, are watched by other deadlines.
-        } else if client.peer.connection.has_unsent() || client.queued {
+        } else if connection.has_unsent() || connection.deferred() > 0 || client.queued {
             self.deadlines.arm(now + timeout, (key, Watch::Idle));
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Idle));
@@ -184,7 +194,7 @@ impl<S: Stream> Clients<S> {
         }
     }
 
-    fn expire_linger(&mut self, key: Key, now: Instant) {
+    fn expire_linger(&mut self, key: Key, service: &mut impl Service, now: Instant) {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
@@ -193,7 +203,7 @@ impl<S: Stream> Clients<S> {
         if due > now {
             self.deadlines.arm(due, (key, Watch::Linger));
         } else if let State::Draining { reason, .. } = client.peer.connection.state() {
-            self.close(key, reason);
+            self.close(key, reason, service);
         }
     }
 
@@ -204,7 +214,7 @@ impl<S: Stream> Clients<S> {
         self.queue(key);
     }
 
-    fn expire_stall(&mut self, key: Key, now: Instant, probed: bool) {
+    fn expire_stall(&mut self, key: Key, service: &mut impl Service, now: Instant, probed: bool) {
         let Some(timeout) = self.write_stall_timeout else {
             return;
         };
@@ -217,7 +227,7 @@ impl<S: Stream> Clients<S> {
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Stall));
         } else if probed {
-            self.close(key, CloseReason::WriteStalled);
+            self.close(key, CloseReason::WriteStalled, service);
         } else {
             // The kernel reports room only once a third of a buffer of megabytes is free, which can
             // take a slow reader minutes. Whether it has taken anything, a write in this turn tells.

@@ -5,6 +5,7 @@
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../../tests/support/kernel.rs"]
 mod kernel;
+mod later;
 mod lives;
 mod room;
 #[allow(dead_code, unreachable_pub)]
@@ -16,13 +17,13 @@ use std::time::Duration;
 use self::room::{IDLE, MOMENT, Room, STALL};
 use super::watch::{DRAIN_QUIET, LINGER, LINGER_STOPPING, STALL_PROBE, STARVED_RETRY};
 use crate::connection::{Readiness, Reply};
-use crate::service::{Echo, Service};
+use crate::service::{ClientId, Echo, Service};
 
 /// Says bye to the first message and hangs up.
 struct Quit;
 
 impl Service for Quit {
-    fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+    fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
         reply.send(b"bye");
         reply.hang_up();
     }
@@ -167,7 +168,7 @@ fn an_abort_is_one_for_those_who_are_owed_something() {
     room.settle();
     room.peer(unread).peer_sends(1);
     room.events_for(unread);
-    room.clients.abort();
+    room.clients.abort(&mut room.service);
     let closed = room.closed();
     assert_eq!((closed.aborted, closed.drained), (2, 1));
 
@@ -175,7 +176,7 @@ fn an_abort_is_one_for_those_who_are_owed_something() {
     let client = room.connect();
     room.peer(client).peer_sends(1);
     room.settle();
-    room.clients.abort();
+    room.clients.abort(&mut room.service);
     assert_eq!(room.closed().hung_up, 1, "it was only waited for");
 }
 
@@ -224,7 +225,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
 fn the_memory_of_a_large_answer_is_given_back() {
     struct Shout;
     impl Service for Shout {
-        fn receive(&mut self, _message: &[u8], reply: &mut Reply<'_>) {
+        fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
             reply.send(&[7; 1 << 20]);
         }
     }

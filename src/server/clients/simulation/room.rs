@@ -48,7 +48,7 @@ pub(super) struct Room<S> {
     pub(super) clients: Clients<Socket>,
     pub(super) peers: Vec<(Key, Rc<RefCell<Kernel>>)>,
     pub(super) now: Instant,
-    service: S,
+    pub(super) service: S,
 }
 
 impl<S: Service> Room<S> {
@@ -79,8 +79,13 @@ impl<S: Service> Room<S> {
             Ok(())
         };
         let address = ([127, 0, 0, 1], 1).into();
-        self.clients
-            .admit(Socket(kernel.clone()), address, self.now, register);
+        self.clients.admit(
+            Socket(kernel.clone()),
+            address,
+            &mut self.service,
+            self.now,
+            register,
+        );
         self.peers.push((key.expect("there is room"), kernel));
         self.peers.len() - 1
     }
@@ -99,8 +104,10 @@ impl<S: Service> Room<S> {
     }
 
     pub(super) fn turn(&mut self) {
-        self.clients.expire(self.now);
+        self.clients.expire(&mut self.service, self.now);
+        self.clients.carry_out(&mut self.service);
         self.clients.serve(&mut self.service, self.now);
+        self.clients.carry_out(&mut self.service);
     }
 
     /// All events are delivered and all work is done, as long as there is any.

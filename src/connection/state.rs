@@ -1,0 +1,68 @@
+//! Where a conversation stands, why it ended, and what paces it.
+
+use std::{fmt, io};
+
+/// Where a conversation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Input is read and answered.
+    Open,
+    /// As many answers are promised as may be: no input is read until one of them is given.
+    Held,
+    /// No further input is answered. What is owed is still written; then our side is shut, unless
+    /// the peer has ended too, in which case the conversation is over.
+    Draining {
+        /// Why the conversation ends.
+        reason: CloseReason,
+        /// The peer has ended its side: nothing is left to read.
+        peer_ended: bool,
+        /// Our side has been shut: nothing is left to write. Until the peer ends its side its input
+        /// is read and discarded, because closing a socket with unread input makes the kernel send
+        /// a reset, which can destroy replies that the peer has not read yet.
+        shut: bool,
+    },
+    /// The conversation is over.
+    Closed(CloseReason),
+}
+
+/// Why a conversation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The server stopped before the conversation had drained.
+    Aborted,
+    /// The server is stopping, and the conversation was quiet.
+    Drained,
+    /// Reading or writing failed: a reset, a broken pipe, a time-out of the network.
+    Failed(io::ErrorKind),
+    /// The service ended it.
+    HungUp,
+    /// Nothing was sent or received for the idle timeout.
+    IdleTimeout,
+    /// The peer ended its side, and has been sent everything it was owed.
+    PeerClosed,
+    /// The peer took none of the bytes it was owed for the write-stall timeout.
+    WriteStalled,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aborted => f.write_str("aborted"),
+            Self::Drained => f.write_str("drained"),
+            Self::Failed(kind) => write!(f, "failed: {kind}"),
+            Self::HungUp => f.write_str("hung up"),
+            Self::IdleTimeout => f.write_str("idle timeout"),
+            Self::PeerClosed => f.write_str("peer closed"),
+            Self::WriteStalled => f.write_str("write stalled"),
+        }
+    }
+}
+
+/// How many unsent bytes pause reading from a client, and how few resume it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// With at least this many bytes unsent, the client is not read from.
+    pub high: usize,
+    /// With at most this many bytes unsent, it is read from again. Less than `high`.
+    pub low: usize,
+}
