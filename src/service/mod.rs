@@ -3,13 +3,17 @@
 //!
 //! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
 
+mod console;
 mod guard;
+mod phrases;
 mod rate;
 mod repeat;
 mod sanitizer;
 mod sources;
 
+pub use console::{COMMANDS, Console, Question};
 pub use guard::{Guard, GuardOptions, Refusal};
+pub use phrases::{Language, Phrase, Said};
 pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;

@@ -1,0 +1,111 @@
+//! What an operator types.
+
+/// Every command, as it is completed.
+pub const COMMANDS: [&str; 6] = ["/all ", "/clients", "/hangup ", "/help", "/skip", "/to "];
+
+/// A line, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command<'a> {
+    /// Send this to who sent the message at hand. Nothing, if it is empty.
+    Answer(&'a str),
+    /// Hang up on who sent the message at hand.
+    Quit,
+    All(&'a str),
+    Clients,
+    HangUp(u64),
+    Help,
+    Skip,
+    To(u64, &'a str),
+}
+
+/// A line, not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mistake<'a> {
+    NoSuchCommand(&'a str),
+    /// This is how it is typed.
+    Usage(&'static str),
+}
+
+/// Understands `line`.
+pub(super) fn parse(line: &str) -> Result<Command<'_>, Mistake<'_>> {
+    if line.trim() == "quit" {
+        return Ok(Command::Quit);
+    }
+    if line.starts_with("//") {
+        return Ok(Command::Answer(&line[1..]));
+    }
+    if !line.starts_with('/') {
+        return Ok(Command::Answer(line));
+    }
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word.trim_end() {
+        "/all" if rest.is_empty() => Err(Mistake::Usage("/all hello")),
+        "/all" => Ok(Command::All(rest)),
+        "/clients" => Ok(Command::Clients),
+        "/hangup" => match number(rest) {
+            Some(number) => Ok(Command::HangUp(number)),
+            None => Err(Mistake::Usage("/hangup 3")),
+        },
+        "/help" => Ok(Command::Help),
+        "/skip" => Ok(Command::Skip),
+        "/to" => {
+            let (client, text) = rest.trim_start().split_once(' ').unwrap_or((rest, ""));
+            match number(client) {
+                Some(number) if !text.is_empty() => Ok(Command::To(number, text)),
+                _ => Err(Mistake::Usage("/to 3 hello")),
+            }
+        }
+        word => Err(Mistake::NoSuchCommand(word)),
+    }
+}
+
+/// The number of a client, with or without its `#`.
+fn number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    text.strip_prefix('#').unwrap_or(text).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_an_answer_unless_it_is_a_command() {
+        for (line, command) in [
+            ("hello", Command::Answer("hello")),
+            ("", Command::Answer("")),
+            (" hello ", Command::Answer(" hello ")),
+            ("quit now", Command::Answer("quit now")),
+            ("//etc/passwd", Command::Answer("/etc/passwd")),
+            ("quit", Command::Quit),
+            ("quit ", Command::Quit),
+            ("/all 你好  all", Command::All("你好  all")),
+            ("/clients", Command::Clients),
+            ("/hangup 3", Command::HangUp(3)),
+            ("/hangup #3 ", Command::HangUp(3)),
+            ("/help", Command::Help),
+            ("/skip ", Command::Skip),
+            ("/to 3 hi there", Command::To(3, "hi there")),
+            ("/to  #12  hi", Command::To(12, " hi")),
+        ] {
+            assert_eq!(parse(line), Ok(command), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_says_how_it_is_typed() {
+        for (line, mistake) in [
+            ("/too 3 hi", Mistake::NoSuchCommand("/too")),
+            ("/", Mistake::NoSuchCommand("/")),
+            ("/to", Mistake::Usage("/to 3 hello")),
+            ("/to 3", Mistake::Usage("/to 3 hello")),
+            ("/to three hi", Mistake::Usage("/to 3 hello")),
+            ("/to -3 hi", Mistake::Usage("/to 3 hello")),
+            ("/hangup", Mistake::Usage("/hangup 3")),
+            ("/hangup 99999999999999999999", Mistake::Usage("/hangup 3")),
+            ("/all", Mistake::Usage("/all hello")),
+        ] {
+            assert_eq!(parse(line), Err(mistake), "{line:?}");
+        }
+    }
+}

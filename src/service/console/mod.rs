@@ -1,0 +1,361 @@
+//! A person's answers: the operator's side of many conversations.
+
+mod command;
+mod transcript;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+
+pub use command::COMMANDS;
+
+use self::command::{Command, Mistake};
+use self::transcript::{Number, Transcript};
+use super::{ClientId, Language, Order, Phrase, Sanitizer, Service};
+use crate::connection::{CloseReason, Reply};
+
+/// How many clients are listed at once.
+const LISTED_MAX: usize = 100;
+
+/// How many characters of a message are kept, to remind of it when its turn comes.
+const EXCERPT_MAX: usize = 60;
+
+/// Lets an operator answer: shows what clients say, and takes each line typed as the answer to one message.
+///
+/// Messages are answered in the order they came in, or out of it by command. A client's messages do not
+/// keep another's from being shown, nor answered.
+///
+/// Pure: lines come in by [`say`](Self::say), text to be shown goes out by [`take_text`](Self::take_text).
+///
+/// # Limits
+///
+/// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those
+/// of one read aside; then it is not read from. An excerpt of each is kept, and nothing else of what was
+/// said. At most 64 KiB of text waits to be taken: further lines are dropped, and their number is told.
+#[derive(Debug, Default)]
+pub struct Console {
+    language: Language,
+    /// Those who are connected and have not been hung up on, by the numbers that the operator knows.
+    guests: BTreeMap<u64, Guest>,
+    numbers: HashMap<ClientId, u64>,
+    /// The number of the last client. None is given twice: a line could reach the wrong one.
+    last_number: u64,
+    /// Messages that no answer has been given to, in the order in which they came.
+    unanswered: BTreeMap<u64, Message>,
+    last_message: u64,
+    /// The message of which the operator knows that it is to be answered now.
+    asked: Option<u64>,
+    /// The message that the last line shown is from.
+    shown_last: Option<u64>,
+    orders: VecDeque<Order>,
+    transcript: Transcript,
+}
+
+/// One client.
+#[derive(Debug)]
+struct Guest {
+    id: ClientId,
+    address: SocketAddr,
+    sanitizer: Sanitizer,
+    /// Its messages that no answer has been given to, oldest first.
+    unanswered: VecDeque<u64>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Message {
+    from: u64,
+    excerpt: String,
+}
+
+/// A message that is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    message: u64,
+    client: u64,
+}
+
+impl Question {
+    /// The number of the client that asks.
+    pub const fn client(self) -> u64 {
+        self.client
+    }
+}
+
+impl Console {
+    /// A console that nobody has connected to yet.
+    pub fn new(language: Language) -> Self {
+        Self {
+            language,
+            ..Self::default()
+        }
+    }
+
+    /// Tells the operator something.
+    pub fn tell(&mut self, phrase: Phrase<'_>) {
+        self.transcript.notice(self.language.say(phrase));
+        self.shown_last = None;
+    }
+
+    /// The message to be answered next: what the prompt is to name.
+    pub fn question(&self) -> Option<Question> {
+        let (&message, Message { from, .. }) = self.unanswered.first_key_value()?;
+        Some(Question {
+            message,
+            client: *from,
+        })
+    }
+
+    /// The highest number that a client has been given.
+    pub const fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// What has not been shown yet, if there is anything.
+    pub fn take_text(&mut self) -> Option<String> {
+        if self.transcript.is_empty() {
+            return None;
+        }
+        let (text, dropped) = self.transcript.take();
+        if dropped > 0 {
+            self.tell(Phrase::NotShown(dropped));
+            return Some(text + &self.transcript.take().0);
+        }
+        Some(text)
+    }
+
+    /// The operator has typed `line`. If it is an answer, it is one to `question`, and to no other.
+    pub fn say(&mut self, line: &str, question: Option<Question>) {
+        match command::parse(line) {
+            Ok(Command::Answer(text)) => self.answer(text, question),
+            Ok(Command::Quit) => {
+                if let Some(Question { client, .. }) = self.current(question, "quit") {
+                    self.hang_up(client);
+                }
+            }
+            Ok(Command::Skip) => self.answer("", question),
+            Ok(Command::All(text)) => self.send_to_all(text),
+            Ok(Command::Clients) => self.list(),
+            Ok(Command::HangUp(client)) => self.hang_up(client),
+            Ok(Command::Help) => self.tell(Phrase::Help),
+            Ok(Command::To(client, text)) => self.send_to(client, text),
+            Err(Mistake::NoSuchCommand(word)) => self.tell(Phrase::NoSuchCommand(word)),
+            Err(Mistake::Usage(usage)) => self.tell(Phrase::Usage(usage)),
+        }
+        self.ask();
+    }
+
+    fn answer(&mut self, text: &str, question: Option<Question>) {
+        let Some(Question { message, client }) = self.current(question, text) else {
+            return;
+        };
+        if text.is_empty() {
+            self.news(client, Phrase::Unanswered);
+        } else {
+            self.send(client, text);
+        }
+        self.settle(client, message);
+    }
+
+    /// `question`, if it is still to be answered. Otherwise the operator is told that it is not, unless
+    /// there is nothing to tell.
+    fn current(&mut self, question: Option<Question>, line: &str) -> Option<Question> {
+        match question {
+            Some(question) if self.unanswered.contains_key(&question.message) => Some(question),
+            Some(question) => {
+                self.news(question.client, Phrase::TooLate);
+                None
+            }
+            None => {
+                if !line.is_empty() {
+                    self.tell(Phrase::NobodyWaits);
+                }
+                None
+            }
+        }
+    }
+
+    fn send_to(&mut self, client: u64, text: &str) {
+        let Some(guest) = self.guests.get(&client) else {
+            return self.tell(Phrase::NoSuchClient(client));
+        };
+        let oldest = guest.unanswered.front().copied();
+        self.send(client, text);
+        if let Some(message) = oldest {
+            self.settle(client, message);
+        }
+    }
+
+    fn send_to_all(&mut self, text: &str) {
+        let orders = self
+            .guests
+            .values()
+            .map(|guest| Order::Send(guest.id, text.into()));
+        self.orders.extend(orders);
+        self.tell(Phrase::SentToAll(self.guests.len()));
+    }
+
+    fn hang_up(&mut self, client: u64) {
+        let Some(id) = self.guests.get(&client).map(|guest| guest.id) else {
+            return self.tell(Phrase::NoSuchClient(client));
+        };
+        self.orders.push_back(Order::HangUp(id));
+        self.forget(client);
+        self.news(client, Phrase::Left(CloseReason::HungUp));
+    }
+
+    fn list(&mut self) {
+        if self.guests.is_empty() {
+            return self.tell(Phrase::NobodyHere);
+        }
+        for (&number, guest) in self.guests.iter().take(LISTED_MAX) {
+            let client = Phrase::Client(guest.address, guest.unanswered.len());
+            self.transcript.news(number, self.language.say(client));
+        }
+        self.shown_last = None;
+        let others = self.guests.len().saturating_sub(LISTED_MAX);
+        if others > 0 {
+            self.tell(Phrase::MoreClients(others));
+        }
+    }
+
+    fn send(&mut self, client: u64, text: &str) {
+        if let Some(guest) = self.guests.get(&client) {
+            self.orders.push_back(Order::Send(guest.id, text.into()));
+        }
+    }
+
+    /// A message has been answered, or will not be.
+    fn settle(&mut self, client: u64, message: u64) {
+        self.unanswered.remove(&message);
+        if let Some(guest) = self.guests.get_mut(&client) {
+            guest.unanswered.retain(|&other| other != message);
+            self.orders.push_back(Order::Answered(guest.id));
+        }
+    }
+
+    /// A client is none any more.
+    fn forget(&mut self, client: u64) {
+        if let Some(guest) = self.guests.remove(&client) {
+            self.numbers.remove(&guest.id);
+            for message in guest.unanswered {
+                self.unanswered.remove(&message);
+            }
+        }
+    }
+
+    /// Reminds of the message that is to be answered now, if it is another than before and not just seen.
+    fn ask(&mut self) {
+        let next = self.unanswered.first_key_value();
+        let next_id = next.map(|(&id, _)| id);
+        if next_id == self.asked {
+            return;
+        }
+        self.asked = next_id;
+        if let Some((_, message)) = next
+            && next_id != self.shown_last
+        {
+            let reminder = Phrase::Reminder(&message.excerpt, self.unanswered.len() - 1);
+            self.transcript
+                .news(message.from, self.language.say(reminder));
+            self.shown_last = next_id;
+        }
+    }
+
+    fn news(&mut self, client: u64, phrase: Phrase<'_>) {
+        self.transcript.news(client, self.language.say(phrase));
+        self.shown_last = None;
+    }
+}
+
+impl Service for Console {
+    fn receive(&mut self, client: ClientId, message: &[u8], reply: &mut Reply<'_>) {
+        // Who has been hung up on is heard no more.
+        let Some((number, guest)) = guest(&self.numbers, &mut self.guests, client) else {
+            return;
+        };
+        let mut text = String::new();
+        guest.sanitizer.push(message, &mut text);
+        self.transcript.speech(Number(number), &text);
+        reply.defer();
+        self.last_message += 1;
+        guest.unanswered.push_back(self.last_message);
+        let message = Message {
+            from: number,
+            excerpt: excerpt(&text),
+        };
+        self.unanswered.insert(self.last_message, message);
+        self.shown_last = Some(self.last_message);
+        self.ask();
+    }
+
+    fn opened(&mut self, client: ClientId, address: SocketAddr) {
+        self.last_number += 1;
+        let guest = Guest {
+            id: client,
+            address,
+            sanitizer: Sanitizer::new(),
+            unanswered: VecDeque::new(),
+            ended: false,
+        };
+        self.guests.insert(self.last_number, guest);
+        self.numbers.insert(client, self.last_number);
+        self.news(self.last_number, Phrase::Arrived(address));
+    }
+
+    fn ended(&mut self, client: ClientId) {
+        if let Some((number, guest)) = guest(&self.numbers, &mut self.guests, client)
+            && !std::mem::replace(&mut guest.ended, true)
+        {
+            self.news(number, Phrase::Ended);
+        }
+    }
+
+    fn closed(&mut self, client: ClientId, reason: CloseReason) {
+        let Some((number, guest)) = guest(&self.numbers, &mut self.guests, client) else {
+            return;
+        };
+        // What its last character lacks will not come.
+        let mut rest = String::new();
+        guest.sanitizer.finish(&mut rest);
+        if !rest.is_empty() {
+            self.transcript.speech(Number(number), &rest);
+        }
+        self.forget(number);
+        self.news(number, Phrase::Left(reason));
+        self.ask();
+    }
+
+    fn overhear(&mut self, source: SocketAddr, message: &[u8]) {
+        let (mut sanitizer, mut text) = (Sanitizer::new(), String::new());
+        sanitizer.push(message, &mut text);
+        sanitizer.finish(&mut text);
+        self.transcript.speech(format_args!("udp {source}"), &text);
+        self.shown_last = None;
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+}
+
+fn guest<'a>(
+    numbers: &HashMap<ClientId, u64>,
+    guests: &'a mut BTreeMap<u64, Guest>,
+    client: ClientId,
+) -> Option<(u64, &'a mut Guest)> {
+    let number = *numbers.get(&client)?;
+    Some((number, guests.get_mut(&number)?))
+}
+
+/// The beginning of the first line of `text`.
+fn excerpt(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut excerpt: String = line.chars().take(EXCERPT_MAX).collect();
+    if excerpt.len() < text.trim_end_matches('\n').len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests;

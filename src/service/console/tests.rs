@@ -1,0 +1,348 @@
+//! Whole conversations, without a socket.
+
+use super::*;
+use crate::connection::Answer;
+
+/// A console, and what the operator sees.
+struct Desk {
+    console: Console,
+    screen: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            console: Console::new(Language::English),
+            screen: String::new(),
+        }
+    }
+
+    fn opens(&mut self, id: u64) {
+        let address = ([127, 0, 0, 1], 5000 + id as u16).into();
+        self.console.opened(ClientId::new(id), address);
+    }
+
+    /// Client `id` says something. Whether an answer was promised.
+    fn hears(&mut self, id: u64, message: &[u8]) -> bool {
+        let mut output = Vec::new();
+        let client = ClientId::new(id);
+        let answer = Answer::to_one(message, &mut output, |message, reply| {
+            self.console.receive(client, message, reply);
+        });
+        assert!(answer.bytes.is_empty() && !answer.hung_up);
+        answer.deferred == 1
+    }
+
+    fn closes(&mut self, id: u64, reason: CloseReason) {
+        self.console.closed(ClientId::new(id), reason);
+    }
+
+    /// The operator types a line at the prompt that is there.
+    fn types(&mut self, line: &str) -> Vec<Order> {
+        let question = self.console.question();
+        self.console.say(line, question);
+        self.orders()
+    }
+
+    fn orders(&mut self) -> Vec<Order> {
+        std::iter::from_fn(|| self.console.order()).collect()
+    }
+
+    /// What is shown since it was last looked at.
+    fn shows(&mut self) -> String {
+        self.screen
+            .push_str(&self.console.take_text().unwrap_or_default());
+        std::mem::take(&mut self.screen)
+    }
+
+    /// Whom the prompt names.
+    fn prompt(&self) -> Option<u64> {
+        self.console.question().map(Question::client)
+    }
+}
+
+fn send(id: u64, text: &str) -> Order {
+    Order::Send(ClientId::new(id), text.into())
+}
+
+fn answered(id: u64) -> Order {
+    Order::Answered(ClientId::new(id))
+}
+
+/// The documents' exchange: someone comes, says something, is answered, says something, is hung up on.
+#[test]
+fn with_one_client_it_goes_step_by_step() {
+    let mut desk = Desk::new();
+    desk.opens(7);
+    assert!(desk.hears(7, "你好".as_bytes()));
+    assert_eq!(
+        desk.shows(),
+        "  #1 connected from 127.0.0.1:5007\n  #1 | 你好\n"
+    );
+    assert_eq!(desk.prompt(), Some(1));
+    assert_eq!(desk.types("hi there"), [send(7, "hi there"), answered(7)]);
+    assert_eq!((desk.prompt(), desk.shows().as_str()), (None, ""));
+    desk.hears(7, b"bye");
+    assert_eq!(desk.types("quit"), [Order::HangUp(ClientId::new(7))]);
+    assert_eq!(desk.shows(), "  #1 | bye\n  #1 was hung up on\n");
+    assert!(!desk.hears(7, b"are you there?"), "it is heard no more");
+    desk.closes(7, CloseReason::HungUp);
+    assert_eq!((desk.prompt(), desk.shows().as_str()), (None, ""));
+}
+
+#[test]
+fn messages_queue_and_the_next_is_called_to_mind() {
+    let mut desk = Desk::new();
+    for id in [1, 2, 3] {
+        desk.opens(id);
+    }
+    desk.hears(2, b"first");
+    desk.hears(1, b"second\nwith more");
+    desk.hears(2, b"third");
+    desk.shows();
+    assert_eq!(desk.prompt(), Some(2));
+    assert_eq!(desk.types("one"), [send(2, "one"), answered(2)]);
+    assert_eq!(desk.shows(), "  #1 said: second…  (1 more to answer)\n");
+    assert_eq!(desk.types("two"), [send(1, "two"), answered(1)]);
+    assert_eq!(desk.shows(), "  #2 said: third\n");
+    assert_eq!(desk.types("three"), [send(2, "three"), answered(2)]);
+    assert_eq!(desk.shows(), "");
+    desk.hears(3, b"seen just now");
+    assert_eq!(
+        desk.shows(),
+        "  #3 | seen just now\n",
+        "and not called to mind"
+    );
+}
+
+#[test]
+fn a_line_answers_what_the_prompt_named_and_nothing_else() {
+    let mut desk = Desk::new();
+    for id in [1, 2] {
+        desk.opens(id);
+        desk.hears(id, b"hello");
+    }
+    let named = desk.console.question();
+    desk.closes(1, CloseReason::Failed(std::io::ErrorKind::ConnectionReset));
+    desk.shows();
+    for line in ["for the first", "", "quit", "/skip"] {
+        desk.console.say(line, named);
+        assert_eq!(desk.orders(), [], "{line:?} would reach the second");
+        assert_eq!(
+            desk.shows(),
+            "  #1 no longer waits for that answer: nothing was sent\n"
+        );
+    }
+    assert_eq!(desk.prompt(), Some(2));
+    // Typed while nobody asked, entered when somebody does.
+    desk.console.say("to nobody", None);
+    assert_eq!(desk.orders(), []);
+    assert!(desk.shows().contains("Nobody waits"));
+    desk.console.say("", None);
+    assert_eq!(desk.shows(), "");
+}
+
+#[test]
+fn commands_reach_whom_they_name() {
+    let mut desk = Desk::new();
+    for id in [1, 2, 3] {
+        desk.opens(id);
+        desk.hears(id, b"hello");
+    }
+    desk.hears(2, b"hello?");
+    desk.shows();
+    assert_eq!(
+        desk.types("/to 2 out of turn"),
+        [send(2, "out of turn"), answered(2)]
+    );
+    assert_eq!((desk.prompt(), desk.shows().as_str()), (Some(1), ""));
+    assert_eq!(
+        desk.types("/all to each"),
+        [1, 2, 3].map(|id| send(id, "to each"))
+    );
+    assert_eq!(desk.shows(), "Sent to 3.\n");
+    assert_eq!(desk.types("/hangup 3"), [Order::HangUp(ClientId::new(3))]);
+    assert_eq!(desk.shows(), "  #3 was hung up on\n");
+    assert_eq!(desk.types("/clients"), []);
+    assert_eq!(
+        desk.shows(),
+        "  #1 127.0.0.1:5001, 1 to answer\n  #2 127.0.0.1:5002, 1 to answer\n"
+    );
+    assert_eq!(desk.types("/skip"), [answered(1)]);
+    assert_eq!(desk.shows(), "  #1 gets no answer\n  #2 said: hello?\n");
+    assert_eq!(desk.types("//help"), [send(2, "/help"), answered(2)]);
+    assert_eq!(desk.types("/to 1 unasked"), [send(1, "unasked")]);
+    for (line, shown) in [
+        ("/to 3 hello", "Nobody here is #3"),
+        ("/hangup 9", "Nobody here is #9"),
+        ("/to 1", "/to 3 hello"),
+        ("/quit", "no command /quit"),
+        ("/help", "/hangup N"),
+    ] {
+        assert_eq!(desk.types(line), []);
+        assert!(desk.shows().contains(shown), "{line}");
+    }
+    desk.closes(1, CloseReason::PeerClosed);
+    desk.closes(2, CloseReason::IdleTimeout);
+    desk.types("/clients");
+    assert_eq!(
+        desk.shows(),
+        "  #1 has left\n  #2 was hung up on: silent for too long\nNobody is connected.\n"
+    );
+}
+
+#[test]
+fn who_leaves_takes_its_messages_along_and_the_next_is_asked() {
+    let mut desk = Desk::new();
+    for id in [1, 2] {
+        desk.opens(id);
+        desk.hears(id, b"hello");
+        desk.hears(id, b"are you there?");
+    }
+    desk.console.ended(ClientId::new(1));
+    desk.console.ended(ClientId::new(1));
+    assert!(
+        desk.shows()
+            .ends_with("  #1 has said its last; an answer still reaches it\n")
+    );
+    desk.closes(1, CloseReason::PeerClosed);
+    assert_eq!(
+        desk.shows(),
+        "  #1 has left\n  #2 said: hello  (1 more to answer)\n"
+    );
+    assert_eq!(desk.console.unanswered.len(), 2);
+    desk.closes(2, CloseReason::PeerClosed);
+    assert!(desk.console.unanswered.is_empty() && desk.console.numbers.is_empty());
+    assert_eq!(desk.prompt(), None);
+}
+
+#[test]
+fn a_character_cut_by_the_end_of_a_message_is_whole_and_half_a_one_is_shown() {
+    let mut desk = Desk::new();
+    desk.opens(1);
+    desk.opens(2);
+    desk.shows();
+    desk.hears(1, b"half of \xe4\xbd");
+    desk.hears(2, b"another \x1b[2J");
+    desk.hears(1, b"\xa0 is");
+    desk.hears(1, b"\xe4\xbd");
+    desk.closes(1, CloseReason::PeerClosed);
+    assert_eq!(
+        desk.shows(),
+        "  #1 | half of \n  #2 | another \\x1b[2J\n  #1 | 你 is\n  #1 | \n  #1 | \\xe4\\xbd\n  #1 has left\n  \
+         #2 said: another \\x1b[2J\n"
+    );
+}
+
+#[test]
+fn datagrams_are_shown_and_are_nobodys_question() {
+    let mut desk = Desk::new();
+    let source = ([127, 0, 0, 1], 4000).into();
+    desk.console
+        .overhear(source, "你好\n  #1 | forged".as_bytes());
+    assert_eq!(
+        desk.shows(),
+        "udp 127.0.0.1:4000 | 你好\nudp 127.0.0.1:4000 |   #1 | forged\n"
+    );
+    assert_eq!(desk.prompt(), None);
+}
+
+#[test]
+fn an_operator_who_does_not_look_costs_a_bounded_amount() {
+    let mut desk = Desk::new();
+    desk.opens(1);
+    desk.opens(2);
+    desk.hears(2, b"hello");
+    for _ in 0..1000 {
+        desk.hears(1, &[0xff; 1024]);
+        let oldest = desk.console.guests[&1].unanswered[0];
+        desk.console.settle(1, oldest);
+    }
+    let shown = desk.shows();
+    assert!(shown.len() < 66 * 1024, "{} bytes", shown.len());
+    let last = shown.lines().last().unwrap();
+    assert!(last.contains("lines were not shown"), "{last}");
+    let kept: usize = desk
+        .console
+        .unanswered
+        .values()
+        .map(|message| message.excerpt.len())
+        .sum();
+    assert!(kept < 1024);
+}
+
+#[test]
+fn a_long_list_is_cut() {
+    let mut desk = Desk::new();
+    for id in 0..150 {
+        desk.opens(id);
+    }
+    desk.shows();
+    desk.types("/clients");
+    let shown = desk.shows();
+    assert_eq!(shown.lines().count(), 101);
+    assert!(shown.ends_with("... and 50 more\n"));
+}
+
+/// However a client's bytes are cut into messages, what is shown differs by line breaks alone; every line
+/// says whose it is, and nothing in it acts on a terminal.
+#[test]
+fn any_bytes_in_any_messages_show_the_same() {
+    let mut seed = 1_u64;
+    let mut random = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    // What attacks are made of, and bytes at random.
+    let pieces: [&[u8]; 12] = [
+        b"hello ",
+        "你好".as_bytes(),
+        "👩‍👩‍👧".as_bytes(),
+        b"\x1b]0;title\x07",
+        b"\x1b[2J\x9b6n",
+        b"\r\n",
+        b"\r  #2 | forged",
+        b"\n  #2 has left\n",
+        "\u{202e}\u{2066}\u{2028}".as_bytes(),
+        b"\xf0\x9f",
+        b"\xe4\xbd\xff\xc0\x80",
+        b"\x00\x08\x7f\t",
+    ];
+    for _ in 0..2_000 {
+        let mut bytes = Vec::new();
+        for _ in 0..1 + random(8) {
+            bytes.extend_from_slice(pieces[random(pieces.len())]);
+            bytes.extend((0..random(4)).map(|_| random(256) as u8));
+        }
+        let show = |cuts: &mut dyn FnMut() -> usize| {
+            let mut desk = Desk::new();
+            desk.opens(1);
+            desk.shows();
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let (message, more) = rest.split_at(cuts().clamp(1, rest.len()));
+                desk.hears(1, message);
+                rest = more;
+            }
+            desk.closes(1, CloseReason::PeerClosed);
+            let shown = desk.shows();
+            let lines = shown
+                .strip_suffix("  #1 has left\n")
+                .expect("and it has left");
+            lines
+                .lines()
+                .map(|line| {
+                    line.strip_prefix("  #1 | ")
+                        .expect("a line says whose it is")
+                })
+                .collect::<String>()
+        };
+        let whole = show(&mut || usize::MAX);
+        assert_eq!(whole, show(&mut || 1), "{bytes:x?}");
+        assert_eq!(whole, show(&mut || 1 + random(9)), "{bytes:x?}");
+        let unfit = |c: char| {
+            c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        assert!(!whole.contains(unfit), "{whole:?}");
+    }
+}

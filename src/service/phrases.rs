@@ -1,0 +1,250 @@
+//! What a person is told, in the languages there are: one table.
+
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::connection::CloseReason;
+
+/// A language that a person is spoken to in. Help and log lines are English whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// Chinese, in simplified characters.
+    Chinese,
+}
+
+impl Language {
+    /// The language of a locale: English, if it is none of the others.
+    ///
+    /// ```
+    /// use echoloop::service::Language;
+    ///
+    /// assert_eq!(Language::of_locale("zh_CN.UTF-8"), Language::Chinese);
+    /// assert_eq!(Language::of_locale("C"), Language::English);
+    /// ```
+    pub fn of_locale(locale: &str) -> Self {
+        match locale.split(['_', '.', '@', '-']).next() {
+            Some("zh") => Self::Chinese,
+            _ => Self::English,
+        }
+    }
+
+    /// `phrase` in this language, to be displayed.
+    pub const fn say(self, phrase: Phrase<'_>) -> Said<'_> {
+        Said(self, phrase)
+    }
+}
+
+/// Something to tell a person.
+#[derive(Clone, Copy, Debug)]
+pub enum Phrase<'a> {
+    /// How the console is used.
+    Welcome,
+    /// What can be typed at the console.
+    Help,
+    /// A client has connected.
+    Arrived(SocketAddr),
+    /// A client has ended its side, and is still promised answers.
+    Ended,
+    /// A client is gone.
+    Left(CloseReason),
+    /// What the message that is to be answered now said, and how many others are to be.
+    Reminder(&'a str, usize),
+    /// A message gets no answer.
+    Unanswered,
+    /// There is no message to answer.
+    NobodyWaits,
+    /// The message that a line was to answer has been seen to, or its sender has left.
+    TooLate,
+    /// Nobody has this number.
+    NoSuchClient(u64),
+    /// This is no command.
+    NoSuchCommand(&'a str),
+    /// A command was typed wrong. This is right.
+    Usage(&'a str),
+    /// One client, and how many of its messages are to be answered.
+    Client(SocketAddr, usize),
+    /// So many more clients.
+    MoreClients(usize),
+    /// There is no client.
+    NobodyHere,
+    /// Something was sent to so many clients.
+    SentToAll(usize),
+    /// So many lines were not shown.
+    NotShown(u64),
+    /// The server stops.
+    Stopping,
+    /// Nobody is left to answer.
+    InputEnded,
+
+    /// The server is connected to.
+    Connected(SocketAddr),
+    /// Datagrams go to this address.
+    Sending(SocketAddr),
+    /// The server has ended the conversation.
+    ServerHungUp,
+    /// The person has ended the conversation.
+    YouHungUp,
+    /// The datagram of this number was not answered, for this reason.
+    NoAnswer(u64, &'a str),
+    /// Nothing came within this time.
+    Silence(Duration),
+}
+
+impl Phrase<'_> {
+    /// In English and in Chinese. What is told of goes where the braces are.
+    #[rustfmt::skip]
+    const fn templates(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Welcome => (
+                "A line answers the message that the prompt names; quit hangs up on its sender.\n\
+                 /help lists what else there is. Ctrl-D or Ctrl-C stops the server.",
+                "输入一行，即答复提示符所指的消息；输入 quit 则挂断它的发送者。\n\
+                 /help 列出其他命令。按 Ctrl-D 或 Ctrl-C 停止服务。",
+            ),
+            Self::Help => (HELP_ENGLISH, HELP_CHINESE),
+            Self::Arrived(_) => ("connected from {}", "已接入，来自 {}"),
+            Self::Ended => ("has said its last; an answer still reaches it", "已说完，仍可收到答复"),
+            Self::Left(CloseReason::PeerClosed) => ("has left", "离开了"),
+            Self::Left(CloseReason::HungUp) => ("was hung up on", "已被挂断"),
+            Self::Left(CloseReason::Drained | CloseReason::Aborted) => ("was hung up on: the server stops", "已被挂断：服务停止"),
+            Self::Left(CloseReason::IdleTimeout) => ("was hung up on: silent for too long", "已被挂断：太久没有动静"),
+            Self::Left(CloseReason::WriteStalled) => ("was cut off: it takes nothing that it is sent", "已被断开：对方不再接收"),
+            Self::Left(CloseReason::Failed(_)) => ("was lost: {}", "连接中断：{}"),
+            Self::Reminder(_, 0) => ("said: {}", "刚才说：{}"),
+            Self::Reminder(..) => ("said: {}  ({} more to answer)", "刚才说：{}（另有 {} 条待答）"),
+            Self::Unanswered => ("gets no answer", "这条不作答复"),
+            Self::NobodyWaits => ("Nobody waits for an answer. /to N TEXT and /all TEXT send unasked.", "没有待答的消息。可用 /to N TEXT 或 /all TEXT 主动发送。"),
+            Self::TooLate => ("no longer waits for that answer: nothing was sent", "已不再等这条答复，什么也没有发送"),
+            Self::NoSuchClient(_) => ("Nobody here is #{}. /clients lists who is.", "没有 #{} 号。/clients 列出在线的人。"),
+            Self::NoSuchCommand(_) => ("There is no command {}: see /help. To answer with a line that begins with /, type // instead.", "没有 {} 这个命令，见 /help。答复若以 / 开头，请改用 //。"),
+            Self::Usage(_) => ("Type it like this: {}", "请这样输入：{}"),
+            Self::Client(_, 0) => ("{}", "{}"),
+            Self::Client(..) => ("{}, {} to answer", "{}，{} 条待答"),
+            Self::MoreClients(_) => ("... and {} more", "……另有 {} 人"),
+            Self::NobodyHere => ("Nobody is connected.", "没有人在线。"),
+            Self::SentToAll(_) => ("Sent to {}.", "已发给 {} 人。"),
+            Self::NotShown(_) => ("({} lines were not shown: the screen could not keep up)", "（屏幕来不及显示，略去 {} 行）"),
+            Self::Stopping => ("Stopping. Ctrl-C stops at once.", "正在停止。按 Ctrl-C 立即停止。"),
+            Self::InputEnded => ("Nobody is left to answer: the input has ended. The server goes on.", "输入已结束，没有人答复了；服务继续运行。"),
+            Self::Connected(_) => ("Connected to {}. quit, Ctrl-D or Ctrl-C leaves.", "已连上 {}。输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
+            Self::Sending(_) => ("Each line goes to {} as a datagram. quit, Ctrl-D or Ctrl-C leaves.", "每行作为一个数据报发往 {}。输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
+            Self::ServerHungUp => ("The server has hung up.", "对方挂断了。"),
+            Self::YouHungUp => ("Disconnected.", "已断开。"),
+            Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有回音：{}"),
+            Self::Silence(_) => ("none came within {}", "{} 内没有收到"),
+        }
+    }
+}
+
+const HELP_ENGLISH: &str = "\
+TEXT         answers the message that the prompt names; an empty line leaves it unanswered
+quit         hangs up on its sender
+/skip        leaves it unanswered
+/to N TEXT   sends TEXT to client N, in answer to its oldest message if there is one
+/all TEXT    sends TEXT to every client
+/hangup N    hangs up on client N
+/clients     lists who is connected
+/help        lists this
+//TEXT       answers with /TEXT";
+
+const HELP_CHINESE: &str = "\
+TEXT         答复提示符所指的消息；空行表示不答复
+quit         挂断这条消息的发送者
+/skip        不答复这条消息
+/to N TEXT   把 TEXT 发给 N 号；若它有待答的消息，就算答复了其中最早的一条
+/all TEXT    把 TEXT 发给所有人
+/hangup N    挂断 N 号
+/clients     列出在线的人
+/help        显示本说明
+//TEXT       答复 /TEXT";
+
+/// A phrase in a language, to be displayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a>(Language, Phrase<'a>);
+
+impl Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(language, phrase) = self;
+        let (english, chinese) = phrase.templates();
+        let template = match language {
+            Language::English => english,
+            Language::Chinese => chinese,
+        };
+        match phrase {
+            Phrase::Arrived(address) | Phrase::Connected(address) | Phrase::Sending(address) => {
+                fill(f, template, &[address])
+            }
+            Phrase::Left(CloseReason::Failed(kind)) => fill(f, template, &[kind]),
+            Phrase::Reminder(excerpt, others) => fill(f, template, &[excerpt, others]),
+            Phrase::NoSuchClient(number) | Phrase::NotShown(number) => fill(f, template, &[number]),
+            Phrase::NoSuchCommand(text) | Phrase::Usage(text) => fill(f, template, &[text]),
+            Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
+            Phrase::MoreClients(count) | Phrase::SentToAll(count) => fill(f, template, &[count]),
+            Phrase::NoAnswer(number, why) => fill(f, template, &[number, why]),
+            Phrase::Silence(time) => fill(f, template, &[&format_args!("{time:?}")]),
+            _ => f.write_str(template),
+        }
+    }
+}
+
+/// Puts each of `values` where the next braces are. Values that there are no braces for are left out.
+fn fill(f: &mut fmt::Formatter<'_>, template: &str, values: &[&dyn Display]) -> fmt::Result {
+    let mut values = values.iter();
+    let mut pieces = template.split("{}");
+    f.write_str(pieces.next().unwrap_or_default())?;
+    for piece in pieces {
+        if let Some(value) = values.next() {
+            value.fmt(f)?;
+        }
+        f.write_str(piece)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_go_where_the_braces_are_in_both_languages() {
+        let phrase = Phrase::Reminder("{} hello", 2);
+        let said = |language: Language, phrase| language.say(phrase).to_string();
+        assert_eq!(
+            said(Language::English, phrase),
+            "said: {} hello  (2 more to answer)"
+        );
+        assert_eq!(
+            said(Language::Chinese, phrase),
+            "刚才说：{} hello（另有 2 条待答）"
+        );
+        assert_eq!(
+            said(Language::English, Phrase::Reminder("hi", 0)),
+            "said: hi"
+        );
+    }
+
+    #[test]
+    fn every_command_of_the_help_is_in_both_languages() {
+        for help in [HELP_ENGLISH, HELP_CHINESE] {
+            let words = help.lines().map(|line| line.split(' ').next().unwrap());
+            let commands: Vec<&str> = words.filter(|word| word.starts_with('/')).collect();
+            for command in crate::service::COMMANDS {
+                assert!(commands.contains(&command.trim()), "{command}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_locale_names_its_language() {
+        for locale in ["zh", "zh_CN", "zh_TW.UTF-8", "zh-Hans", "zh.UTF-8@x"] {
+            assert_eq!(Language::of_locale(locale), Language::Chinese, "{locale}");
+        }
+        for locale in ["", "C", "C.UTF-8", "en_US.UTF-8", "za_CN", "POSIX"] {
+            assert_eq!(Language::of_locale(locale), Language::English, "{locale}");
+        }
+    }
+}
