@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use echoloop::Reactor;
-use echoloop::client::{self, Cut, Input, StreamClient, StreamOptions};
+use echoloop::client::{self, Cut, Ending, Heard, Input, StreamClient, StreamOptions};
 use echoloop::service::{Discard, Echo};
 use socket2::{Domain, SockRef, Socket, Type};
 use support::serving::{DEADLINE, Serving, config, payload};
@@ -253,10 +253,15 @@ fn addresses_are_tried_in_turn() {
         reactor.waker(),
     )
     .unwrap();
-    let output = client::Output::write(shown.clone(), reactor.waker()).unwrap();
+    let mut sink = shown.clone();
+    let show = move |heard| match heard {
+        Heard::Bytes(bytes) => sink.write_all(&bytes),
+        _ => Ok(()),
+    };
+    let output = client::Output::to_sink(show, reactor.waker()).unwrap();
     let mut client = StreamClient::new(options, input, output);
     reactor.run(&mut client).unwrap();
-    client.finish().unwrap();
+    assert_eq!(client.finish().unwrap(), Ending::Server);
     assert_eq!(*shown.0.lock().unwrap(), b"third time lucky");
     serving.finish();
 }

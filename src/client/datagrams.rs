@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::pipes::{Input, Output, Said};
+use super::pipes::{Heard, Input, Output, Said};
 use crate::reactor::{Event, Handler, Interest, Next, Registry, UdpSocket, fixed_token};
 
 /// No datagram is larger.
@@ -20,8 +20,6 @@ pub struct DatagramOptions {
     pub source: Option<IpAddr>,
     /// How long an answer is awaited before the next datagram is sent. Datagrams get lost.
     pub wait: Duration,
-    /// Show each answer as a line.
-    pub lines: bool,
 }
 
 /// Sends each piece of what is said as a datagram, and awaits its answer before the next.
@@ -89,10 +87,10 @@ impl DatagramClient {
         }
     }
 
-    fn lose(&mut self, why: &str) {
+    fn lose(&mut self, why: Option<io::Error>) {
         self.awaited = None;
         self.lost += 1;
-        log::warn!("no answer to datagram {}: {why}", self.sent);
+        self.output.push(Heard::NoAnswer(self.sent, why));
     }
 
     /// Shows what has come, as far as there is room.
@@ -101,15 +99,11 @@ impl DatagramClient {
             match self.socket.recv(&mut self.room) {
                 Ok(size) => {
                     self.awaited = None;
-                    let mut answer = self.room[..size].to_vec();
-                    if self.options.lines {
-                        answer.push(b'\n');
-                    }
-                    self.output.push(answer);
+                    self.output.push(Heard::Bytes(self.room[..size].to_vec()));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if self.awaited.is_some() => self.lose(&error.to_string()),
+                Err(error) if self.awaited.is_some() => self.lose(Some(error)),
                 Err(_) => {}
             }
         }
@@ -117,7 +111,7 @@ impl DatagramClient {
 
     /// Sends the next datagram, if no answer is awaited. Says whether that was all.
     fn send(&mut self, now: Instant) -> bool {
-        while self.awaited.is_none() {
+        while self.awaited.is_none() && self.output.has_room() {
             let piece = match self.input.next() {
                 Said::Piece(piece) => piece,
                 Said::Nothing => return false,
@@ -131,7 +125,7 @@ impl DatagramClient {
             match self.socket.send(&piece) {
                 Ok(_) => self.awaited = Some(now + self.options.wait),
                 // An error of the datagram before, or of this one: either way there is no answer.
-                Err(error) => self.lose(&error.to_string()),
+                Err(error) => self.lose(Some(error)),
             }
         }
         false
@@ -146,6 +140,7 @@ impl Handler for DatagramClient {
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         if !self.registered {
             self.registered = true;
+            self.output.push(Heard::Connected(self.options.address));
             let registered =
                 registry.register(&mut self.socket, fixed_token(0), Interest::READABLE);
             if let Err(error) = registered {
@@ -154,12 +149,14 @@ impl Handler for DatagramClient {
             }
         }
         self.receive();
-        if self.awaited.is_some_and(|until| until <= now) {
-            self.lose(&format!("none came within {:?}", self.options.wait));
+        // Without room to say that it is lost, there is nothing to be late for: room wakes the loop.
+        let has_room = self.output.has_room();
+        if has_room && self.awaited.is_some_and(|until| until <= now) {
+            self.lose(None);
         }
         if self.output.is_closed() || self.send(now) {
             return Next::Stop;
         }
-        Next::until(self.awaited, now)
+        Next::until(self.awaited.filter(|_| has_room), now)
     }
 }

@@ -13,8 +13,10 @@ use std::time::Duration;
 use std::{fmt, io};
 
 pub use datagrams::{DatagramClient, DatagramOptions};
-pub use pipes::{Cut, Input, Output};
-pub use stream::{StreamClient, StreamOptions};
+pub use pipes::{Cut, Heard, Input, Output, Said};
+pub use stream::{Ending, StreamClient, StreamOptions};
+
+use crate::service::{Language, Phrase};
 
 /// Why a conversation failed.
 #[derive(Debug)]
@@ -31,32 +33,44 @@ pub enum Failure {
     Output(io::Error),
 }
 
+impl Failure {
+    /// What happened, and what to do about it where that is known, in a person's language.
+    pub fn in_language(&self, language: Language) -> String {
+        use io::ErrorKind as Kind;
+        let text;
+        let phrase = match self {
+            Self::Connect(address, error) => match error.kind() {
+                Kind::ConnectionRefused => Phrase::Refused(*address),
+                Kind::HostUnreachable | Kind::NetworkUnreachable => Phrase::Unreachable(*address),
+                kind => {
+                    text = error.to_string();
+                    match kind {
+                        Kind::AddrNotAvailable => Phrase::NotFromHere(*address, &text),
+                        _ => Phrase::NotConnected(*address, &text),
+                    }
+                }
+            },
+            Self::ConnectTimeout(address, time) => Phrase::ConnectTimeout(*address, *time),
+            Self::Lost(error) if error.kind() == Kind::ConnectionReset => Phrase::Reset,
+            Self::Lost(error) => {
+                text = error.to_string();
+                Phrase::Lost(&text)
+            }
+            Self::Input(error) => {
+                text = error.to_string();
+                Phrase::InputFailed(&text)
+            }
+            Self::Output(error) => {
+                text = error.to_string();
+                Phrase::OutputFailed(&text)
+            }
+        };
+        language.say(phrase).to_string()
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use io::ErrorKind as Kind;
-        match self {
-            Self::Connect(address, error) => {
-                write!(f, "cannot connect to {address}: ")?;
-                match error.kind() {
-                    Kind::ConnectionRefused => f.write_str("refused: nobody listens there"),
-                    Kind::HostUnreachable | Kind::NetworkUnreachable => {
-                        f.write_str("unreachable: there is no way to that address")
-                    }
-                    Kind::AddrNotAvailable => {
-                        write!(f, "{error}; is the source an address of this machine?")
-                    }
-                    _ => error.fmt(f),
-                }
-            }
-            Self::ConnectTimeout(address, time) => {
-                write!(f, "cannot connect to {address}: no answer within {time:?}")
-            }
-            Self::Lost(error) if error.kind() == Kind::ConnectionReset => {
-                f.write_str("the server reset the connection")
-            }
-            Self::Lost(error) => write!(f, "the connection was lost: {error}"),
-            Self::Input(error) => write!(f, "cannot read what is to be sent: {error}"),
-            Self::Output(error) => write!(f, "cannot write what came: {error}"),
-        }
+        f.write_str(&self.in_language(Language::English))
     }
 }

@@ -1,17 +1,19 @@
 //! What is said and what is shown, on threads of their own.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::thread;
+use std::time::Duration;
 
 use crate::reactor::Waker;
 
 /// How many pieces wait between a thread and the loop, in each direction, before who makes them waits.
 const QUEUE: usize = 16;
 
-/// The most bytes of a piece.
+/// The most bytes of a piece that is read.
 const PIECE_MAX: usize = 64 * 1024;
 
 /// How what is said is cut into pieces.
@@ -25,35 +27,59 @@ pub enum Cut {
     Every(usize),
 }
 
-/// What is said, read by a thread from a source that may block.
+impl Cut {
+    /// The pieces of `source`, each when it is asked for. `None` is its end.
+    pub fn pieces(self, source: impl Read) -> impl FnMut() -> io::Result<Option<Vec<u8>>> {
+        let mut source = BufReader::with_capacity(PIECE_MAX, source);
+        move || next_piece(&mut source, self)
+    }
+}
+
+/// What is said, piece by piece, by a thread that may block.
 #[derive(Debug)]
-pub struct Input {
-    pieces: Receiver<io::Result<Vec<u8>>>,
+pub struct Input<P = Vec<u8>> {
+    pieces: Receiver<io::Result<P>>,
 }
 
 /// What has been said.
 #[derive(Debug)]
-pub(super) enum Said {
-    Piece(Vec<u8>),
+pub enum Said<P> {
+    /// The next piece.
+    Piece(P),
     /// Nothing yet. The loop is woken when there is something.
     Nothing,
+    /// There will be nothing more.
     Ended,
+    /// There will be nothing more, for this reason.
     Failed(io::Error),
 }
 
 impl Input {
-    /// Reads `source` to its end, a few pieces ahead of the loop that `waker` wakes. The thread is not
-    /// waited for: a source that blocks for ever keeps it until the process ends.
+    /// Reads `source` to its end, as [`from_source`](Self::from_source) does.
     ///
     /// # Errors
     ///
     /// When there can be no thread.
     pub fn read(source: impl Read + Send + 'static, cut: Cut, waker: Waker) -> io::Result<Self> {
+        Self::from_source(cut.pieces(source), waker)
+    }
+}
+
+impl<P: Send + 'static> Input<P> {
+    /// Takes pieces from `next` until there are none, a few ahead of the loop that `waker` wakes. The
+    /// thread is not waited for: a source that blocks for ever keeps it until the program ends.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no thread.
+    pub fn from_source(
+        mut next: impl FnMut() -> io::Result<Option<P>> + Send + 'static,
+        waker: Waker,
+    ) -> io::Result<Self> {
         let (sender, pieces) = mpsc::sync_channel(QUEUE);
         let run = move || {
-            let mut source = BufReader::with_capacity(PIECE_MAX, source);
             loop {
-                let piece = next_piece(&mut source, cut).transpose();
+                let piece = next().transpose();
                 let more = matches!(piece, Some(Ok(_)));
                 // Nobody listens any more, or there is nothing more to tell.
                 if piece.is_some_and(|piece| sender.send(piece).is_err()) || !more {
@@ -68,7 +94,8 @@ impl Input {
         Ok(Self { pieces })
     }
 
-    pub(super) fn next(&self) -> Said {
+    /// The next piece, without waiting for it.
+    pub fn next(&self) -> Said<P> {
         match self.pieces.try_recv() {
             Ok(Ok(piece)) => Said::Piece(piece),
             Ok(Err(error)) => Said::Failed(error),
@@ -109,76 +136,110 @@ fn next_piece(source: &mut impl BufRead, cut: Cut) -> io::Result<Option<Vec<u8>>
     Ok((!piece.is_empty()).then_some(piece))
 }
 
-/// What is shown, written by a thread to a sink that may block.
+/// What a client has to show.
 #[derive(Debug)]
-pub struct Output {
-    pieces: Option<SyncSender<Vec<u8>>>,
-    queued: Arc<AtomicUsize>,
-    thread: JoinHandle<io::Result<()>>,
+pub enum Heard {
+    /// The server has been connected to.
+    Connected(SocketAddr),
+    /// What the server has said.
+    Bytes(Vec<u8>),
+    /// The datagram of this number got no answer: for this reason, or none came in time.
+    NoAnswer(u64, Option<io::Error>),
+    /// The server has ended the conversation.
+    Ended,
 }
 
-impl Output {
-    /// Writes to `sink`, a few pieces behind the loop that `waker` wakes when there is room again.
+/// What is shown, piece by piece, by a thread that may block.
+#[derive(Debug)]
+pub struct Output<P = Heard> {
+    pieces: Option<SyncSender<P>>,
+    queued: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+    outcome: Receiver<io::Result<()>>,
+}
+
+impl<P: Send + 'static> Output<P> {
+    /// Hands pieces to `show` until it fails, a few behind the loop that `waker` wakes when there is room
+    /// again.
     ///
     /// # Errors
     ///
     /// When there can be no thread.
-    pub fn write(mut sink: impl Write + Send + 'static, waker: Waker) -> io::Result<Self> {
-        let (pieces, receiver) = mpsc::sync_channel::<Vec<u8>>(QUEUE);
+    pub fn to_sink(
+        mut show: impl FnMut(P) -> io::Result<()> + Send + 'static,
+        waker: Waker,
+    ) -> io::Result<Self> {
+        let (pieces, receiver) = mpsc::sync_channel::<P>(QUEUE);
+        let (sender, outcome) = mpsc::channel();
         let queued = Arc::new(AtomicUsize::new(0));
-        let counted = queued.clone();
+        let over = Arc::new(AtomicBool::new(false));
+        let (counted, is_over) = (queued.clone(), over.clone());
         let run = move || {
             let write = || {
                 for piece in receiver {
-                    sink.write_all(&piece)?;
-                    sink.flush()?;
+                    show(piece)?;
                     counted.fetch_sub(1, Ordering::AcqRel);
                     let _ = waker.wake();
                 }
                 Ok(())
             };
-            let outcome = write();
+            // Whoever asked may have given up waiting.
+            let _ = sender.send(write());
+            is_over.store(true, Ordering::Release);
             let _ = waker.wake();
-            outcome
         };
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("output".to_owned())
             .spawn(run)?;
         Ok(Self {
             pieces: Some(pieces),
             queued,
-            thread,
+            over,
+            outcome,
         })
     }
 
     /// Whether there is room for another piece.
-    pub(super) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.queued.load(Ordering::Acquire) < QUEUE
     }
 
-    /// Whether nothing more can be written.
-    pub(super) fn is_closed(&self) -> bool {
-        self.thread.is_finished()
+    /// Whether nothing more can be shown.
+    pub fn is_closed(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
-    /// Shows `piece`. There must be room.
-    pub(super) fn push(&self, piece: Vec<u8>) {
-        self.queued.fetch_add(1, Ordering::AcqRel);
+    /// Shows `piece`, if there is room for it.
+    pub fn push(&self, piece: P) {
         if let Some(pieces) = &self.pieces {
-            // A sink that has failed is noticed by `is_closed`.
-            let _ = pieces.try_send(piece);
+            self.queued.fetch_add(1, Ordering::AcqRel);
+            // A sink that has failed takes nothing more, which is told when it is finished.
+            if pieces.try_send(piece).is_err() {
+                self.queued.fetch_sub(1, Ordering::AcqRel);
+            }
         }
     }
 
-    /// Waits until everything has been written, or can't be.
+    /// Waits until everything has been shown, or can't be.
     ///
     /// # Errors
     ///
     /// What the sink has failed with; `BrokenPipe` when its reader has had enough.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(self) -> io::Result<()> {
+        self.finish_within(Duration::MAX)
+    }
+
+    /// As [`finish`](Self::finish), but waits no longer than that.
+    ///
+    /// # Errors
+    ///
+    /// Also `TimedOut`.
+    pub fn finish_within(mut self, time: Duration) -> io::Result<()> {
         self.pieces = None;
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
+        let outcome = self.outcome.recv_timeout(time);
+        outcome.unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err(ErrorKind::TimedOut.into()),
+            RecvTimeoutError::Disconnected => Err(io::Error::other("the writer panicked")),
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::pipes::{Input, Output, Said};
+use super::pipes::{Heard, Input, Output, Said};
 use crate::connection::{Buffer, Readiness};
 use crate::reactor::{
     Dial, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token, readiness,
@@ -50,7 +50,17 @@ pub struct StreamClient {
     /// When the wait for the rest ends.
     wait_until: Option<Instant>,
     room: Box<[u8]>,
+    ending: Ending,
     failure: Option<Failure>,
+}
+
+/// Who has ended a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The server has ended its side.
+    Server,
+    /// We have: everything has been said and the rest was waited for, or nobody reads it.
+    Us,
 }
 
 #[derive(Debug)]
@@ -87,24 +97,25 @@ impl StreamClient {
             shut: false,
             wait_until: None,
             room: vec![0; READ_SIZE].into_boxed_slice(),
+            ending: Ending::Us,
             failure: None,
         }
     }
 
-    /// Waits until everything that came has been shown.
+    /// Waits until everything that came has been shown. Returns who has ended the conversation.
     ///
     /// # Errors
     ///
     /// Why the conversation failed, if it did. A reader of the output that has had enough is no failure.
-    pub fn finish(self) -> Result<(), Failure> {
+    pub fn finish(self) -> Result<Ending, Failure> {
         let shown = self.output.finish();
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        shown.or_else(|error| match error.kind() {
-            ErrorKind::BrokenPipe => Ok(()),
-            _ => Err(Failure::Output(error)),
-        })
+        match shown {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+            _ => Ok(self.ending),
+        }
     }
 
     fn dial(&mut self, registry: &Registry, now: Instant) -> Phase {
@@ -131,7 +142,7 @@ impl StreamClient {
         if std::mem::take(&mut self.decided) {
             dial = match dial.check() {
                 Dialled::Connected(stream) => {
-                    log::debug!("connected to {address}");
+                    self.output.push(Heard::Connected(address));
                     self.failure = None;
                     return Phase::Talking(stream);
                 }
@@ -209,9 +220,13 @@ impl StreamClient {
             return Ok(Talk::Idle);
         }
         match stream.read(&mut self.room) {
-            Ok(0) => return Ok(Talk::Over),
+            Ok(0) => {
+                self.ending = Ending::Server;
+                self.output.push(Heard::Ended);
+                return Ok(Talk::Over);
+            }
             Ok(count) => {
-                self.output.push(self.room[..count].to_vec());
+                self.output.push(Heard::Bytes(self.room[..count].to_vec()));
                 if count < self.room.len() {
                     self.seen.read_short();
                 }

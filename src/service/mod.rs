@@ -13,7 +13,7 @@ mod sources;
 
 pub use console::{COMMANDS, Console, Question};
 pub use guard::{Guard, GuardOptions, Refusal};
-pub use phrases::{Language, Phrase, Said};
+pub use phrases::{Language, Phrase, Spoken};
 pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;

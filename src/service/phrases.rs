@@ -33,8 +33,8 @@ impl Language {
     }
 
     /// `phrase` in this language, to be displayed.
-    pub const fn say(self, phrase: Phrase<'_>) -> Said<'_> {
-        Said(self, phrase)
+    pub const fn say(self, phrase: Phrase<'_>) -> Spoken<'_> {
+        Spoken(self, phrase)
     }
 }
 
@@ -90,8 +90,28 @@ pub enum Phrase<'a> {
     YouHungUp,
     /// The datagram of this number was not answered, for this reason.
     NoAnswer(u64, &'a str),
-    /// Nothing came within this time.
-    Silence(Duration),
+    /// The answer to the datagram of this number did not come within this time.
+    NoAnswerWithin(u64, Duration),
+    /// So many datagrams were not answered, of so many.
+    NotAnswered(u64, u64),
+    /// Nobody listens at this address.
+    Refused(SocketAddr),
+    /// There is no way to this address.
+    Unreachable(SocketAddr),
+    /// This address can't be connected to from the source that was given, for this reason.
+    NotFromHere(SocketAddr, &'a str),
+    /// This address can't be connected to, for this reason.
+    NotConnected(SocketAddr, &'a str),
+    /// This address did not answer within this time.
+    ConnectTimeout(SocketAddr, Duration),
+    /// The server has cut the conversation off.
+    Reset,
+    /// The conversation was cut off, for this reason.
+    Lost(&'a str),
+    /// What is to be said can't be read, for this reason.
+    InputFailed(&'a str),
+    /// What came can't be written, for this reason.
+    OutputFailed(&'a str),
 }
 
 impl Phrase<'_> {
@@ -135,7 +155,17 @@ impl Phrase<'_> {
             Self::ServerHungUp => ("The server has hung up.", "对方挂断了。"),
             Self::YouHungUp => ("Disconnected.", "已断开。"),
             Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有回音：{}"),
-            Self::Silence(_) => ("none came within {}", "{} 内没有收到"),
+            Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有回音：{} 内没有收到"),
+            Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "{} 个数据报没有回音，共发出 {} 个"),
+            Self::Refused(_) => ("cannot connect to {}: refused: nobody listens there", "无法连接 {}：被拒绝，那里无人监听"),
+            Self::Unreachable(_) => ("cannot connect to {}: unreachable: there is no way to that address", "无法连接 {}：不可达，没有通往该地址的路由"),
+            Self::NotFromHere(..) => ("cannot connect to {}: {}; is the source an address of this machine?", "无法连接 {}：{}；源地址是本机的吗？"),
+            Self::NotConnected(..) => ("cannot connect to {}: {}", "无法连接 {}：{}"),
+            Self::ConnectTimeout(..) => ("cannot connect to {}: no answer within {}", "无法连接 {}：{} 内没有应答"),
+            Self::Reset => ("the server reset the connection", "对方重置了连接"),
+            Self::Lost(_) => ("the connection was lost: {}", "连接中断：{}"),
+            Self::InputFailed(_) => ("cannot read what is to be sent: {}", "无法读取要发送的内容：{}"),
+            Self::OutputFailed(_) => ("cannot write what came: {}", "无法写出收到的内容：{}"),
         }
     }
 }
@@ -164,9 +194,9 @@ quit         挂断这条消息的发送者
 
 /// A phrase in a language, to be displayed.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a>(Language, Phrase<'a>);
+pub struct Spoken<'a>(Language, Phrase<'a>);
 
-impl Display for Said<'_> {
+impl Display for Spoken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(language, phrase) = self;
         let (english, chinese) = phrase.templates();
@@ -175,9 +205,11 @@ impl Display for Said<'_> {
             Language::Chinese => chinese,
         };
         match phrase {
-            Phrase::Arrived(address) | Phrase::Connected(address) | Phrase::Sending(address) => {
-                fill(f, template, &[address])
-            }
+            Phrase::Arrived(address)
+            | Phrase::Connected(address)
+            | Phrase::Sending(address)
+            | Phrase::Refused(address)
+            | Phrase::Unreachable(address) => fill(f, template, &[address]),
             Phrase::Left(CloseReason::Failed(kind)) => fill(f, template, &[kind]),
             Phrase::Reminder(excerpt, others) => fill(f, template, &[excerpt, others]),
             Phrase::NoSuchClient(number) | Phrase::NotShown(number) => fill(f, template, &[number]),
@@ -185,7 +217,19 @@ impl Display for Said<'_> {
             Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
             Phrase::MoreClients(count) | Phrase::SentToAll(count) => fill(f, template, &[count]),
             Phrase::NoAnswer(number, why) => fill(f, template, &[number, why]),
-            Phrase::Silence(time) => fill(f, template, &[&format_args!("{time:?}")]),
+            Phrase::NotAnswered(lost, sent) => fill(f, template, &[lost, sent]),
+            Phrase::NoAnswerWithin(number, time) => {
+                fill(f, template, &[number, &format_args!("{time:?}")])
+            }
+            Phrase::ConnectTimeout(address, time) => {
+                fill(f, template, &[address, &format_args!("{time:?}")])
+            }
+            Phrase::NotFromHere(address, why) | Phrase::NotConnected(address, why) => {
+                fill(f, template, &[address, why])
+            }
+            Phrase::Lost(why) | Phrase::InputFailed(why) | Phrase::OutputFailed(why) => {
+                fill(f, template, &[why])
+            }
             _ => f.write_str(template),
         }
     }

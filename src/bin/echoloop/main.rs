@@ -2,10 +2,12 @@
 
 mod args;
 mod connect;
+mod console;
 mod logger;
 mod names;
 mod serve;
 mod signals;
+mod terminal;
 mod units;
 
 use std::io::{self, Write};
@@ -20,6 +22,9 @@ const USAGE: u8 = 2;
 
 /// What the program was asked to do failed.
 const FAILED: u8 = 1;
+
+/// The exit code of a process ended by signal N is this and N.
+const SIGNALLED: i32 = 128;
 
 /// Why the program ends without having done what it was asked to.
 #[derive(Debug)]
@@ -44,7 +49,9 @@ fn main() -> ExitCode {
         Parsed::Wrong(line) => return fail(USAGE, &line),
     };
     logger::init(&cli.logging);
-    match run(cli) {
+    let outcome = run(cli);
+    logger::finish();
+    match outcome {
         Ok(code) => code,
         Err(Failure::Usage(line)) => fail(USAGE, &line),
         Err(Failure::Failed(line)) => fail(FAILED, &line),

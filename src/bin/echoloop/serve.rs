@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use echoloop::reactor::Reactor;
 use echoloop::server::{Address, Config, Server};
-use echoloop::service::{Discard, Echo, Service, Suffix};
+use echoloop::service::{Console, Discard, Echo, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
-use crate::{FAILED, Failure, names};
+use crate::{FAILED, Failure, SIGNALLED, console, names};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
@@ -19,9 +19,6 @@ const DESCRIPTORS_RESERVED: u64 = 32;
 
 /// The most clients served unless told otherwise, as redis and sozu.
 const MAX_CONNS_DEFAULT: usize = 10_000;
-
-/// The exit code of a process ended by signal N is this and N.
-const SIGNALLED: i32 = 128;
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
@@ -31,6 +28,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     config.check().map_err(Failure::Usage)?;
     config.max_conns = max_conns(args.max_conns);
     warn_of_capped_backlog(config.backlog);
+    if args.console {
+        // A message is what one recv brings, as in the documents.
+        config.read_ahead = config.recv_size;
+        return console::run(Started::new(config, Console::new(args.lang.language()))?);
+    }
     match &args.reply {
         Reply::Discard => serve(config, Discard),
         Reply::Echo => serve(config, Echo),
@@ -39,28 +41,50 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
-    let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
-    let server = Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
-    let mut signalled = Signalled::new(&reactor, server)
-        .map_err(|error| Failure::cannot("watch for signals", &error))?;
-    announce(signalled.server()).map_err(|error| Failure::cannot("write to stdout", &error))?;
-    reactor
-        .run(&mut signalled)
+    let mut started = Started::new(config, service)?;
+    started
+        .reactor
+        .run(&mut started.server)
         .map_err(|error| Failure::cannot("wait for events", &error))?;
+    started.finish(true)
+}
 
-    let counters = signalled.server().counters();
-    print(&format!("{counters}\n")).map_err(|error| Failure::cannot("write to stdout", &error))?;
-    let turns = reactor.turns();
-    log::debug!("{turns:?} {counters:?}");
-    if let Some(signal) = signalled.stopped_by() {
-        return Ok(ExitCode::from((SIGNALLED + signal) as u8));
+/// A server that can be reached, and the loop it is to be run on.
+pub(crate) struct Started<S> {
+    pub(crate) reactor: Reactor,
+    pub(crate) server: Signalled<S>,
+}
+
+impl<S: Service> Started<S> {
+    fn new(config: Config, service: S) -> Result<Self, Failure> {
+        let reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
+        let server =
+            Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
+        let server = Signalled::new(&reactor, server)
+            .map_err(|error| Failure::cannot("watch for signals", &error))?;
+        announce(server.server()).map_err(|error| Failure::cannot("write to stdout", &error))?;
+        Ok(Self { reactor, server })
     }
-    let aborted = counters.clients.closed.aborted;
-    if aborted > 0 {
-        log::warn!("clients still being answered when the drain timeout ended: {aborted}");
-        return Ok(ExitCode::from(FAILED));
+
+    /// How it has ended. Prints the totals, if asked to.
+    pub(crate) fn finish(self, totals: bool) -> Result<ExitCode, Failure> {
+        let counters = self.server.server().counters();
+        if totals {
+            print(&format!("{counters}\n"))
+                .map_err(|error| Failure::cannot("write to stdout", &error))?;
+        }
+        let turns = self.reactor.turns();
+        log::debug!("{turns:?} {counters:?}");
+        if let Some(signal) = self.server.stopped_by() {
+            return Ok(ExitCode::from((SIGNALLED + signal) as u8));
+        }
+        let aborted = counters.clients.closed.aborted;
+        if aborted > 0 {
+            log::warn!("clients still being answered when the drain timeout ended: {aborted}");
+            return Ok(ExitCode::from(FAILED));
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Says where the server can be reached, now that it can.

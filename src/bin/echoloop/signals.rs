@@ -39,6 +39,17 @@ impl<S: Service> Signalled<S> {
         &self.server
     }
 
+    /// What it serves.
+    pub(crate) const fn service_mut(&mut self) -> &mut S {
+        self.server.service_mut()
+    }
+
+    /// As the first signal does.
+    pub(crate) fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.server.drain(now);
+    }
+
     /// The second signal, if one ended the drain.
     pub(crate) fn stopped_by(&self) -> Option<i32> {
         self.stopped_by
@@ -56,14 +67,14 @@ impl<S: Service> Handler for Signalled<S> {
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         if std::mem::take(&mut self.pending) {
-            for signal in self.signals.pending() {
+            let signals: Vec<i32> = self.signals.pending().collect();
+            for signal in signals {
                 if self.draining {
                     self.stopped_by = Some(signal);
                     self.server.abort();
                     break;
                 }
-                self.draining = true;
-                self.server.drain(now);
+                self.drain(now);
             }
         }
         self.server.turn(registry, now)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Listen;
+use super::{Lang, Listen};
 use crate::units::{nonzero_size, time};
 
 /// The arguments of `echoloop connect`.
@@ -40,6 +40,8 @@ pub(crate) struct ConnectArgs {
     /// Connect from this address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) source: Option<IpAddr>,
+    #[command(flatten)]
+    pub(crate) lang: Lang,
     /// Send datagrams of so many bytes instead of lines, and show answers as they are
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size)]
     pub(crate) datagram_size: Option<std::num::NonZeroUsize>,

@@ -1,6 +1,7 @@
 //! The command line, parsed: no side effects, nothing resolved.
 
 mod connect;
+mod lang;
 mod serve;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use connect::{ConnectArgs, Target};
+pub(crate) use lang::Lang;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 
 /// What a command line comes to.

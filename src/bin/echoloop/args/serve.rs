@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use echoloop::connection::Watermarks;
 use echoloop::server::{Config, OverLimit};
 
+use super::Lang;
 use crate::units::{Timeout, count, count32, nonzero_size, size, time, timeout};
 
 /// The documents' ports.
@@ -56,6 +57,11 @@ pub(crate) struct ServeArgs {
     /// What TCP clients get: echo, discard, or suffix:TEXT for each message with TEXT behind it
     #[arg(long, value_name = "REPLY", default_value = "echo", help_heading = ANSWERS)]
     pub(crate) reply: Reply,
+    /// Let a person at this terminal answer TCP clients, message by message
+    #[arg(long, conflicts_with = "reply", help_heading = ANSWERS)]
+    pub(crate) console: bool,
+    #[command(flatten)]
+    pub(crate) lang: Lang,
     /// What is appended to a datagram in reply; '' for pure echoes
     #[arg(long, value_name = "TEXT", default_value = "| lee", help_heading = ANSWERS)]
     udp_suffix: String,
@@ -95,9 +101,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
 
-    /// Hang up on clients that are owed nothing and have sent nothing for this long; 0: never
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout, help_heading = TIMES)]
-    idle_timeout: Timeout,
+    /// Hang up on clients that are owed nothing and have sent nothing for this long; 0: never [default:
+    /// 10m; with --console never]
+    #[arg(long, value_name = "TIME", value_parser = timeout, help_heading = TIMES)]
+    idle_timeout: Option<Timeout>,
     /// Close clients that have taken none of what they are owed for this long; 0: never
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout, help_heading = TIMES)]
     write_stall_timeout: Timeout,
@@ -183,7 +190,11 @@ impl ServeArgs {
         };
         config.accept_budget = self.accept_budget;
         config.datagram_budget = self.datagram_budget;
-        config.idle_timeout = self.idle_timeout.0;
+        config.idle_timeout = match self.idle_timeout {
+            Some(Timeout(timeout)) => timeout,
+            None if self.console => None,
+            None => config.idle_timeout,
+        };
         config.write_stall_timeout = self.write_stall_timeout.0;
         config.drain_timeout = self.drain_timeout;
         config.udp_suffix = self.udp_suffix.clone().into_bytes();

@@ -1,17 +1,22 @@
-//! `echoloop connect`: standard input and output joined to a server.
+//! `echoloop connect`: a conversation with a server, by a person at a terminal or between pipes.
 
-use std::io::{self, IsTerminal, Write};
+mod pipes;
+mod talk;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
 use echoloop::Reactor;
 use echoloop::client::{
-    Cut, DatagramClient, DatagramOptions, Input, Output, StreamClient, StreamOptions,
+    DatagramClient, DatagramOptions, Ending, Input, Output, StreamClient, StreamOptions,
 };
-use echoloop::service::Sanitizer;
+use echoloop::reactor::Handler;
+use echoloop::service::{Language, Phrase};
 
+use self::talk::Talk;
 use crate::args::{ConnectArgs, Target};
-use crate::{Failure, names};
+use crate::terminal::Screen;
+use crate::{Failure, SIGNALLED, names, terminal};
 
 /// How long an answer to a datagram is awaited, unless told otherwise.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
@@ -23,109 +28,144 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             "--datagram-size is for udp://: TCP is a stream".to_owned(),
         ));
     }
-    let Target { host, port, .. } = &args.target;
+    let Target { host, port, udp } = &args.target;
     let addresses = names::addresses(host, *port).map_err(Failure::Failed)?;
     let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
-    let cut = match args.datagram_size {
-        _ if !args.target.udp => Cut::Anywhere,
-        None => Cut::Lines,
-        Some(size) => Cut::Every(size.get()),
+    let terminal = match args.datagram_size {
+        None => {
+            terminal::open(0, &[]).map_err(|error| Failure::cannot("use the terminal", &error))?
+        }
+        Some(_) => None,
     };
-    let input = Input::read(io::stdin(), cut, reactor.waker());
-    let input = input.map_err(|error| Failure::cannot("read standard input", &error))?;
-    let output = if io::stdout().is_terminal() {
-        Output::write(Shown::new(io::stdout()), reactor.waker())
-    } else {
-        Output::write(io::stdout(), reactor.waker())
+    let wait = args.wait.unwrap_or(ANSWER_WAIT);
+    let language = args.lang.language();
+    let (screen, input, output) = match terminal {
+        Some((editor, screen)) => {
+            let (input, output) = talk::join(editor, &screen, language, *udp, wait, &reactor)?;
+            (Some(screen), input, output)
+        }
+        None => {
+            let (input, output) = pipes::join(args, wait, &reactor)?;
+            (None, input, output)
+        }
     };
-    let output = output.map_err(|error| Failure::cannot("write to standard output", &error))?;
-    if args.target.udp {
+    let _closed = screen.clone().map(Closed);
+    if *udp {
         let options = DatagramOptions {
             address: addresses[0],
             source: args.source,
-            wait: args.wait.unwrap_or(ANSWER_WAIT),
-            lines: args.datagram_size.is_none(),
+            wait,
         };
-        let mut client = DatagramClient::new(options, input, output)
-            .map_err(|error| Failure::cannot(&format!("send to {}", addresses[0]), &error))?;
-        reactor
-            .run(&mut client)
-            .map_err(|error| Failure::cannot("wait for events", &error))?;
-        let (sent, lost) = client
-            .finish()
-            .map_err(|failure| Failure::Failed(failure.to_string()))?;
-        if lost > 0 {
-            return Err(Failure::Failed(format!(
-                "{lost} of {sent} datagrams got no answer"
-            )));
-        }
+        exchange(
+            options,
+            input,
+            output,
+            screen.as_ref(),
+            language,
+            &mut reactor,
+        )
     } else {
         let options = StreamOptions {
             addresses,
             source: args.source,
             connect_timeout: args.connect_timeout,
-            wait: args.wait,
+            // Who leaves the prompt has heard enough.
+            wait: match screen {
+                Some(_) => Some(args.wait.unwrap_or_default()),
+                None => args.wait,
+            },
         };
-        let mut client = StreamClient::new(options, input, output);
-        reactor
-            .run(&mut client)
-            .map_err(|error| Failure::cannot("wait for events", &error))?;
-        client
-            .finish()
-            .map_err(|failure| Failure::Failed(failure.to_string()))?;
+        converse(
+            options,
+            input,
+            output,
+            screen.as_ref(),
+            language,
+            &mut reactor,
+        )
+    }
+}
+
+/// A conversation over TCP.
+fn converse(
+    options: StreamOptions,
+    input: Input,
+    output: Output,
+    screen: Option<&Screen>,
+    language: Language,
+    reactor: &mut Reactor,
+) -> Result<ExitCode, Failure> {
+    let mut client = StreamClient::new(options, input, output);
+    if let Some(code) = drive(&mut client, screen, reactor)? {
+        return Ok(code);
+    }
+    let finished = client.finish();
+    let ending = finished.map_err(|failure| fail(screen, failure.in_language(language)))?;
+    if let (Some(screen), Ending::Us) = (screen, ending) {
+        screen.end(&language.say(Phrase::YouHungUp).to_string());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A terminal, to which nothing passes that could act on it.
-struct Shown<W: Write> {
-    terminal: W,
-    sanitizer: Sanitizer,
+/// Questions and answers over UDP.
+fn exchange(
+    options: DatagramOptions,
+    input: Input,
+    output: Output,
+    screen: Option<&Screen>,
+    language: Language,
+    reactor: &mut Reactor,
+) -> Result<ExitCode, Failure> {
+    let address = options.address;
+    let mut client = DatagramClient::new(options, input, output)
+        .map_err(|error| Failure::cannot(&format!("send to {address}"), &error))?;
+    if let Some(code) = drive(&mut client, screen, reactor)? {
+        return Ok(code);
+    }
+    let finished = client.finish();
+    let (sent, lost) = finished.map_err(|failure| fail(screen, failure.in_language(language)))?;
+    if lost > 0 {
+        let phrase = Phrase::NotAnswered(lost, sent);
+        return Err(fail(screen, language.say(phrase).to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-impl<W: Write> Shown<W> {
-    const fn new(terminal: W) -> Self {
-        Self {
-            terminal,
-            sanitizer: Sanitizer::new(),
-        }
-    }
+/// Runs `client`; if a person has cut it short, returns the code to end with.
+fn drive(
+    client: &mut impl Handler,
+    screen: Option<&Screen>,
+    reactor: &mut Reactor,
+) -> Result<Option<ExitCode>, Failure> {
+    let Some(screen) = screen else {
+        return reactor
+            .run(client)
+            .map(|()| None)
+            .map_err(|error| Failure::cannot("wait for events", &error));
+    };
+    let mut talk = Talk::new(client, screen, reactor)
+        .map_err(|error| Failure::cannot("watch for signals", &error))?;
+    reactor
+        .run(&mut talk)
+        .map_err(|error| Failure::cannot("wait for events", &error))?;
+    Ok(talk
+        .stopped_by()
+        .map(|signal| ExitCode::from((SIGNALLED + signal) as u8)))
 }
 
-impl<W: Write> Write for Shown<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut text = String::new();
-        self.sanitizer.push(bytes, &mut text);
-        self.terminal.write_all(text.as_bytes())?;
-        Ok(bytes.len())
+/// The terminal is given back before the reason is printed.
+fn fail(screen: Option<&Screen>, why: String) -> Failure {
+    if let Some(screen) = screen {
+        screen.close();
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.terminal.flush()
-    }
+    Failure::Failed(why)
 }
 
-impl<W: Write> Drop for Shown<W> {
-    /// What the stream ended within is shown too.
+/// Gives the terminal back, however the conversation ends.
+struct Closed(Screen);
+
+impl Drop for Closed {
     fn drop(&mut self) {
-        let mut text = String::new();
-        self.sanitizer.finish(&mut text);
-        let _ = self.terminal.write_all(text.as_bytes());
-        let _ = self.terminal.flush();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_that_acts_on_a_terminal_reaches_it() {
-        let mut screen = Vec::new();
-        let mut shown = Shown::new(&mut screen);
-        shown.write_all(b"\x1b[2Jhi \xe4\xbd").unwrap();
-        shown.write_all(b"\xa0\n\xe4").unwrap();
-        drop(shown);
-        assert_eq!(String::from_utf8(screen).unwrap(), "\\x1b[2Jhi 你\n\\xe4");
+        self.0.close();
     }
 }

@@ -1,0 +1,202 @@
+//! A person at a prompt.
+
+use std::fmt::Write;
+use std::io;
+use std::time::{Duration, Instant};
+
+use echoloop::Reactor;
+use echoloop::client::{Heard, Input, Output};
+use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Registry};
+use echoloop::service::{Language, Phrase, Sanitizer};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use super::pipes::no_answer;
+use crate::Failure;
+use crate::terminal::{Editor, Prompt, Screen};
+
+/// What marks each line that the server says. Nothing else is shown with it.
+const SERVER: &str = "<<< ";
+
+/// The turn of every prompt: it comes once there is a connection, and does not wait for answers.
+const TURN: u64 = 1;
+
+/// What is typed, and where answers are shown.
+pub(super) fn join(
+    mut editor: Editor,
+    screen: &Screen,
+    language: Language,
+    udp: bool,
+    wait: Duration,
+    reactor: &Reactor,
+) -> Result<(Input, Output), Failure> {
+    let type_next = move || {
+        let entered = editor.next(TURN)?;
+        let line = entered.map(|entered| entered.line);
+        Ok(line
+            .filter(|line| line.trim() != "quit")
+            .map(String::into_bytes))
+    };
+    let input = Input::from_source(type_next, reactor.waker())
+        .map_err(|error| Failure::cannot("read the terminal", &error))?;
+    let mut view = View {
+        language,
+        sanitizer: Sanitizer::new(),
+        udp,
+        wait,
+    };
+    let screen = screen.clone();
+    let show = move |heard| {
+        let connected = matches!(heard, Heard::Connected(_));
+        let prompt = connected.then(|| (Prompt::default(), TURN));
+        screen.show(&view.show(heard), prompt)
+    };
+    let output = Output::to_sink(show, reactor.waker())
+        .map_err(|error| Failure::cannot("write to the terminal", &error))?;
+    Ok((input, output))
+}
+
+/// What the person sees of what is heard.
+struct View {
+    language: Language,
+    sanitizer: Sanitizer,
+    udp: bool,
+    wait: Duration,
+}
+
+impl View {
+    /// Whole lines.
+    fn show(&mut self, heard: Heard) -> String {
+        let mut text = String::new();
+        match heard {
+            Heard::Connected(address) if self.udp => self.tell(Phrase::Sending(address)),
+            Heard::Connected(address) => self.tell(Phrase::Connected(address)),
+            Heard::Bytes(bytes) => {
+                self.sanitizer.push(&bytes, &mut text);
+                if self.udp {
+                    self.sanitizer.finish(&mut text);
+                }
+                marked(&text)
+            }
+            Heard::NoAnswer(number, why) => no_answer(self.language, number, why, self.wait) + "\n",
+            Heard::Ended => {
+                self.sanitizer.finish(&mut text);
+                marked(&text) + &self.tell(Phrase::ServerHungUp)
+            }
+        }
+    }
+
+    fn tell(&self, phrase: Phrase<'_>) -> String {
+        format!("{}\n", self.language.say(phrase))
+    }
+}
+
+/// Each line of `text`, marked as what the server says: it can't pass for what we say.
+fn marked(text: &str) -> String {
+    let mut shown = String::new();
+    if text.is_empty() {
+        // The rest of a character is still to come.
+        return shown;
+    }
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+        let _ = writeln!(shown, "{SERVER}{line}");
+    }
+    shown
+}
+
+/// A client that ends when the person has had enough.
+pub(super) struct Talk<'a, C> {
+    client: &'a mut C,
+    screen: Screen,
+    signals: Signals,
+    pending: bool,
+    stopped_by: Option<i32>,
+}
+
+impl<'a, C: Handler> Talk<'a, C> {
+    /// Catches signals for `client`, as long as `reactor` runs it.
+    pub(super) fn new(client: &'a mut C, screen: &Screen, reactor: &Reactor) -> io::Result<Self> {
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        reactor
+            .registry()
+            .register(&mut signals, EXTERNAL, Interest::READABLE)?;
+        Ok(Self {
+            client,
+            screen: screen.clone(),
+            signals,
+            pending: false,
+            stopped_by: None,
+        })
+    }
+
+    /// The signal that has ended it, if one has.
+    pub(super) const fn stopped_by(&self) -> Option<i32> {
+        self.stopped_by
+    }
+}
+
+impl<C: Handler> Handler for Talk<'_, C> {
+    fn ready(&mut self, event: &Event) {
+        if event.token() == EXTERNAL {
+            self.pending = true;
+        } else {
+            self.client.ready(event);
+        }
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        if std::mem::take(&mut self.pending) {
+            self.stopped_by = self.signals.pending().next();
+        }
+        if self.stopped_by.is_some() || self.screen.is_interrupted() {
+            return Next::Stop;
+        }
+        self.client.turn(registry, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(udp: bool) -> View {
+        View {
+            language: Language::English,
+            sanitizer: Sanitizer::new(),
+            udp,
+            wait: Duration::from_secs(2),
+        }
+    }
+
+    #[test]
+    fn each_line_of_the_servers_is_marked_and_none_of_ours_can_be_forged() {
+        let mut view = view(false);
+        let shown = view.show(Heard::Bytes(
+            b"hello\nThe server has hung up.\r\n\xe4\xbd".to_vec(),
+        ));
+        assert_eq!(shown, "<<< hello\n<<< The server has hung up.\n");
+        assert_eq!(view.show(Heard::Bytes(b"\xa0\xe4".to_vec())), "<<< 你\n");
+        assert_eq!(view.show(Heard::Bytes(b"\xbd".to_vec())), "");
+        assert_eq!(view.show(Heard::Bytes(b"\xa0".to_vec())), "<<< 你\n");
+        assert_eq!(
+            view.show(Heard::Ended),
+            "The server has hung up.\n",
+            "nothing is left over"
+        );
+    }
+
+    #[test]
+    fn half_a_character_is_shown_when_nothing_can_complete_it() {
+        let mut stream = view(false);
+        assert_eq!(stream.show(Heard::Bytes(b"a\xe4\xbd".to_vec())), "<<< a\n");
+        assert_eq!(
+            stream.show(Heard::Ended),
+            "<<< \\xe4\\xbd\nThe server has hung up.\n"
+        );
+        let mut datagrams = view(true);
+        assert_eq!(
+            datagrams.show(Heard::Bytes(b"a\xe4\xbd".to_vec())),
+            "<<< a\\xe4\\xbd\n"
+        );
+    }
+}
