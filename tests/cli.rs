@@ -299,3 +299,43 @@ fn log_lines_can_be_json() {
             .any(|line| line["message"].as_str().unwrap().starts_with("draining"))
     );
 }
+
+/// Pitfall 43: nobody reads the log, and nobody is kept waiting for that.
+#[test]
+fn pitfall_43_a_log_that_nobody_reads_stops_nobody() {
+    // Two lines each: more than a pipe and the queue hold.
+    const CLIENTS: usize = 3_000;
+    let mut command = Command::new(PROGRAM);
+    command.args([
+        "-v",
+        "serve",
+        "--tcp",
+        "127.0.0.1:0",
+        "--udp",
+        "127.0.0.1:0",
+    ]);
+    let mut process = Process::start(&mut command);
+    for _ in 0..CLIENTS {
+        round_trip(&process.connect(), b"x");
+    }
+    // Somebody reads it after all, and is told what is missing.
+    let mut log = process.child.stderr.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
+    });
+    process.signal("TERM");
+    let status = process.child.wait().unwrap();
+    assert!(status.success());
+    let log = reader.join().unwrap();
+    let dropped = log
+        .lines()
+        .find_map(|line| line.strip_suffix(" log lines were dropped: nobody read them"));
+    let dropped: usize = dropped.expect("it says so").parse().unwrap();
+    let written = log
+        .lines()
+        .filter(|line| line.ends_with("connected"))
+        .count();
+    assert!(dropped > 0 && written > 0 && written < CLIENTS);
+}

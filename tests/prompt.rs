@@ -1,0 +1,235 @@
+//! `echoloop connect` at a terminal, as a person sees it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use echoloop::service::Echo;
+use socket2::SockRef;
+use support::serving::{Serving, config};
+use terminal::{CTRL_C, CTRL_D, ENTER, Terminal};
+
+/// A listener for one client, and the program at a terminal, connected to it.
+fn connected() -> (Terminal, TcpStream, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut person = Terminal::run(&["connect", &address.to_string()]);
+    let (server, _) = listener.accept().unwrap();
+    person.ends_in(&[
+        &format!("Connected to {address}. quit, Ctrl-D or Ctrl-C leaves."),
+        ">>>",
+    ]);
+    (person, server, address)
+}
+
+/// What the server is told, which is `expected`.
+#[track_caller]
+fn hears(server: &mut TcpStream, expected: &str) {
+    let mut message = vec![0; expected.len()];
+    server.read_exact(&mut message).unwrap();
+    assert_eq!(String::from_utf8_lossy(&message), expected);
+}
+
+#[test]
+fn a_person_says_something_and_is_answered() {
+    let serving = Serving::start(config(), Echo);
+    let mut person = Terminal::run(&["connect", &serving.tcp[0].to_string()]);
+    person.ends_in(&[">>>"]);
+    person.enters("hello");
+    person.ends_in(&[">>> hello", "<<< hello", ">>>"]);
+    person.enters("宽字 wide");
+    person.ends_in(&[">>> 宽字 wide", "<<< 宽字 wide", ">>>"]);
+    person.enters("quit");
+    assert_eq!(person.end(), 0);
+    person.ends_in(&[">>> quit", "Disconnected."]);
+    assert!(person.is_as_found());
+    assert_eq!(serving.finish().clients.closed.peer_closed, 1);
+}
+
+#[test]
+fn a_line_is_sent_without_its_end_and_edited_before() {
+    let (mut person, mut server, _) = connected();
+    person.types("hxllo");
+    // Back, and over the x.
+    person.types("\x1b[D\x1b[D\x1b[D\x7fe");
+    person.types(ENTER);
+    person.enters("again");
+    hears(&mut server, "helloagain");
+    // The line before the last comes back.
+    person.types("\x1b[A\x1b[A");
+    person.types(ENTER);
+    hears(&mut server, "hello");
+}
+
+#[test]
+fn what_the_server_says_appears_above_what_is_being_typed() {
+    let (mut person, mut server, _) = connected();
+    person.types("宽字 half a li");
+    person.ends_in(&[">>> 宽字 half a li"]);
+    let before = person.cursor();
+    server.write_all(b"first\nsecond\n").unwrap();
+    person.ends_in(&["<<< first", "<<< second", ">>> 宽字 half a li"]);
+    assert_eq!(person.cursor(), (before.0 + 2, before.1));
+    person.enters("ne");
+    hears(&mut server, "宽字 half a line");
+}
+
+#[test]
+fn a_server_that_hangs_up_is_noticed_at_once() {
+    let (mut person, server, _) = connected();
+    person.types("half a li");
+    person.ends_in(&[">>> half a li"]);
+    drop(server);
+    assert_eq!(person.end(), 0);
+    person.shows("The server has hung up.\n>>> half a li");
+    assert!(person.is_as_found());
+}
+
+#[test]
+fn half_a_character_and_a_hang_up_are_both_shown() {
+    let (mut person, mut server, _) = connected();
+    server.write_all(b"half of \xe4\xbd").unwrap();
+    person.shows("<<< half of");
+    drop(server);
+    assert_eq!(person.end(), 0);
+    person.shows("<<< half of \n<<< \\xe4\\xbd\nThe server has hung up.\n");
+}
+
+#[test]
+fn a_reset_is_said_in_a_line_of_its_own() {
+    let (mut person, server, _) = connected();
+    person.types("half a li");
+    person.ends_in(&[">>> half a li"]);
+    SockRef::from(&server)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(server);
+    assert_eq!(person.end(), 1);
+    person.ends_in(&[">>> half a li", "echoloop: the server reset the connection"]);
+    assert!(person.is_as_found());
+}
+
+#[test]
+fn a_server_that_stands_still_does_not_hold_up_who_types() {
+    let mut operator = Terminal::console(&[]);
+    let address = operator.address("tcp").to_string();
+    let mut person = Terminal::run(&["connect", &address]);
+    person.ends_in(&[">>>"]);
+    operator.signal("STOP");
+    person.enters("are you there?");
+    person.enters("hello?");
+    person.ends_in(&[">>> are you there?", ">>> hello?", ">>>"]);
+    operator.signal("CONT");
+    operator.shows("#1 | are you there?");
+    operator.signal("STOP");
+    person.types(CTRL_C);
+    assert_eq!(person.end(), 0);
+    operator.signal("CONT");
+    operator.shows("#1 has said its last");
+}
+
+#[test]
+fn control_d_and_control_c_leave() {
+    for key in [CTRL_D, CTRL_C] {
+        let (mut person, mut server, _) = connected();
+        person.enters("hello");
+        hears(&mut server, "hello");
+        person.types(key);
+        assert_eq!(person.end(), 0);
+        person.shows("Disconnected.");
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        assert!(person.is_as_found());
+    }
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let (mut person, _server, _) = connected();
+        person.types("half a li");
+        person.ends_in(&[">>> half a li"]);
+        assert!(!person.is_as_found());
+        person.signal(name);
+        assert_eq!(person.end(), code);
+        assert!(person.is_as_found(), "{name}");
+    }
+}
+
+#[test]
+fn nobody_there_is_one_line() {
+    let nobody = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    nobody
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let address = nobody.local_addr().unwrap().as_socket().unwrap();
+    let mut person = Terminal::run(&["connect", &address.to_string()]);
+    assert_eq!(person.end(), 1);
+    let expected =
+        format!("echoloop: cannot connect to {address}: refused: nobody listens there\n");
+    person.shows(expected.trim_end());
+    assert_eq!(person.screen().trim_end(), expected.trim_end());
+    let mut person = Terminal::run(&["connect", &address.to_string(), "--lang", "zh"]);
+    assert_eq!(person.end(), 1);
+    person.shows("被拒绝，那里无人监听");
+}
+
+#[test]
+fn each_line_is_a_datagram_and_a_lost_one_is_said() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "200ms"]);
+    person.ends_in(&[
+        &format!("Each line goes to {address} as a datagram. quit, Ctrl-D or Ctrl-C leaves."),
+        ">>>",
+    ]);
+    let mut room = [0; 99];
+    person.enters("lost");
+    let (size, client) = server.recv_from(&mut room).unwrap();
+    assert_eq!(&room[..size], b"lost");
+    person.ends_in(&[
+        ">>> lost",
+        "no answer to datagram 1: none came within 200ms",
+        ">>>",
+    ]);
+    person.enters("你好");
+    let (size, _) = server.recv_from(&mut room).unwrap();
+    server.send_to(&room[..size], client).unwrap();
+    person.ends_in(&[">>> 你好", "<<< 你好", ">>>"]);
+    person.types(CTRL_D);
+    assert_eq!(person.end(), 1);
+    person.shows("echoloop: 1 of 2 datagrams got no answer");
+}
+
+/// Who has had enough does not wait for the answer that is still awaited.
+#[test]
+fn control_c_does_not_wait_for_an_answer() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "1h"]);
+    person.ends_in(&[">>>"]);
+    person.enters("hello");
+    server.recv_from(&mut [0; 9]).unwrap();
+    person.types(CTRL_C);
+    assert_eq!(person.end(), 0);
+}
+
+/// A terminal that can't have text above the prompt still gets netcat's manners, without what could act on
+/// it.
+#[test]
+fn a_dumb_terminal_is_written_to_as_it_is() {
+    let serving = Serving::start(config(), Echo);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_echoloop"));
+    command.args(["connect", &serving.tcp[0].to_string()]);
+    let mut person = Terminal::start_as("dumb", command);
+    person.types("hello \u{9b}2J\n");
+    person.shows("hello \\u{9b}2J");
+    person.types(CTRL_D);
+    assert_eq!(person.end(), 0);
+    serving.finish();
+}
