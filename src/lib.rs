@@ -1,6 +1,6 @@
 //! An event-driven, non-blocking reactor: one thread, one poll loop, many TCP clients and UDP.
 //!
-//! `echoloop` is a program (`echoloop serve`) and the library it is made of. The library is a
+//! `echoloop` is a program (`echoloop serve`, `echoloop connect`) and the library it is made of. The library is a
 //! readiness loop written by hand over [mio](https://docs.rs/mio), with a slab of connection states; it is not
 //! an async runtime, and uses none. This page is where to start reading.
 //!
@@ -23,11 +23,11 @@
 //! | folder | what it is | what it knows |
 //! |---|---|---|
 //! | [`connection`] | one client's state machine, its unsent bytes, its latched readiness, and the pump | no socket, no clock, no mio |
-//! | [`service`] | what to answer, the guard that decides whether a datagram is, and the sanitizer of what a person is shown | the same |
+//! | [`service`] | what to answer, by rule or by an operator's [console](service::Console); the guard that decides whether a datagram is; the sanitizer of what a person is shown, and the phrases it is told in | the same |
 //! | [`probe`] | counters | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
 //! | [`server`], [`client`] | the roles that put them together | |
-//! | `bin/echoloop` | arguments, signals, exit codes | this library from outside |
+//! | `bin/echoloop` | arguments, signals, exit codes, the terminal and the log | this library from outside |
 //!
 //! # The rules of the loop
 //!
@@ -42,10 +42,12 @@
 //! 6. **A client that does not read is not read from.** Unsent bytes have a high and a low watermark.
 //!    One read buffer serves all clients; an idle client owns no buffer at all.
 //! 7. **Every client is accounted for**: on the ready list, waiting for an event in a direction it
-//!    needs, paused with a write pending, or on a deadline.
+//!    needs, paused with a write pending, promised an answer, or on a deadline.
 //! 8. **A peer's error is a [`CloseReason`](connection::CloseReason)**; this process's error is an
 //!    [`io::Result`](std::io::Result). The first never becomes the second.
-//! 9. **`now` is an argument.** The clock is read once a turn, and every timer is in
+//! 9. **What may block is not done here.** Keys, screens and logs have threads of their own, bounded
+//!    channels, and a [`Waker`](reactor::Waker); see [`client::Input`] and [`client::Output`].
+//! 10. **`now` is an argument.** The clock is read once a turn, and every timer is in
 //!    [`Deadlines`](reactor::Deadlines).
 //!
 //! # A service of your own

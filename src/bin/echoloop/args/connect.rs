@@ -12,9 +12,11 @@ use crate::units::{nonzero_size, time};
 /// The arguments of `echoloop connect`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "What comes from standard input is sent as it is, and what the server sends goes to standard \
-output as it is; on a terminal, control characters are shown escaped. The end of standard input shuts our side, and \
-the rest is awaited.
+    after_help = "At a terminal there is a prompt: each line is sent, without its end, and what the server says \
+appears above the prompt, with control characters escaped. 'quit', Ctrl-D and Ctrl-C leave.
+
+Otherwise what comes from standard input is sent as it is, and what the server sends goes to standard output as it \
+is. The end of standard input shuts our side, and the rest is awaited.
 
 To udp:// each line is a datagram, and each answer a line.
 
@@ -24,7 +26,8 @@ Examples:
   echo hello | echoloop connect udp://127.0.0.1:25556
   echoloop connect 127.0.0.1:25555 < file > copy
 
-Exit codes: 0 done, 1 failed or a datagram got no answer, 2 usage."
+Exit codes: 0 done, 1 failed or a datagram got no answer, 2 usage; 129, 130 and 143 for a prompt ended by SIGHUP, \
+SIGINT or SIGTERM."
 )]
 pub(crate) struct ConnectArgs {
     /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP

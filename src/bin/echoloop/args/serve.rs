@@ -36,6 +36,7 @@ Examples:
   echoloop serve --tcp :25555 --no-udp         every interface, TCP only
   echoloop serve --tcp 127.0.0.1:0             a port the system chooses
   echoloop serve --reply 'suffix:| lee' --udp-suffix ''
+  echoloop serve --console                     answer each client yourself
 
 Exit codes: 0 drained, 1 failed or clients were cut off by the drain timeout, 2 usage, 130 and 143 \
 stopped by a second signal."
@@ -53,6 +54,12 @@ pub(crate) struct ServeArgs {
     /// Receive no datagrams
     #[arg(long, conflicts_with = "udp")]
     no_udp: bool,
+    /// Connections the kernel keeps until they are accepted
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count32)]
+    backlog: u32,
+    /// Share the ports with other processes started with this option
+    #[arg(long)]
+    reuse_port: bool,
 
     /// What TCP clients get: echo, discard, or suffix:TEXT for each message with TEXT behind it
     #[arg(long, value_name = "REPLY", default_value = "echo", help_heading = ANSWERS)]
@@ -60,22 +67,17 @@ pub(crate) struct ServeArgs {
     /// Let a person at this terminal answer TCP clients, message by message
     #[arg(long, conflicts_with = "reply", help_heading = ANSWERS)]
     pub(crate) console: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = ANSWERS)]
     pub(crate) lang: Lang,
     /// What is appended to a datagram in reply; '' for pure echoes
     #[arg(long, value_name = "TEXT", default_value = "| lee", help_heading = ANSWERS)]
     udp_suffix: String,
 
-    /// Connections the kernel keeps until they are accepted
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = count32)]
-    backlog: u32,
-    /// Share the ports with other processes started with this option
-    #[arg(long)]
-    reuse_port: bool,
     /// The most bytes of a message: what one recv hands to the service
     #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = nonzero_size, help_heading = ANSWERS)]
     recv_size: NonZeroUsize,
-    /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024)
+    /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024), as it
+    /// is with --console
     #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = nonzero_size, help_heading = ANSWERS)]
     read_ahead: NonZeroUsize,
 
