@@ -17,7 +17,7 @@ use terminal::{CTRL_C, CTRL_D, ENTER, TAB, Terminal, signal};
 impl Terminal {
     /// A client connects, and the operator sees it come. It is number `number`.
     #[track_caller]
-    fn admits(&mut self, number: u64) -> TcpStream {
+    fn admits(&self, number: u64) -> TcpStream {
         let client = connect(self.address("tcp"));
         let address = client.local_addr().unwrap();
         self.shows(&format!("#{number} connected from {address}\n"));
@@ -239,7 +239,7 @@ fn nothing_a_client_sends_acts_on_the_terminal() {
 
 #[test]
 fn datagrams_are_shown_and_answered_with_the_suffix() {
-    let mut operator = Terminal::console(&[]);
+    let operator = Terminal::console(&[]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     socket
@@ -331,7 +331,7 @@ fn it_speaks_chinese_when_the_locale_does() {
     command
         .args(["serve", "--console", "--tcp", "127.0.0.1:0", "--no-udp"])
         .env("LC_ALL", "zh_CN.UTF-8");
-    let mut operator = Terminal::start(command);
+    let operator = Terminal::start(command);
     operator.shows("/help 列出其他命令");
     let client = connect(operator.address("tcp"));
     operator.shows("#1 已接入，来自 ");

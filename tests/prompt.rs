@@ -19,7 +19,7 @@ use terminal::{CTRL_C, CTRL_D, ENTER, Terminal};
 fn connected() -> (Terminal, TcpStream, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let mut person = Terminal::run(&["connect", &address.to_string()]);
+    let person = Terminal::run(&["connect", &address.to_string()]);
     let (server, _) = listener.accept().unwrap();
     person.ends_in(&[
         &format!("Connected to {address}. quit, Ctrl-D or Ctrl-C leaves."),
@@ -117,7 +117,7 @@ fn a_reset_is_said_in_a_line_of_its_own() {
 
 #[test]
 fn a_server_that_stands_still_does_not_hold_up_who_types() {
-    let mut operator = Terminal::console(&[]);
+    let operator = Terminal::console(&[]);
     let address = operator.address("tcp").to_string();
     let mut person = Terminal::run(&["connect", &address]);
     person.ends_in(&[">>>"]);

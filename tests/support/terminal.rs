@@ -63,7 +63,7 @@ impl Terminal {
             "--udp",
             "127.0.0.1:0",
         ];
-        let mut terminal = Self::run(&[&serve, options].concat());
+        let terminal = Self::run(&[&serve, options].concat());
         terminal.shows(">>>");
         terminal
     }
@@ -151,13 +151,13 @@ impl Terminal {
 
     /// Waits until `text` is on the screen.
     #[track_caller]
-    pub fn shows(&mut self, text: &str) {
+    pub fn shows(&self, text: &str) {
         self.waits_for(&format!("{text:?}"), |screen| screen.contains(text));
     }
 
     /// Waits until the lines of the screen end in `lines`, but for blank ones and blanks at their ends.
     #[track_caller]
-    pub fn ends_in(&mut self, lines: &[&str]) {
+    pub fn ends_in(&self, lines: &[&str]) {
         self.waits_for(&format!("{lines:#?}"), |screen| {
             let shown: Vec<&str> = screen.trim_end().lines().map(str::trim_end).collect();
             shown.ends_with(lines)
@@ -165,7 +165,7 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn waits_for(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+    fn waits_for(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let start = Instant::now();
         let mut seen = self.view.seen.lock().unwrap();
         loop {
