@@ -276,6 +276,7 @@ fn commands_are_completed_and_lines_come_back() {
 #[test]
 fn pitfall_41_and_43_a_stopped_terminal_stops_nobody() {
     let mut operator = Terminal::console(&[]);
+    let address = operator.address("tcp");
     let mut noisy = operator.admits(1);
     operator.stop();
     // More than the terminal, the queue and the console take.
@@ -289,7 +290,6 @@ fn pitfall_41_and_43_a_stopped_terminal_stops_nobody() {
         }
     }
     drop(noisy);
-    let address = operator.address("tcp");
     // Sixteen messages of one client wait for answers, then it is not read from: many come instead.
     for _ in 0..200 {
         let mut client = connect(address);

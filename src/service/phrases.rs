@@ -92,6 +92,8 @@ pub enum Phrase<'a> {
     NoAnswer(u64, &'a str),
     /// The answer to the datagram of this number did not come within this time.
     NoAnswerWithin(u64, Duration),
+    /// Nobody listens where the datagram of this number went.
+    NobodyListens(u64),
     /// So many datagrams were not answered, of so many.
     NotAnswered(u64, u64),
     /// Nobody listens at this address.
@@ -156,6 +158,7 @@ impl Phrase<'_> {
             Self::YouHungUp => ("Disconnected.", "已断开。"),
             Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有回音：{}"),
             Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有回音：{} 内没有收到"),
+            Self::NobodyListens(_) => ("no answer to datagram {}: nobody listens there", "第 {} 个数据报没有回音：那里无人监听"),
             Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "{} 个数据报没有回音，共发出 {} 个"),
             Self::Refused(_) => ("cannot connect to {}: refused: nobody listens there", "无法连接 {}：被拒绝，那里无人监听"),
             Self::Unreachable(_) => ("cannot connect to {}: unreachable: there is no way to that address", "无法连接 {}：不可达，没有通往该地址的路由"),
@@ -212,7 +215,9 @@ impl Display for Spoken<'_> {
             | Phrase::Unreachable(address) => fill(f, template, &[address]),
             Phrase::Left(CloseReason::Failed(kind)) => fill(f, template, &[kind]),
             Phrase::Reminder(excerpt, others) => fill(f, template, &[excerpt, others]),
-            Phrase::NoSuchClient(number) | Phrase::NotShown(number) => fill(f, template, &[number]),
+            Phrase::NoSuchClient(number)
+            | Phrase::NotShown(number)
+            | Phrase::NobodyListens(number) => fill(f, template, &[number]),
             Phrase::NoSuchCommand(text) | Phrase::Usage(text) => fill(f, template, &[text]),
             Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
             Phrase::MoreClients(count) | Phrase::SentToAll(count) => fill(f, template, &[count]),

@@ -231,7 +231,7 @@ impl Terminal {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().expect("an exit code, not a signal");
+                return status.code().unwrap_or_else(|| panic!("{status}"));
             }
             assert!(
                 start.elapsed() < DEADLINE,

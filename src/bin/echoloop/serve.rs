@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
-use crate::{FAILED, Failure, SIGNALLED, console, names};
+use crate::{FAILED, Failure, SIGNALLED, console, logger, names};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
@@ -68,6 +68,8 @@ impl<S: Service> Started<S> {
 
     /// How it has ended. Prints the totals, if asked to.
     pub(crate) fn finish(self, totals: bool) -> Result<ExitCode, Failure> {
+        // What was logged on the way comes before what came of it.
+        logger::finish();
         let counters = self.server.server().counters();
         if totals {
             print(&format!("{counters}\n"))

@@ -1,6 +1,6 @@
 //! Standard input and output as they are, in netcat's manners.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use echoloop::Reactor;
@@ -62,6 +62,9 @@ pub(super) fn no_answer(
     wait: Duration,
 ) -> String {
     match why {
+        Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            language.say(Phrase::NobodyListens(number)).to_string()
+        }
         Some(error) => {
             let why = error.to_string();
             language.say(Phrase::NoAnswer(number, &why)).to_string()
