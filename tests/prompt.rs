@@ -87,7 +87,7 @@ fn a_server_that_hangs_up_is_noticed_at_once() {
     person.ends_in(&[">>> half a li"]);
     drop(server);
     assert_eq!(person.end(), 0);
-    person.shows("The server has hung up.\n>>> half a li");
+    person.ends_in(&[">>> half a li", "The server has hung up."]);
     assert!(person.is_as_found());
 }
 
@@ -98,7 +98,7 @@ fn half_a_character_and_a_hang_up_are_both_shown() {
     person.shows("<<< half of");
     drop(server);
     assert_eq!(person.end(), 0);
-    person.shows("<<< half of \n<<< \\xe4\\xbd\nThe server has hung up.\n");
+    person.ends_in(&["<<< \\xe4\\xbd", "The server has hung up."]);
 }
 
 #[test]
@@ -232,4 +232,93 @@ fn a_dumb_terminal_is_written_to_as_it_is() {
     person.types(CTRL_D);
     assert_eq!(person.end(), 0);
     serving.finish();
+}
+
+/// A key that is no text costs itself, and not the line.
+#[test]
+fn a_key_that_is_no_text_does_not_take_the_line_along() {
+    let (mut person, mut server, _) = connected();
+    person.types("transfer 100");
+    person.ends_in(&[">>> transfer 100"]);
+    person.presses(b"\xff");
+    person.ends_in(&[
+        ">>> transfer 100",
+        "A key was no UTF-8 text, and is left out with what was typed right behind it.",
+        ">>> transfer 100",
+    ]);
+    person.enters(" to bob");
+    hears(&mut server, "transfer 100 to bob");
+}
+
+/// What is typed while no prompt is up is typed ahead: nothing of it is lost, echoed or taken for a signal.
+#[test]
+fn what_is_typed_ahead_is_not_lost() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "10ms"]);
+    person.ends_in(&[">>>"]);
+    // More lines than wait to be sent, and one longer than a terminal would hand over in its usual mode.
+    let long = "x".repeat(6_000);
+    for number in 0..25 {
+        person.enters(&format!("line {number}"));
+    }
+    person.enters(&long);
+    let mut room = [0; 9_000];
+    for number in 0..25 {
+        let size = server.recv(&mut room).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&room[..size]),
+            format!("line {number}")
+        );
+    }
+    assert_eq!(server.recv(&mut room).unwrap(), long.len());
+    person.types(CTRL_D);
+    assert_eq!(person.end(), 1);
+    person.shows("26 of 26 datagrams got no answer");
+}
+
+/// A line that the terminal itself would fold could have rows that look like ours.
+#[test]
+fn each_row_of_a_long_line_is_marked() {
+    let (person, mut server, _) = connected();
+    let forged = format!("{:76}{:80}hello", "", "The server has hung up.");
+    server.write_all(forged.as_bytes()).unwrap();
+    person.ends_in(&["<<< The server has hung up.", "<<<     hello", ">>>"]);
+}
+
+/// Pitfall 43: the terminal stands still, and the server has said more than it takes, and left.
+#[test]
+fn pitfall_43_a_stopped_terminal_does_not_keep_it_from_ending() {
+    for hangs_up in [true, false] {
+        let (mut person, server, _) = connected();
+        person.stop();
+        server.set_nonblocking(true).unwrap();
+        let mut server = Some(server);
+        for _ in 0..10_000 {
+            // It takes no more once everything on the way is full.
+            let _ = server.as_mut().unwrap().write(&[b'x'; 1000]);
+        }
+        if hangs_up {
+            server = None;
+        }
+        person.signal("TERM");
+        assert_eq!(person.end(), 143);
+        drop(server);
+    }
+}
+
+/// Whoever else has used the terminal meanwhile left it in other modes.
+#[test]
+fn a_stopped_and_continued_prompt_is_drawn_again() {
+    let (mut person, mut server, _) = connected();
+    person.types("half a li");
+    person.ends_in(&[">>> half a li"]);
+    person.signal("STOP");
+    person.set_usual_modes();
+    assert!(person.echoes());
+    person.signal("CONT");
+    person.waits_until_raw();
+    person.enters("ne");
+    hears(&mut server, "half a line");
+    person.ends_in(&[">>> half a line", ">>>"]);
 }

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::pipes::{Heard, Input, Output, Said};
+use super::{END_WAIT, Failure, is_enough};
 use crate::reactor::{Event, Handler, Interest, Next, Registry, UdpSocket, fixed_token};
 
 /// No datagram is larger.
@@ -39,6 +39,7 @@ pub struct DatagramClient {
     sent: u64,
     lost: u64,
     failure: Option<Failure>,
+    over: bool,
 }
 
 impl DatagramClient {
@@ -67,23 +68,32 @@ impl DatagramClient {
             sent: 0,
             lost: 0,
             failure: None,
+            over: false,
         })
     }
 
-    /// Waits until everything that came has been shown. Returns how many datagrams were sent, and how
-    /// many of them got no answer.
+    /// How many datagrams were sent, and how many of them got no answer. If the loop was left early, waits a
+    /// moment for what came to be shown.
     ///
     /// # Errors
     ///
     /// Why the conversation failed, if it did. A reader of the output that has had enough is no failure.
     pub fn finish(self) -> Result<(u64, u64), Failure> {
-        let shown = self.output.finish();
+        let shown = self.output.finish_within(END_WAIT);
         match (self.failure, shown) {
             (Some(failure), _) => Err(failure),
-            (None, Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(Failure::Output(error))
-            }
+            (None, Err(error)) if !is_enough(&error) => Err(Failure::Output(error)),
             _ => Ok((self.sent, self.lost)),
+        }
+    }
+
+    /// Waits until everything that was heard has been shown.
+    fn wind_up(&mut self) -> Next {
+        self.output.close();
+        if self.output.is_closed() {
+            Next::Stop
+        } else {
+            Next::Wait(None)
         }
     }
 
@@ -145,8 +155,11 @@ impl Handler for DatagramClient {
                 registry.register(&mut self.socket, fixed_token(0), Interest::READABLE);
             if let Err(error) = registered {
                 self.failure = Some(Failure::Lost(error));
-                return Next::Stop;
+                self.over = true;
             }
+        }
+        if self.over {
+            return self.wind_up();
         }
         self.receive();
         // Without room to say that it is lost, there is nothing to be late for: room wakes the loop.
@@ -155,7 +168,8 @@ impl Handler for DatagramClient {
             self.lose(None);
         }
         if self.output.is_closed() || self.send(now) {
-            return Next::Stop;
+            self.over = true;
+            return self.wind_up();
         }
         Next::until(self.awaited.filter(|_| has_room), now)
     }

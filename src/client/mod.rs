@@ -13,10 +13,21 @@ use std::time::Duration;
 use std::{fmt, io};
 
 pub use datagrams::{DatagramClient, DatagramOptions};
-pub use pipes::{Cut, Heard, Input, Output, Said};
+pub use pipes::{Cut, Heard, Input, Output, PIECE_MAX, Said};
 pub use stream::{Ending, StreamClient, StreamOptions};
 
 use crate::service::{Language, Phrase};
+
+/// How long the end waits for what came to be shown, if the loop was left before it was.
+const END_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether a sink failed because its reader has had enough, or somebody did not want to wait for it.
+fn is_enough(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
+    )
+}
 
 /// Why a conversation failed.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::reactor::Waker;
 const QUEUE: usize = 16;
 
 /// The most bytes of a piece that is read.
-const PIECE_MAX: usize = 64 * 1024;
+pub const PIECE_MAX: usize = 64 * 1024;
 
 /// How what is said is cut into pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +78,19 @@ impl<P: Send + 'static> Input<P> {
     ) -> io::Result<Self> {
         let (sender, pieces) = mpsc::sync_channel(QUEUE);
         let run = move || {
-            loop {
+            let mut last_words = LastWords {
+                sender: Some(sender),
+                waker,
+            };
+            while let Some(sender) = &last_words.sender {
                 let piece = next().transpose();
                 let more = matches!(piece, Some(Ok(_)));
                 // Nobody listens any more, or there is nothing more to tell.
                 if piece.is_some_and(|piece| sender.send(piece).is_err()) || !more {
-                    break;
+                    last_words.sender = None;
                 }
-                let _ = waker.wake();
+                let _ = last_words.waker.wake();
             }
-            drop(sender);
-            let _ = waker.wake();
         };
         thread::Builder::new().name("input".to_owned()).spawn(run)?;
         Ok(Self { pieces })
@@ -101,6 +103,23 @@ impl<P: Send + 'static> Input<P> {
             Ok(Err(error)) => Said::Failed(error),
             Err(TryRecvError::Empty) => Said::Nothing,
             Err(TryRecvError::Disconnected) => Said::Ended,
+        }
+    }
+}
+
+/// Tells the loop if the thread that reads ends by a panic: it would wait for ever.
+struct LastWords<P> {
+    sender: Option<SyncSender<io::Result<P>>>,
+    waker: Waker,
+}
+
+impl<P> Drop for LastWords<P> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            // If there is no room for it, the end of the pieces is what is told.
+            let _ = sender.try_send(Err(io::Error::other("the reader panicked")));
+            drop(sender);
+            let _ = self.waker.wake();
         }
     }
 }
@@ -218,6 +237,12 @@ impl<P: Send + 'static> Output<P> {
                 self.queued.fetch_sub(1, Ordering::AcqRel);
             }
         }
+    }
+
+    /// Shows what has been pushed, and nothing more. The loop is woken when that is done, or can't be:
+    /// [`is_closed`](Self::is_closed) says so.
+    pub fn close(&mut self) {
+        self.pieces = None;
     }
 
     /// Waits until everything has been shown, or can't be.

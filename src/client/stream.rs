@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::pipes::{Heard, Input, Output, Said};
+use super::{END_WAIT, Failure, is_enough};
 use crate::connection::{Buffer, Readiness};
 use crate::reactor::{
     Dial, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token, readiness,
@@ -68,6 +68,7 @@ enum Phase {
     Start,
     Dialing(Dial, Instant),
     Talking(TcpStream),
+    /// The conversation is over. What has been heard is still shown.
     Over,
 }
 
@@ -102,19 +103,29 @@ impl StreamClient {
         }
     }
 
-    /// Waits until everything that came has been shown. Returns who has ended the conversation.
+    /// Who has ended the conversation. If the loop was left early, waits a moment for what came to be shown.
     ///
     /// # Errors
     ///
     /// Why the conversation failed, if it did. A reader of the output that has had enough is no failure.
     pub fn finish(self) -> Result<Ending, Failure> {
-        let shown = self.output.finish();
+        let shown = self.output.finish_within(END_WAIT);
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         match shown {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+            Err(error) if !is_enough(&error) => Err(Failure::Output(error)),
             _ => Ok(self.ending),
+        }
+    }
+
+    /// Waits until everything that was heard has been shown.
+    fn wind_up(&mut self) -> Next {
+        self.output.close();
+        if self.output.is_closed() {
+            Next::Stop
+        } else {
+            Next::Wait(None)
         }
     }
 
@@ -263,16 +274,16 @@ impl Handler for StreamClient {
                 let wake = match self.talk(&mut stream, now) {
                     Ok(Talk::Busy) => Some(now),
                     Ok(Talk::Idle) => self.wait_until,
-                    Ok(Talk::Over) => return Next::Stop,
+                    Ok(Talk::Over) => return self.wind_up(),
                     Err(failure) => {
                         self.failure = Some(failure);
-                        return Next::Stop;
+                        return self.wind_up();
                     }
                 };
                 self.phase = Phase::Talking(stream);
                 Next::until(wake, now)
             }
-            Phase::Start | Phase::Over => Next::Stop,
+            Phase::Start | Phase::Over => self.wind_up(),
         }
     }
 }

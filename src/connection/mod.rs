@@ -264,6 +264,13 @@ impl Connection {
             || (self.wants_read() && readiness.is_readable())
             || self.wants_shutdown()
             || self.is_closed()
+            || (self.awaits_answers_only() && readiness.is_failed())
+    }
+
+    /// Whether all there is to do is to wait for the answers that are promised. Nothing is read then, so
+    /// nothing but the socket itself can say that it has failed.
+    pub const fn awaits_answers_only(&self) -> bool {
+        self.deferred > 0 && !self.wants_read() && !self.has_unsent()
     }
 
     /// Once nothing is left to write, nothing to read and no answer promised, the conversation is over.

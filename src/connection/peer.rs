@@ -8,6 +8,16 @@ use super::{Connection, Readiness};
 pub trait Stream: Read + Write {
     /// Shuts the sending side: the peer reads an end of file behind everything written so far.
     fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Why the stream has failed, if it has and this was not asked before. A stream that can't tell has
+    /// `None`.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be asked.
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
 }
 
 /// One end of a conversation: a stream, what the kernel has said of it, and where it stands.

@@ -148,6 +148,11 @@ impl Pump {
         }
     }
 
+    /// Whether a peer that is owed `connection`'s unsent bytes may be owed more before it has taken some.
+    pub fn may_owe(&self, connection: &Connection) -> bool {
+        connection.may_be_owed() && connection.unsent_len() < self.limits.watermarks.high
+    }
+
     /// From now on no promise of an answer keeps a conversation from ending.
     pub const fn ignore_deferrals(&mut self) {
         self.defers = false;
@@ -219,7 +224,9 @@ impl Pump {
             if spent >= self.limits.budget {
                 return Err(Outcome::Yielded);
             }
-            let moved = if peer.connection.wants_write() && peer.readiness.is_writable() {
+            let moved = if peer.connection.awaits_answers_only() {
+                ask(peer)
+            } else if peer.connection.wants_write() && peer.readiness.is_writable() {
                 self.flush(peer)
             } else if peer.connection.wants_shutdown() {
                 shut(peer)
@@ -261,6 +268,15 @@ impl Pump {
             nothing => read_nothing(peer, nothing).map(|()| 0),
         }
     }
+}
+
+/// Asks a stream that is said to have failed whether it has.
+fn ask<S: Stream>(peer: &mut Peer<S>) -> Result<usize, Starved> {
+    peer.readiness.not_failed();
+    if let Ok(Some(error)) | Err(error) = peer.stream.take_error() {
+        absorb(&mut peer.connection, &error)?;
+    }
+    Ok(0)
 }
 
 fn shut<S: Stream>(peer: &mut Peer<S>) -> Result<usize, Starved> {

@@ -35,6 +35,7 @@ const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
 const READ_CLOSED: u8 = 4;
 const URGENT: u8 = 8;
+const FAILED: u8 = 16;
 
 impl Readiness {
     /// A fresh socket: taken to be writable, because a write that succeeds raises no edge and the
@@ -68,6 +69,12 @@ impl Readiness {
         self.0 |= READ_CLOSED | READABLE;
     }
 
+    /// An event said that the socket has failed, or that both its sides are shut. Implies that the peer has
+    /// shut its side, and that a write will tell.
+    pub const fn latch_failed(&mut self) {
+        self.0 |= FAILED | READ_CLOSED | READABLE | WRITABLE;
+    }
+
     /// An event said that urgent data is there. Implies readable.
     pub const fn latch_urgent(&mut self) {
         self.0 |= URGENT | READABLE;
@@ -95,6 +102,16 @@ impl Readiness {
     /// A write returned `WouldBlock`.
     pub const fn write_blocked(&mut self) {
         self.0 &= !WRITABLE;
+    }
+
+    /// The socket was asked, and has not failed.
+    pub const fn not_failed(&mut self) {
+        self.0 &= !FAILED;
+    }
+
+    /// Whether the socket is worth asking why it has failed.
+    pub const fn is_failed(self) -> bool {
+        self.0 & FAILED != 0
     }
 
     /// Whether a read is worth trying.

@@ -218,11 +218,14 @@ fn add_rare(
     error: bool,
     priority: bool,
 ) -> Readiness {
-    if read_closed || error {
+    if read_closed {
         seen.latch_read_closed();
     }
-    if write_closed || error {
+    if write_closed {
         seen.latch_writable();
+    }
+    if error {
+        seen.latch_failed();
     }
     if priority {
         seen.latch_urgent();
@@ -233,6 +236,10 @@ fn add_rare(
 impl Stream for TcpStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Self::take_error(self)
     }
 }
 

@@ -127,6 +127,7 @@ impl<S: Service> Server<S> {
         log::info!("draining for at most {timeout:?}; still connected: {clients}");
         self.phase = Phase::Draining;
         self.deadlines.arm(now + timeout, Timer::Drain);
+        self.service.stopping();
         self.clients.drain(now);
         // Who has connected already is still let in: take everything that waits in the kernel, then close.
         self.sockets.mark_all();

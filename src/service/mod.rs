@@ -17,6 +17,7 @@ pub use phrases::{Language, Phrase, Spoken};
 pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::connection::{CloseReason, Reply};
 
@@ -54,6 +55,14 @@ pub trait Service {
         let _ = (client, reason);
     }
 
+    /// What a client was to be sent was not: it does not take what it is owed, or the conversation is ending.
+    fn undelivered(&mut self, client: ClientId) {
+        let _ = client;
+    }
+
+    /// The server is stopping: no answer that is promised is waited for any more.
+    fn stopping(&mut self) {}
+
     /// A datagram was let through by the guard. It is answered with its suffix, whatever this does.
     fn overhear(&mut self, source: SocketAddr, message: &[u8]) {
         let _ = (source, message);
@@ -85,8 +94,9 @@ impl ClientId {
 /// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Send this, behind everything sent before.
-    Send(ClientId, Vec<u8>),
+    /// Send this, behind everything sent before. A client that has a high watermark of bytes unsent is not
+    /// sent more: the service is told ([`Service::undelivered`]).
+    Send(ClientId, Arc<[u8]>),
     /// One message less of this client awaits the answer that was promised.
     Answered(ClientId),
     /// End this conversation: what has been sent is still delivered, answers promised are not.

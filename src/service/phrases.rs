@@ -77,8 +77,12 @@ pub enum Phrase<'a> {
     NotShown(u64),
     /// The server stops.
     Stopping,
+    /// A client was not sent what it was to be sent.
+    Undelivered,
     /// Nobody is left to answer.
     InputEnded,
+    /// A key was pressed that is no text.
+    Unreadable,
 
     /// The server is connected to.
     Connected(SocketAddr),
@@ -151,6 +155,8 @@ impl Phrase<'_> {
             Self::SentToAll(_) => ("Sent to {}.", "已发给 {} 人。"),
             Self::NotShown(_) => ("({} lines were not shown: the screen could not keep up)", "（屏幕来不及显示，略去 {} 行）"),
             Self::Stopping => ("Stopping. Ctrl-C stops at once.", "正在停止。按 Ctrl-C 立即停止。"),
+            Self::Undelivered => ("does not take what it is sent: that was not", "对方没有在接收，这条没有发出"),
+            Self::Unreadable => ("A key was no UTF-8 text, and is left out with what was typed right behind it.", "有按键不是 UTF-8 文本，已略去，紧随其后的输入也一并略去。"),
             Self::InputEnded => ("Nobody is left to answer: the input has ended. The server goes on.", "输入已结束，没有人答复了；服务继续运行。"),
             Self::Connected(_) => ("Connected to {}. quit, Ctrl-D or Ctrl-C leaves.", "已连上 {}。输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
             Self::Sending(_) => ("Each line goes to {} as a datagram. quit, Ctrl-D or Ctrl-C leaves.", "每行作为一个数据报发往 {}。输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),

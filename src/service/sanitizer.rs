@@ -138,12 +138,17 @@ fn is_unfit(c: char) -> bool {
         '\u{80}'..='\u{9f}'
         // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul fillers.
         | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
-        // Mongolian vowel separator, zero width space, left-to-right and right-to-left marks.
-        | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        // Khmer inherent vowels, Mongolian variation selectors and vowel separator.
+        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        // Zero width space, left-to-right and right-to-left marks.
+        | '\u{200b}' | '\u{200e}' | '\u{200f}'
         // Line and paragraph separators, embeddings and overrides, invisible operators, isolates.
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        // Byte order mark, interlinear annotations, noncharacters.
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
-        // Musical format controls, tags.
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+        // Variation selectors, but for those that choose between text and emoji.
+        | '\u{fe00}'..='\u{fe0d}'
+        // Byte order mark, unassigned specials, interlinear annotations, noncharacters.
+        | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+        // Egyptian and shorthand format controls, musical ones, tags and further variation selectors.
+        | '\u{13430}'..='\u{13440}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }

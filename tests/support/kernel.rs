@@ -113,10 +113,13 @@ impl Kernel {
         if !self.inbox.is_empty() {
             readiness.latch_readable();
         }
-        if self.fin || self.reset {
+        if self.fin {
             readiness.latch_read_closed();
         }
-        if self.reset || self.outbox.len() < self.outbox_limit {
+        if self.reset {
+            readiness.latch_failed();
+        }
+        if self.outbox.len() < self.outbox_limit {
             readiness.latch_writable();
         }
         true
@@ -207,5 +210,9 @@ impl Stream for Kernel {
         assert!(!self.shut, "our side was shut twice");
         self.shut = true;
         Ok(())
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(self.reset.then(|| ErrorKind::ConnectionReset.into()))
     }
 }

@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::support::serving::DEADLINE;
 
@@ -21,6 +21,7 @@ const COLUMNS: u16 = 80;
 
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
+pub const CTRL_R: &str = "\x12";
 pub const ENTER: &str = "\r";
 pub const TAB: &str = "\t";
 
@@ -143,6 +144,31 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Presses keys that may be no text.
+    pub fn presses(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).unwrap();
+    }
+
+    /// Sets the modes of a terminal that nobody has changed, as a shell does.
+    pub fn set_usual_modes(&self) {
+        let mut modes = tcgetattr(&self.keyboard).unwrap();
+        modes.local_modes |= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        tcsetattr(&self.keyboard, OptionalActions::Now, &modes).unwrap();
+    }
+
+    pub fn echoes(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).unwrap();
+        modes.local_modes.contains(LocalModes::ECHO)
+    }
+
+    pub fn waits_until_raw(&self) {
+        let start = Instant::now();
+        while self.echoes() {
+            assert!(start.elapsed() < DEADLINE, "it echoes");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Types a line, and enters it.
     pub fn enters(&mut self, line: &str) {
         self.types(line);
@@ -222,6 +248,12 @@ impl Terminal {
         modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG) && !pasting
     }
 
+    /// The name by which others can open this terminal.
+    pub fn path(&self) -> String {
+        let path = ptsname(&self.keyboard, Vec::new()).unwrap();
+        path.into_string().unwrap()
+    }
+
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
@@ -238,7 +270,7 @@ impl Terminal {
                 "the program does not end:\n{}",
                 self.screen()
             );
-            thread::sleep(std::time::Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
     }
 

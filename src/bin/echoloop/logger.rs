@@ -1,15 +1,15 @@
 //! Log lines to stderr, without ever waiting for whoever reads it.
 
+use std::collections::VecDeque;
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use env_logger::{Builder, Target, WriteStyle};
 use log::LevelFilter;
+use rustix::fs::{Stat, fstat};
 
 use crate::args::{LogFormat, Logging};
 use crate::terminal::Screen;
@@ -29,11 +29,11 @@ pub(crate) fn init(logging: &Logging) {
     let mut builder = Builder::new();
     builder
         .filter_level(level(logging))
+        .write_style(style())
         .parse_default_env()
         // Its lines would be shown above its own prompt, which it would log.
         .filter_module("rustyline", LevelFilter::Warn)
         .format_target(false)
-        .write_style(style())
         .target(Target::Pipe(Box::new(lines.clone())));
     if logging.log_format == LogFormat::Json {
         builder.format(|out, record| {
@@ -84,70 +84,93 @@ struct Lines(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    sender: OnceLock<Option<SyncSender<Entry>>>,
-    /// A line that has only begun.
-    begun: Mutex<Vec<u8>>,
-    dropped: AtomicU64,
+    queue: Mutex<Queue>,
+    changed: Condvar,
 }
 
-enum Entry {
-    Line(Vec<u8>),
-    /// Everything before it has been written when this is dropped.
-    End(mpsc::Sender<()>),
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    dropped: u64,
+    /// A line that has only begun.
+    begun: Vec<u8>,
+    /// The thread is there.
+    started: bool,
+    /// The thread is writing what it has taken.
+    writing: bool,
+}
+
+impl Queue {
+    /// What is to be written next: the lines, and behind them how many were dropped.
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let line = self.lines.pop_front();
+        if line.is_some() || self.dropped == 0 {
+            return line;
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        Some(format!("{dropped} log lines were dropped: nobody read them\n").into())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lines.is_empty() && self.dropped == 0 && !self.writing
+    }
 }
 
 impl Lines {
-    fn sender(&self) -> Option<&SyncSender<Entry>> {
-        let start = || {
-            let (sender, entries) = mpsc::sync_channel(QUEUE);
-            let shared = self.0.clone();
-            let run = move || {
-                for entry in entries {
-                    match entry {
-                        Entry::Line(line) => put(&line),
-                        Entry::End(ended) => drop(ended),
-                    }
-                    let dropped = shared.dropped.swap(0, Ordering::Relaxed);
-                    if dropped > 0 {
-                        put(
-                            format!("{dropped} log lines were dropped: nobody read them\n")
-                                .as_bytes(),
-                        );
-                    }
+    /// Writes lines as they come, for ever.
+    fn write_all(&self) {
+        let mut queue = self.lock();
+        loop {
+            match queue.take() {
+                Some(line) => {
+                    queue.writing = true;
+                    drop(queue);
+                    put(&line);
+                    queue = self.lock();
+                    queue.writing = false;
+                    self.0.changed.notify_all();
                 }
-            };
-            let thread = thread::Builder::new().name("log".to_owned()).spawn(run);
-            thread.is_ok().then_some(sender)
-        };
-        self.0.sender.get_or_init(start).as_ref()
+                None => {
+                    let waited = self.0.changed.wait(queue);
+                    queue = waited.unwrap_or_else(|error| error.into_inner());
+                }
+            }
+        }
+    }
+
+    fn start(&self, queue: &mut Queue) {
+        let lines = self.clone();
+        let thread = thread::Builder::new().name("log".to_owned());
+        queue.started = thread.spawn(move || lines.write_all()).is_ok();
     }
 
     fn finish(&self) {
-        // If nothing was logged, there is nothing to wait for.
-        let Some(Some(sender)) = self.0.sender.get() else {
-            return;
-        };
-        let (ended, end) = mpsc::channel();
-        if sender.try_send(Entry::End(ended)).is_ok() {
-            let _ = end.recv_timeout(END_WAIT);
-        }
+        let queue = self.lock();
+        let busy = |queue: &mut Queue| queue.started && !queue.is_idle();
+        drop(self.0.changed.wait_timeout_while(queue, END_WAIT, busy));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        let queue = self.0.queue.lock();
+        queue.unwrap_or_else(|error| error.into_inner())
     }
 }
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut begun = self
-            .0
-            .begun
-            .lock()
-            .unwrap_or_else(|error| error.into_inner());
-        begun.extend_from_slice(bytes);
-        if begun.ends_with(b"\n") {
-            let line = Entry::Line(std::mem::take(&mut begun));
-            let sent = self.sender().map(|sender| sender.try_send(line));
-            if !matches!(sent, Some(Ok(()))) {
-                self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        let mut queue = self.lock();
+        queue.begun.extend_from_slice(bytes);
+        if queue.begun.ends_with(b"\n") {
+            let line = std::mem::take(&mut queue.begun);
+            if queue.lines.len() < QUEUE {
+                queue.lines.push_back(line);
+            } else {
+                queue.dropped += 1;
             }
+            if !queue.started {
+                self.start(&mut queue);
+            }
+            self.0.changed.notify_all();
         }
         Ok(bytes.len())
     }
@@ -161,9 +184,14 @@ impl Write for Lines {
 fn put(line: &[u8]) {
     // With nobody to read it, there is nobody to tell.
     let _ = match Screen::shown() {
-        Some(screen) if io::stderr().is_terminal() => {
-            screen.show(&String::from_utf8_lossy(line), None)
-        }
+        Some(screen) if is_on_screen() => screen.show(&String::from_utf8_lossy(line), None),
         _ => io::stderr().lock().write_all(line),
     };
+}
+
+/// Whether stderr is the terminal that stdout is.
+fn is_on_screen() -> bool {
+    let device = |stat: Stat| stat.st_rdev;
+    io::stderr().is_terminal()
+        && fstat(io::stderr()).ok().map(device) == fstat(io::stdout()).ok().map(device)
 }

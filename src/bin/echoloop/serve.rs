@@ -1,7 +1,7 @@
 //! `echoloop serve`: settings resolved, the server run, totals printed.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use echoloop::reactor::Reactor;
@@ -17,6 +17,9 @@ use crate::{FAILED, Failure, SIGNALLED, console, logger, names};
 /// name resolution or logging may open. redis keeps as many back.
 const DESCRIPTORS_RESERVED: u64 = 32;
 
+/// How many descriptors select(2) knows: `FD_SETSIZE`.
+const SELECT_MAX: u64 = 1024;
+
 /// The most clients served unless told otherwise, as redis and sozu.
 const MAX_CONNS_DEFAULT: usize = 10_000;
 
@@ -26,12 +29,14 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     config.tcp = resolve(args.tcp(), "tcp")?;
     config.udp = resolve(args.udp(), "udp")?;
     config.check().map_err(Failure::Usage)?;
-    config.max_conns = max_conns(args.max_conns);
+    config.max_conns = max_conns(args);
     warn_of_capped_backlog(config.backlog);
     if args.console {
         // A message is what one recv brings, as in the documents.
         config.read_ahead = config.recv_size;
-        return console::run(Started::new(config, Console::new(args.lang.language()))?);
+        let language = args.lang.language();
+        let started = Started::new(config, Console::new(language), true)?;
+        return console::run(started, language);
     }
     match &args.reply {
         Reply::Discard => serve(config, Discard),
@@ -41,7 +46,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
-    let mut started = Started::new(config, service)?;
+    let mut started = Started::new(config, service, false)?;
     started
         .reactor
         .run(&mut started.server)
@@ -56,11 +61,11 @@ pub(crate) struct Started<S> {
 }
 
 impl<S: Service> Started<S> {
-    fn new(config: Config, service: S) -> Result<Self, Failure> {
+    fn new(config: Config, service: S, terminal: bool) -> Result<Self, Failure> {
         let reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
         let server =
             Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
-        let server = Signalled::new(&reactor, server)
+        let server = Signalled::new(&reactor, server, terminal)
             .map_err(|error| Failure::cannot("watch for signals", &error))?;
         announce(server.server()).map_err(|error| Failure::cannot("write to stdout", &error))?;
         Ok(Self { reactor, server })
@@ -140,10 +145,14 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
 }
 
 /// Raises the limit of open files as far as the system lets us, and fits the number of clients to it.
-fn max_conns(asked: Option<usize>) -> usize {
+///
+/// A console at a terminal has fewer: its line editor waits for keys with select(2), which knows no
+/// descriptor from 1024 up, whoever it belongs to.
+fn max_conns(args: &ServeArgs) -> usize {
     let limit = getrlimit(Resource::Nofile);
+    let most = (args.console && io::stdin().is_terminal()).then_some(SELECT_MAX);
     let raised = Rlimit {
-        current: limit.maximum,
+        current: limit.maximum.into_iter().chain(most).min(),
         maximum: limit.maximum,
     };
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() {
@@ -155,7 +164,7 @@ fn max_conns(asked: Option<usize>) -> usize {
     let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED))
         .unwrap_or(usize::MAX)
         .max(1);
-    let Some(asked) = asked else {
+    let Some(asked) = args.max_conns else {
         return MAX_CONNS_DEFAULT.min(room);
     };
     if asked > room {

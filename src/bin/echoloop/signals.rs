@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, as events of the server's own loop.
+//! Signals, as events of the server's own loop.
 
 use std::io;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
 use echoloop::server::Server;
 use echoloop::service::Service;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 /// A server that drains at the first signal and stops at the second.
@@ -15,13 +15,19 @@ pub(crate) struct Signalled<S> {
     signals: Signals,
     pending: bool,
     draining: bool,
+    continued: bool,
     stopped_by: Option<i32>,
 }
 
 impl<S: Service> Signalled<S> {
-    /// Catches signals for `server`, as long as `reactor` runs it.
-    pub(crate) fn new(reactor: &Reactor, server: Server<S>) -> io::Result<Self> {
+    /// Catches signals for `server`, as long as `reactor` runs it. With `terminal`, those of one too: that it
+    /// was closed, or is ours again. (Otherwise SIGHUP is left as it was found: see nohup(1).)
+    pub(crate) fn new(reactor: &Reactor, server: Server<S>, terminal: bool) -> io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if terminal {
+            signals.add_signal(SIGHUP)?;
+            signals.add_signal(SIGCONT)?;
+        }
         reactor
             .registry()
             .register(&mut signals, EXTERNAL, Interest::READABLE)?;
@@ -30,6 +36,7 @@ impl<S: Service> Signalled<S> {
             signals,
             pending: false,
             draining: false,
+            continued: false,
             stopped_by: None,
         })
     }
@@ -50,6 +57,30 @@ impl<S: Service> Signalled<S> {
         self.server.drain(now);
     }
 
+    /// Whether the program was stopped, and has been continued since this was last asked.
+    pub(crate) const fn take_continued(&mut self) -> bool {
+        std::mem::replace(&mut self.continued, false)
+    }
+
+    /// Whether another signal has come since the server has stopped.
+    pub(crate) fn is_signalled_again(&mut self) -> bool {
+        let again = self.pending().first().copied();
+        self.stopped_by = self.stopped_by.or(again);
+        again.is_some()
+    }
+
+    /// The signals to stop that have come since this was last asked.
+    fn pending(&mut self) -> Vec<i32> {
+        if !std::mem::take(&mut self.pending) {
+            return Vec::new();
+        }
+        let mut signals: Vec<i32> = self.signals.pending().collect();
+        let all = signals.len();
+        signals.retain(|&signal| signal != SIGCONT);
+        self.continued |= signals.len() < all;
+        signals
+    }
+
     /// The second signal, if one ended the drain.
     pub(crate) fn stopped_by(&self) -> Option<i32> {
         self.stopped_by
@@ -66,16 +97,13 @@ impl<S: Service> Handler for Signalled<S> {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        if std::mem::take(&mut self.pending) {
-            let signals: Vec<i32> = self.signals.pending().collect();
-            for signal in signals {
-                if self.draining {
-                    self.stopped_by = Some(signal);
-                    self.server.abort();
-                    break;
-                }
-                self.drain(now);
+        for signal in self.pending() {
+            if self.draining {
+                self.stopped_by = Some(signal);
+                self.server.abort();
+                break;
             }
+            self.drain(now);
         }
         self.server.turn(registry, now)
     }

@@ -198,11 +198,11 @@ impl<S: Stream> Clients<S> {
     #[inline(always)]
     pub(super) fn carry_out(&mut self, service: &mut impl Service) {
         while let Some(order) = service.order() {
-            self.carry_out_one(order);
+            self.carry_out_one(order, service);
         }
     }
 
-    fn carry_out_one(&mut self, order: Order) {
+    fn carry_out_one(&mut self, order: Order, service: &mut impl Service) {
         let (Order::Send(id, _) | Order::Answered(id) | Order::HangUp(id)) = order;
         let key = Key::of(id);
         let Some(client) = self.slots.get_mut(key) else {
@@ -210,9 +210,10 @@ impl<S: Stream> Clients<S> {
         };
         match order {
             Order::Send(_, bytes) => {
-                if client.peer.connection.may_be_owed() {
-                    self.pump.owe(&mut client.peer, &bytes);
+                if !self.pump.may_owe(&client.peer.connection) {
+                    return service.undelivered(id);
                 }
+                self.pump.owe(&mut client.peer, &bytes);
             }
             Order::Answered(_) => client.peer.connection.answered(),
             Order::HangUp(_) => client.peer.connection.finish(CloseReason::HungUp),

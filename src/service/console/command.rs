@@ -39,23 +39,36 @@ pub(super) fn parse(line: &str) -> Result<Command<'_>, Mistake<'_>> {
     }
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word.trim_end() {
-        "/all" if rest.is_empty() => Err(Mistake::Usage("/all hello")),
+        "/all" if rest.trim().is_empty() => Err(Mistake::Usage("/all hello")),
         "/all" => Ok(Command::All(rest)),
-        "/clients" => Ok(Command::Clients),
+        "/clients" => alone(rest, Command::Clients, "/clients"),
         "/hangup" => match number(rest) {
             Some(number) => Ok(Command::HangUp(number)),
             None => Err(Mistake::Usage("/hangup 3")),
         },
-        "/help" => Ok(Command::Help),
-        "/skip" => Ok(Command::Skip),
+        "/help" => alone(rest, Command::Help, "/help"),
+        "/skip" => alone(rest, Command::Skip, "/skip"),
         "/to" => {
             let (client, text) = rest.trim_start().split_once(' ').unwrap_or((rest, ""));
             match number(client) {
-                Some(number) if !text.is_empty() => Ok(Command::To(number, text)),
+                Some(number) if !text.trim().is_empty() => Ok(Command::To(number, text)),
                 _ => Err(Mistake::Usage("/to 3 hello")),
             }
         }
         word => Err(Mistake::NoSuchCommand(word)),
+    }
+}
+
+/// A command that nothing comes behind.
+fn alone<'a>(
+    rest: &str,
+    command: Command<'a>,
+    usage: &'static str,
+) -> Result<Command<'a>, Mistake<'a>> {
+    if rest.trim().is_empty() {
+        Ok(command)
+    } else {
+        Err(Mistake::Usage(usage))
     }
 }
 
@@ -104,6 +117,9 @@ mod tests {
             ("/hangup", Mistake::Usage("/hangup 3")),
             ("/hangup 99999999999999999999", Mistake::Usage("/hangup 3")),
             ("/all", Mistake::Usage("/all hello")),
+            ("/all  ", Mistake::Usage("/all hello")),
+            ("/to 3  ", Mistake::Usage("/to 3 hello")),
+            ("/skip 3", Mistake::Usage("/skip")),
         ] {
             assert_eq!(parse(line), Err(mistake), "{line:?}");
         }

@@ -1,23 +1,23 @@
 //! A person's answers: the operator's side of many conversations.
 
 mod command;
+mod roster;
 mod transcript;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use command::COMMANDS;
 
 use self::command::{Command, Mistake};
+use self::roster::{Guest, Message, excerpt, guest};
 use self::transcript::{Number, Transcript};
 use super::{ClientId, Language, Order, Phrase, Sanitizer, Service};
 use crate::connection::{CloseReason, Reply};
 
 /// How many clients are listed at once.
 const LISTED_MAX: usize = 100;
-
-/// How many characters of a message are kept, to remind of it when its turn comes.
-const EXCERPT_MAX: usize = 60;
 
 /// Lets an operator answer: shows what clients say, and takes each line typed as the answer to one message.
 ///
@@ -30,7 +30,7 @@ const EXCERPT_MAX: usize = 60;
 ///
 /// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those
 /// of one read aside; then it is not read from. An excerpt of each is kept, and nothing else of what was
-/// said. At most 64 KiB of text waits to be taken: further lines are dropped, and their number is told.
+/// said. At most 256 KiB of text wait to be taken: further lines are dropped, and their number is told.
 #[derive(Debug, Default)]
 pub struct Console {
     language: Language,
@@ -48,23 +48,8 @@ pub struct Console {
     shown_last: Option<u64>,
     orders: VecDeque<Order>,
     transcript: Transcript,
-}
-
-/// One client.
-#[derive(Debug)]
-struct Guest {
-    id: ClientId,
-    address: SocketAddr,
-    sanitizer: Sanitizer,
-    /// Its messages that no answer has been given to, oldest first.
-    unanswered: VecDeque<u64>,
-    ended: bool,
-}
-
-#[derive(Debug)]
-struct Message {
-    from: u64,
-    excerpt: String,
+    /// Nobody answers any more: messages are shown, and no answer is promised.
+    resigned: bool,
 }
 
 /// A message that is to be answered.
@@ -118,9 +103,33 @@ impl Console {
         let (text, dropped) = self.transcript.take();
         if dropped > 0 {
             self.tell(Phrase::NotShown(dropped));
+            // What is to be answered may have been among it.
+            self.asked = None;
+            self.ask();
             return Some(text + &self.transcript.take().0);
         }
         Some(text)
+    }
+
+    /// Whether `line` sees to a message, and so has to wait for one.
+    pub fn needs_question(line: &str) -> bool {
+        let command = command::parse(line);
+        matches!(
+            command,
+            Ok(Command::Answer(_) | Command::Quit | Command::Skip)
+        )
+    }
+
+    /// Nobody will answer any more: what is unanswered stays so, and no further answer is promised.
+    pub fn resign(&mut self) {
+        self.resigned = true;
+        self.unanswered.clear();
+        for guest in self.guests.values_mut() {
+            let unanswered = std::mem::take(&mut guest.unanswered);
+            let settled = unanswered.iter().map(|_| Order::Answered(guest.id));
+            self.orders.extend(settled);
+        }
+        self.asked = None;
     }
 
     /// The operator has typed `line`. If it is an answer, it is one to `question`, and to no other.
@@ -132,7 +141,11 @@ impl Console {
                     self.hang_up(client);
                 }
             }
-            Ok(Command::Skip) => self.answer("", question),
+            Ok(Command::Skip) => {
+                if let Some(question) = self.current(question, "/skip") {
+                    self.skip(question);
+                }
+            }
             Ok(Command::All(text)) => self.send_to_all(text),
             Ok(Command::Clients) => self.list(),
             Ok(Command::HangUp(client)) => self.hang_up(client),
@@ -145,14 +158,18 @@ impl Console {
     }
 
     fn answer(&mut self, text: &str, question: Option<Question>) {
-        let Some(Question { message, client }) = self.current(question, text) else {
+        let Some(question) = self.current(question, text) else {
             return;
         };
         if text.is_empty() {
-            self.news(client, Phrase::Unanswered);
-        } else {
-            self.send(client, text);
+            return self.skip(question);
         }
+        self.send(question.client, text);
+        self.settle(question.client, question.message);
+    }
+
+    fn skip(&mut self, Question { message, client }: Question) {
+        self.news(client, Phrase::Unanswered);
         self.settle(client, message);
     }
 
@@ -186,10 +203,9 @@ impl Console {
     }
 
     fn send_to_all(&mut self, text: &str) {
-        let orders = self
-            .guests
-            .values()
-            .map(|guest| Order::Send(guest.id, text.into()));
+        let bytes: Arc<[u8]> = text.as_bytes().into();
+        let guests = self.guests.values();
+        let orders = guests.map(|guest| Order::Send(guest.id, bytes.clone()));
         self.orders.extend(orders);
         self.tell(Phrase::SentToAll(self.guests.len()));
     }
@@ -220,7 +236,8 @@ impl Console {
 
     fn send(&mut self, client: u64, text: &str) {
         if let Some(guest) = self.guests.get(&client) {
-            self.orders.push_back(Order::Send(guest.id, text.into()));
+            let bytes = text.as_bytes().into();
+            self.orders.push_back(Order::Send(guest.id, bytes));
         }
     }
 
@@ -275,7 +292,10 @@ impl Service for Console {
         };
         let mut text = String::new();
         guest.sanitizer.push(message, &mut text);
-        self.transcript.speech(Number(number), &text);
+        let kept = self.transcript.speech(Number(number), &text);
+        if self.resigned {
+            return;
+        }
         reply.defer();
         self.last_message += 1;
         guest.unanswered.push_back(self.last_message);
@@ -284,7 +304,7 @@ impl Service for Console {
             excerpt: excerpt(&text),
         };
         self.unanswered.insert(self.last_message, message);
-        self.shown_last = Some(self.last_message);
+        self.shown_last = kept.then_some(self.last_message);
         self.ask();
     }
 
@@ -325,6 +345,18 @@ impl Service for Console {
         self.ask();
     }
 
+    fn undelivered(&mut self, client: ClientId) {
+        // Who has been hung up on was told of then.
+        if let Some(&number) = self.numbers.get(&client) {
+            self.news(number, Phrase::Undelivered);
+        }
+    }
+
+    fn stopping(&mut self) {
+        self.resign();
+        self.tell(Phrase::Stopping);
+    }
+
     fn overhear(&mut self, source: SocketAddr, message: &[u8]) {
         let (mut sanitizer, mut text) = (Sanitizer::new(), String::new());
         sanitizer.push(message, &mut text);
@@ -336,25 +368,6 @@ impl Service for Console {
     fn order(&mut self) -> Option<Order> {
         self.orders.pop_front()
     }
-}
-
-fn guest<'a>(
-    numbers: &HashMap<ClientId, u64>,
-    guests: &'a mut BTreeMap<u64, Guest>,
-    client: ClientId,
-) -> Option<(u64, &'a mut Guest)> {
-    let number = *numbers.get(&client)?;
-    Some((number, guests.get_mut(&number)?))
-}
-
-/// The beginning of the first line of `text`.
-fn excerpt(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let mut excerpt: String = line.chars().take(EXCERPT_MAX).collect();
-    if excerpt.len() < text.trim_end_matches('\n').len() {
-        excerpt.push('…');
-    }
-    excerpt
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// The most bytes kept until they are shown. What comes then is dropped, and counted.
-pub(super) const KEPT_MAX: usize = 64 * 1024;
+/// The most bytes kept until they are shown. What comes then is dropped, and counted. One client can say
+/// 64 KiB in a turn, and every byte of it can take four when it is shown.
+pub(super) const KEPT_MAX: usize = 256 * 1024;
 
 /// How wide the column is that says who speaks.
 const GUTTER: usize = 4;
@@ -17,12 +18,14 @@ pub(super) struct Transcript {
 
 impl Transcript {
     /// What a client said. However many lines `text` has, each is marked as its own: it can't forge a
-    /// notice, or what another has said.
-    pub(super) fn speech(&mut self, who: impl fmt::Display, text: &str) {
+    /// notice, or what another has said. Whether there was room for all of it.
+    pub(super) fn speech(&mut self, who: impl fmt::Display, text: &str) -> bool {
+        let dropped = self.dropped;
         let text = text.strip_suffix('\n').unwrap_or(text);
         for line in text.split('\n') {
             self.line(format_args!("{who:>GUTTER$} | {line}\n"));
         }
+        dropped == self.dropped
     }
 
     /// What has happened to a client.
@@ -90,12 +93,12 @@ mod tests {
     #[test]
     fn what_is_not_shown_is_bounded_and_counted() {
         let mut transcript = Transcript::default();
-        for _ in 0..100 {
+        for _ in 0..300 {
             transcript.speech(Number(3), &"x".repeat(1000));
         }
         let (text, dropped) = transcript.take();
         assert!(text.len() <= KEPT_MAX && text.ends_with('\n'));
-        assert_eq!(text.lines().count() as u64 + dropped, 100);
+        assert_eq!(text.lines().count() as u64 + dropped, 300);
         assert!(dropped > 0 && transcript.is_empty());
     }
 }

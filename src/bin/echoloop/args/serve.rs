@@ -65,7 +65,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "REPLY", default_value = "echo", help_heading = ANSWERS)]
     pub(crate) reply: Reply,
     /// Let a person at this terminal answer TCP clients, message by message
-    #[arg(long, conflicts_with = "reply", help_heading = ANSWERS)]
+    #[arg(long, conflicts_with_all = ["reply", "read_ahead", "no_tcp"], help_heading = ANSWERS)]
     pub(crate) console: bool,
     #[command(flatten, next_help_heading = ANSWERS)]
     pub(crate) lang: Lang,

@@ -15,7 +15,7 @@ use echoloop::service::{Language, Phrase};
 
 use self::talk::Talk;
 use crate::args::{ConnectArgs, Target};
-use crate::terminal::Screen;
+use crate::terminal::{Closing, Screen, Style};
 use crate::{Failure, SIGNALLED, names, terminal};
 
 /// How long an answer to a datagram is awaited, unless told otherwise.
@@ -31,14 +31,20 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let Target { host, port, udp } = &args.target;
     let addresses = names::addresses(host, *port).map_err(Failure::Failed)?;
     let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
+    let language = args.lang.language();
+    let style = Style {
+        width: 0,
+        commands: &[],
+        mark: talk::SERVER,
+        unreadable: language.say(Phrase::Unreadable).to_string(),
+    };
     let terminal = match args.datagram_size {
         None => {
-            terminal::open(0, &[]).map_err(|error| Failure::cannot("use the terminal", &error))?
+            terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?
         }
         Some(_) => None,
     };
     let wait = args.wait.unwrap_or(ANSWER_WAIT);
-    let language = args.lang.language();
     let (screen, input, output) = match terminal {
         Some((editor, screen)) => {
             let (input, output) = talk::join(editor, &screen, language, *udp, wait, &reactor)?;
@@ -49,7 +55,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             (None, input, output)
         }
     };
-    let _closed = screen.clone().map(Closed);
+    let _closing = screen.clone().map(Closing);
     if *udp {
         let options = DatagramOptions {
             address: addresses[0],
@@ -159,13 +165,4 @@ fn fail(screen: Option<&Screen>, why: String) -> Failure {
         screen.close();
     }
     Failure::Failed(why)
-}
-
-/// Gives the terminal back, however the conversation ends.
-struct Closed(Screen);
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }

@@ -8,7 +8,7 @@ use echoloop::Reactor;
 use echoloop::client::{Heard, Input, Output};
 use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Registry};
 use echoloop::service::{Language, Phrase, Sanitizer};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::pipes::no_answer;
@@ -16,7 +16,7 @@ use crate::Failure;
 use crate::terminal::{Editor, Prompt, Screen};
 
 /// What marks each line that the server says. Nothing else is shown with it.
-const SERVER: &str = "<<< ";
+pub(super) const SERVER: &str = "<<< ";
 
 /// The turn of every prompt: it comes once there is a connection, and does not wait for answers.
 const TURN: u64 = 1;
@@ -47,6 +47,10 @@ pub(super) fn join(
     };
     let screen = screen.clone();
     let show = move |heard| {
+        if matches!(heard, Heard::Ended) {
+            screen.end(view.show(heard).trim_end());
+            return Ok(());
+        }
         let connected = matches!(heard, Heard::Connected(_));
         let prompt = connected.then(|| (Prompt::default(), TURN));
         screen.show(&view.show(heard), prompt)
@@ -116,7 +120,7 @@ pub(super) struct Talk<'a, C> {
 impl<'a, C: Handler> Talk<'a, C> {
     /// Catches signals for `client`, as long as `reactor` runs it.
     pub(super) fn new(client: &'a mut C, screen: &Screen, reactor: &Reactor) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM])?;
         reactor
             .registry()
             .register(&mut signals, EXTERNAL, Interest::READABLE)?;
@@ -146,7 +150,12 @@ impl<C: Handler> Handler for Talk<'_, C> {
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         if std::mem::take(&mut self.pending) {
-            self.stopped_by = self.signals.pending().next();
+            for signal in self.signals.pending() {
+                match signal {
+                    SIGCONT => self.screen.resume(),
+                    _ => self.stopped_by = Some(signal),
+                }
+            }
         }
         if self.stopped_by.is_some() || self.screen.is_interrupted() {
             return Next::Stop;

@@ -2,27 +2,46 @@
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use echoloop::service::Question;
 use rustyline::completion::Completer;
 use rustyline::config::{BellStyle, ColorMode, CompletionType, Config};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
-use super::screen::{Prompt, Screen};
+use super::board::Prompt;
+use super::screen::Screen;
 
 /// What every prompt ends with.
 const MARK: &str = ">>> ";
+
+/// How long an Escape waits for the rest of a key's sequence, in milliseconds. Until then nothing is shown.
+const ESCAPE_WAIT: u16 = 100;
+
+/// How an editor looks and what it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Style {
+    /// How many columns of the prompt say whom it is for, at least. 0: it is for nobody.
+    pub(crate) width: usize,
+    /// What can be completed.
+    pub(crate) commands: &'static [&'static str],
+    /// What further rows of a line that is folded begin with.
+    pub(crate) mark: &'static str,
+    /// What is said when a key is no text.
+    pub(crate) unreadable: String,
+}
 
 /// A line editor with history and completion, which reads standard input.
 pub(crate) struct Editor {
     lines: rustyline::Editor<Assistant, MemHistory>,
     screen: Screen,
+    unreadable: String,
 }
 
 /// A line that was entered.
@@ -35,32 +54,34 @@ pub(crate) struct Entered {
 
 impl Editor {
     /// `None` for a terminal that can't show text above a prompt.
-    pub(super) fn open(
-        width: usize,
-        commands: &'static [&'static str],
-    ) -> io::Result<Option<(Self, Screen)>> {
+    pub(super) fn open(style: Style) -> io::Result<Option<(Self, Screen)>> {
         let config = Config::builder()
             .auto_add_history(true)
             .bell_style(BellStyle::None)
             // Not for colours: without it the prompt could not change while it is up.
             .color_mode(ColorMode::Forced)
+            // Neither of the two may wait for another key, because nothing is shown meanwhile.
             .completion_type(CompletionType::List)
+            .completion_show_all_if_ambiguous(true)
+            .keyseq_timeout(Some(ESCAPE_WAIT))
             .build();
         let history = MemHistory::with_config(&config);
-        let mut lines = rustyline::Editor::with_history(config, history).map_err(unreadable)?;
+        let mut lines = rustyline::Editor::with_history(config, history).map_err(failed)?;
         let Ok(printer) = lines.create_external_printer() else {
             return Ok(None);
         };
-        let screen = Screen::new(printer)?;
+        let screen = Screen::new(printer, style.mark)?;
         lines.set_helper(Some(Assistant {
             screen: screen.clone(),
-            commands,
-            least_width: width,
-            width: AtomicUsize::new(width),
+            commands: style.commands,
+            least_width: style.width,
+            width: AtomicUsize::new(style.width),
+            typed: Mutex::default(),
         }));
         let editor = Self {
             lines,
             screen: screen.clone(),
+            unreadable: style.unreadable,
         };
         Ok(Some((editor, screen)))
     }
@@ -68,15 +89,16 @@ impl Editor {
     /// The next line, or `None` when there will be none: the person has left, or the screen was closed.
     /// The prompt comes once the screen's prompt was set for the `turn`th time.
     pub(crate) fn next(&mut self, turn: u64) -> io::Result<Option<Entered>> {
+        let mut begun = String::new();
         loop {
             let Some(prompt) = self.screen.await_turn(turn) else {
                 return Ok(None);
             };
             let blank = self.lines.helper().map_or_else(String::new, |assistant| {
-                assistant.fit(&prompt);
+                assistant.fit(prompt);
                 assistant.prompt(None)
             });
-            let read = self.lines.readline(&blank);
+            let read = self.lines.readline_with_initial(&blank, (&begun, ""));
             let question = self.screen.entered();
             match read {
                 Ok(line) => return Ok(Some(Entered { line, question })),
@@ -88,18 +110,24 @@ impl Editor {
                     self.screen.leave(false);
                     return Ok(None);
                 }
-                // Keys that are no UTF-8 were pressed.
-                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {}
+                // The editor gives up on the line, and on what it has read behind the key.
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    begun = self
+                        .lines
+                        .helper()
+                        .map_or_else(String::new, Assistant::typed);
+                    self.screen.show(&format!("{}\n", self.unreadable), None)?;
+                }
                 Err(error) => {
                     self.screen.leave(false);
-                    return Err(unreadable(error));
+                    return Err(failed(error));
                 }
             }
         }
     }
 }
 
-fn unreadable(error: ReadlineError) -> io::Error {
+fn failed(error: ReadlineError) -> io::Error {
     match error {
         ReadlineError::Io(error) => error,
         error => io::Error::other(error.to_string()),
@@ -114,15 +142,20 @@ struct Assistant {
     /// How many columns say whom the prompt is for. The editor takes their number for fixed while a prompt
     /// is up, although what they say may change.
     width: AtomicUsize,
+    /// The line as far as it has been typed.
+    typed: Mutex<String>,
 }
 
 impl Assistant {
-    /// Makes room for clients with one digit more than any has now.
-    fn fit(&self, prompt: &Prompt) {
+    /// Makes room for a hundred times the clients there have been.
+    fn fit(&self, prompt: Prompt) {
         if self.least_width > 0 {
-            let needed = format!("#{}0", prompt.last_number).len();
-            self.width
-                .store(needed.max(self.least_width), Ordering::Relaxed);
+            let needed = label(prompt.last_number).len() + 2;
+            let width = needed.max(self.least_width);
+            self.width.store(width, Ordering::Relaxed);
+        }
+        if let Ok(mut typed) = self.typed.lock() {
+            typed.clear();
         }
     }
 
@@ -131,27 +164,41 @@ impl Assistant {
         if width == 0 {
             return MARK.to_owned();
         }
-        let mut whom =
-            question.map_or_else(String::new, |question| format!("#{}", question.client()));
-        if whom.len() > width {
-            // The line is still taken for whom it is for.
-            whom = "#+".to_owned();
-        }
+        let whom = question.map_or_else(String::new, |question| label(question.client()));
         format!("{whom:>width$} {MARK}")
+    }
+
+    fn typed(&self) -> String {
+        self.typed
+            .lock()
+            .map_or_else(|_| String::new(), |typed| typed.clone())
     }
 }
 
+/// A client, as the operator knows it.
+fn label(number: u64) -> String {
+    format!("#{number}")
+}
+
 impl Highlighter for Assistant {
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
-        &'s self,
-        prompt: &'p str,
-        default: bool,
-    ) -> Cow<'b, str> {
-        if !default {
-            // That of a search.
-            return Cow::Borrowed(prompt);
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, own: bool) -> Cow<'b, str> {
+        let width = self.width.load(Ordering::Relaxed);
+        let fits = |question: Question| label(question.client()).len() <= width;
+        let (above, named) = self.screen.draw(own, fits);
+        if own {
+            Cow::Owned(above + &self.prompt(named))
+        } else {
+            Cow::Owned(above + prompt)
         }
-        Cow::Owned(self.prompt(self.screen.draw()))
+    }
+
+    fn highlight_char(&self, line: &str, _: usize, kind: CmdKind) -> bool {
+        // Not to highlight anything: this is where the editor tells of every change to the line.
+        self.screen.type_line(line, kind == CmdKind::ForcedRefresh);
+        if let Ok(mut typed) = self.typed.lock() {
+            line.clone_into(&mut typed);
+        }
+        false
     }
 }
 

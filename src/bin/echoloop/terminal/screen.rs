@@ -8,50 +8,65 @@ use std::thread;
 use std::time::Duration;
 
 use echoloop::service::Question;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize,
+    tcsetattr,
+};
 use rustyline::ExternalPrinter;
+
+use super::board::{Board, Prompt};
+use super::fold::fold;
+
+/// Makes the editor draw its prompt. It puts a line feed behind whatever it is given to print, so this goes
+/// up first: nothing is to be seen of it.
+const NUDGE: &str = "\x1b[A\n";
 
 /// Ends the mode in which a terminal marks what is pasted, which the editor begins.
 const PASTE_MODE_OFF: &str = "\x1b[?2004l";
 
-/// How long the end waits for the terminal. One that is stopped must not keep the program from ending.
+/// How long the end waits for the terminal. One that stands still must not keep the program from ending.
 const END_WAIT: Duration = Duration::from_secs(1);
+
+/// How wide a terminal is taken for that does not say.
+const COLUMNS: u16 = 80;
 
 /// The screen that log lines must not write across, if there is one.
 static SHOWN: OnceLock<Screen> = OnceLock::new();
 
-/// What the prompt says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Prompt {
-    /// The message that a line would answer.
-    pub(crate) question: Option<Question>,
-    /// The highest number that a client has, for the width of the next prompt.
-    pub(crate) last_number: u64,
-}
-
 /// The screen of a terminal, shared by who types and who shows. Cheap to clone.
+///
+/// While a prompt is up, text reaches the terminal with the next drawing of the prompt, so text and prompt
+/// can't contradict each other. A search (Ctrl-R) has it wait until a key is pressed.
+///
+/// Nothing is written with the state locked: whoever looks at it never waits for the terminal.
 #[derive(Clone)]
 pub(crate) struct Screen(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// The person has asked to leave at once. Apart from the state, which is locked while text is shown.
+    /// The person has asked to leave at once.
     interrupted: AtomicBool,
-    printer: Mutex<Box<dyn ExternalPrinter + Send>>,
     /// The terminal as it was found.
     found: Termios,
+    /// What further rows of a line begin with.
+    mark: &'static str,
 }
 
 struct State {
     stage: Stage,
-    prompt: Prompt,
-    /// The message that the prompt named when it was last drawn.
-    named: Option<Question>,
+    board: Board,
+    /// Somebody is writing to the terminal, other than by the prompt.
+    writing: bool,
+    /// How many texts were posted to the board, and how many of them have been shown.
+    posted: u64,
+    shown: u64,
+    /// The prompt is to be drawn although no key was pressed.
+    nudged: bool,
     /// How often an editor that counts its prompts may have drawn one.
     turn: u64,
-    /// How often the prompt has been drawn.
-    drawn: u64,
+    /// The terminal is ours: keys are not echoed, and none is lost between two prompts.
+    held: bool,
     /// No prompt is to appear any more.
     closing: bool,
 }
@@ -63,7 +78,7 @@ enum Stage {
     Away,
     /// About to draw the prompt.
     Coming,
-    /// There: text is handed to it, which draws the prompt anew below.
+    /// There: text is shown with the prompt.
     Up,
     /// It will not come again.
     Gone,
@@ -71,24 +86,51 @@ enum Stage {
 
 impl Screen {
     /// The screen of standard output, with an editor that is not there yet.
-    pub(super) fn new(printer: impl ExternalPrinter + Send + 'static) -> io::Result<Self> {
-        let shared = Shared {
-            state: Mutex::new(State {
-                stage: Stage::Away,
-                prompt: Prompt::default(),
-                named: None,
-                turn: 0,
-                drawn: 0,
-                closing: false,
-            }),
-            interrupted: AtomicBool::new(false),
-            changed: Condvar::new(),
-            printer: Mutex::new(Box::new(printer)),
-            found: tcgetattr(io::stdin())?,
+    pub(super) fn new(
+        mut printer: impl ExternalPrinter + Send + 'static,
+        mark: &'static str,
+    ) -> io::Result<Self> {
+        let state = State {
+            stage: Stage::Away,
+            board: Board::default(),
+            writing: false,
+            posted: 0,
+            shown: 0,
+            nudged: false,
+            turn: 0,
+            held: false,
+            closing: false,
         };
-        let screen = Self(Arc::new(shared));
+        let screen = Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            interrupted: AtomicBool::new(false),
+            found: tcgetattr(io::stdin())?,
+            mark,
+        }));
+        // The editor takes what it is given to print when it likes, and one piece at a time. Nobody else
+        // must have to wait for that.
+        let nudging = screen.clone();
+        let nudge = move || {
+            while nudging.is_nudged() {
+                let _ = printer.print(NUDGE.to_owned());
+            }
+        };
+        thread::Builder::new()
+            .name("prompt".to_owned())
+            .spawn(nudge)?;
         let _ = SHOWN.set(screen.clone());
         Ok(screen)
+    }
+
+    /// Waits until the prompt that is up is to be drawn. `false` if none will be any more.
+    fn is_nudged(&self) -> bool {
+        let mut state = self.lock();
+        while !(state.nudged && state.stage == Stage::Up) && state.stage != Stage::Gone {
+            state = self.wait(state);
+        }
+        state.nudged = false;
+        state.stage != Stage::Gone
     }
 
     /// The screen there is, if any.
@@ -99,36 +141,47 @@ impl Screen {
     /// Shows `text`, which is whole lines or nothing, above the prompt, which is to be that of this turn from
     /// then on. Waits for the terminal.
     pub(crate) fn show(&self, text: &str, prompt: Option<(Prompt, u64)>) -> io::Result<()> {
+        let columns = tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+        let columns = if columns == 0 { COLUMNS } else { columns };
+        let text = fold(text, columns.into(), self.0.mark);
         let mut state = self.lock();
-        while state.stage == Stage::Coming {
+        while state.stage == Stage::Coming || state.writing {
             state = self.wait(state);
         }
-        let up = state.stage == Stage::Up;
-        let written = if up { Ok(()) } else { write(text) };
-        if let Some((prompt, turn)) = prompt {
-            (state.prompt, state.turn) = (prompt, turn);
-            self.0.changed.notify_all();
+        if state.stage == Stage::Up {
+            if let Some((prompt, turn)) = prompt {
+                state.board.set_prompt(prompt);
+                state.turn = turn;
+            }
+            self.post(state, &text);
+            return Ok(());
         }
-        if !up || text.is_empty() {
-            return written;
-        }
-        let drawn = state.drawn;
+        state.writing = true;
         drop(state);
-        let handed = self
-            .0
-            .printer
-            .lock()
-            .map(|mut printer| printer.print(text.to_owned()));
+        let written = write(&text);
         let mut state = self.lock();
-        // The prompt is drawn again below it. If a line was entered first, it is shown with the next prompt.
-        while state.stage == Stage::Up && state.drawn == drawn {
+        state.writing = false;
+        if let Some((prompt, turn)) = prompt {
+            state.board.set_prompt(prompt);
+            state.turn = turn;
+        }
+        self.0.changed.notify_all();
+        written
+    }
+
+    /// Has `text` drawn with the prompt that is up, and waits until that has happened.
+    fn post(&self, mut state: MutexGuard<'_, State>, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        state.board.post(text);
+        state.posted += 1;
+        let posted = state.posted;
+        state.nudged = true;
+        self.0.changed.notify_all();
+        while state.stage == Stage::Up && state.shown < posted {
             state = self.wait(state);
         }
-        let lost = state.stage == Stage::Gone && state.drawn == drawn;
-        if lost || !matches!(handed, Ok(Ok(()))) {
-            return write(text);
-        }
-        Ok(())
     }
 
     /// Whether the person has asked to leave at once.
@@ -136,82 +189,133 @@ impl Screen {
         self.0.interrupted.load(Ordering::Acquire)
     }
 
-    /// Gives the terminal back, and says a last thing.
-    pub(crate) fn end(&self, text: &str) {
-        self.close();
-        let _ = write(&format!("{text}\n"));
+    /// Takes the terminal again, after the program was stopped and continued: others have used it.
+    pub(crate) fn resume(&self) {
+        let mut state = self.lock();
+        state.nudged = true;
+        self.0.changed.notify_all();
+        if state.held {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw(&self.0.found));
+        }
     }
 
-    /// Gives the terminal back as it was found. The editor is not waited for: it may be waiting for a key.
+    /// Gives the terminal back, and says a last thing. Waits for the terminal, but not for ever.
+    pub(crate) fn end(&self, text: &str) {
+        self.close();
+        write_within(END_WAIT, format!("{text}\n"));
+    }
+
+    /// Gives the terminal back as it was found, with everything shown that was to be. Waits for it, but not
+    /// for ever; the editor is not waited for, it may be waiting for a key.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
         self.0.changed.notify_all();
-        if state.stage == Stage::Coming {
-            let coming = |state: &mut State| state.stage == Stage::Coming;
-            let waited = self.0.changed.wait_timeout_while(state, END_WAIT, coming);
-            state = waited.unwrap_or_else(|error| error.into_inner()).0;
-        }
-        let up = state.stage == Stage::Up;
+        let coming = |state: &mut State| state.stage == Stage::Coming;
+        let waited = self.0.changed.wait_timeout_while(state, END_WAIT, coming);
+        state = waited.unwrap_or_else(|error| error.into_inner()).0;
+        let was_up = matches!(state.stage, Stage::Coming | Stage::Up);
         state.stage = Stage::Gone;
+        let (rest, busy) = (state.board.take_pending(), state.writing);
+        let held = std::mem::take(&mut state.held);
         self.0.changed.notify_all();
         drop(state);
-        if up {
-            // What can be done, is: there is nobody to tell.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0.found);
-            write_within(END_WAIT);
+        if held {
+            self.give_back();
+        }
+        if (was_up || !rest.is_empty()) && !busy {
+            let left = if was_up { "\n" } else { "" };
+            write_within(END_WAIT, format!("{PASTE_MODE_OFF}{left}{rest}"));
         }
     }
 
-    /// Waits until the prompt of this turn may appear: what it says. `None` if none may any more.
+    /// Waits until the prompt of this turn may appear: what it is to say. `None` if none may any more.
     pub(super) fn await_turn(&self, turn: u64) -> Option<Prompt> {
         let mut state = self.lock();
-        while state.turn < turn && !state.closing {
+        while (state.turn < turn || state.writing) && !state.closing {
             state = self.wait(state);
         }
         if state.closing {
             return None;
         }
+        if !state.held {
+            state.held = true;
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw(&self.0.found));
+        }
         state.stage = Stage::Coming;
-        Some(state.prompt.clone())
+        state.board.begin();
+        Some(state.board.prompt())
     }
 
-    /// The prompt is being drawn: what it is to say.
-    pub(super) fn draw(&self) -> Option<Question> {
+    /// So much has been typed; with `entering`, by the key that enters it.
+    pub(super) fn type_line(&self, line: &str, entering: bool) {
+        self.lock().board.type_line(line, entering);
+    }
+
+    /// A prompt is being drawn, the editor's own or, during a search, another. Returns what is to be shown
+    /// above it, and the message that it names.
+    pub(super) fn draw(
+        &self,
+        own: bool,
+        fits: impl FnOnce(Question) -> bool,
+    ) -> (String, Option<Question>) {
         let mut state = self.lock();
         if state.stage == Stage::Coming {
             state.stage = Stage::Up;
         }
-        state.drawn += 1;
-        state.named = state.prompt.question;
+        let named = if own {
+            state.board.draw(fits)
+        } else {
+            state.board.named()
+        };
+        state.shown = state.posted;
         self.0.changed.notify_all();
-        state.named
+        (state.board.take_pending(), named)
     }
 
-    /// A line was entered, at a prompt that named this message.
+    /// The prompt is gone, and what was to appear above it is shown. Returns the message that it named.
     pub(super) fn entered(&self) -> Option<Question> {
         let mut state = self.lock();
         if state.stage != Stage::Gone {
             state.stage = Stage::Away;
         }
+        let (rest, named) = (state.board.take_pending(), state.board.named());
+        state.shown = state.posted;
+        state.writing = !rest.is_empty();
         self.0.changed.notify_all();
-        state.named
+        if state.writing {
+            drop(state);
+            let _ = write(&rest);
+            state = self.lock();
+            state.writing = false;
+            self.0.changed.notify_all();
+        }
+        drop(state);
+        named
     }
 
     /// No prompt will appear again.
     pub(super) fn leave(&self, interrupted: bool) {
         let mut state = self.lock();
         state.stage = Stage::Gone;
+        let held = std::mem::take(&mut state.held);
         self.0.interrupted.store(interrupted, Ordering::Release);
         self.0.changed.notify_all();
+        drop(state);
+        if held {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&self) {
+        // What can be done, is: there is nobody to tell.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0.found);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that holds the lock can leave the state half changed.
-        self.0
-            .state
-            .lock()
-            .unwrap_or_else(|error| error.into_inner())
+        let state = self.0.state.lock();
+        state.unwrap_or_else(|error| error.into_inner())
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
@@ -220,11 +324,27 @@ impl Screen {
     }
 }
 
-/// Leaves the line of the prompt, if the terminal takes that in time.
-fn write_within(time: Duration) {
+/// The modes that the editor sets for its prompt. Between two of them they stay, because with the others the
+/// kernel would cut a long line, take Ctrl-D and Ctrl-S for itself, and echo what is typed ahead.
+fn raw(found: &Termios) -> Termios {
+    let mut modes = found.clone();
+    modes.input_modes -= InputModes::BRKINT
+        | InputModes::ICRNL
+        | InputModes::INPCK
+        | InputModes::ISTRIP
+        | InputModes::IXON;
+    modes.local_modes -=
+        LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+    modes
+}
+
+/// Writes `text`, if the terminal takes it in time.
+fn write_within(time: Duration, text: String) {
     let (sender, written) = mpsc::channel();
     let write = move || {
-        let _ = write(&format!("{PASTE_MODE_OFF}\n"));
+        let _ = write(&text);
         let _ = sender.send(());
     };
     if thread::Builder::new().spawn(write).is_ok() {

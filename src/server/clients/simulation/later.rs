@@ -16,13 +16,14 @@ struct Later {
     open: Vec<ClientId>,
     ended: Vec<ClientId>,
     closed: Vec<(ClientId, CloseReason)>,
+    undelivered: usize,
 }
 
 impl Later {
     /// Echoes the message that has waited in place `index`.
     fn answer(&mut self, index: usize) {
         let (client, message) = self.asked.remove(index).unwrap();
-        self.orders.push_back(Order::Send(client, message));
+        self.orders.push_back(Order::Send(client, message.into()));
         self.orders.push_back(Order::Answered(client));
     }
 }
@@ -45,6 +46,10 @@ impl Service for Later {
     fn closed(&mut self, client: ClientId, reason: CloseReason) {
         self.open.retain(|&open| open != client);
         self.closed.push((client, reason));
+    }
+
+    fn undelivered(&mut self, _: ClientId) {
+        self.undelivered += 1;
     }
 
     fn order(&mut self) -> Option<Order> {
@@ -151,6 +156,50 @@ fn who_is_hung_up_on_or_drained_awaits_no_answers() {
     }
 }
 
+/// A reset is the end, also of who is only waited for by us: no read and no write would tell.
+#[test]
+fn a_reset_client_is_not_kept_for_its_answers() {
+    for ended in [false, true] {
+        let mut room = Room::new(Later::default());
+        let client = room.connect();
+        for _ in 0..20 {
+            room.peer(client).peer_sends(16);
+            room.settle();
+        }
+        if ended {
+            room.service.answer(0);
+            room.service.answer(0);
+            room.service.answer(0);
+            room.service.answer(0);
+            room.peer(client).peer_ends();
+        }
+        room.settle();
+        assert_eq!(room.clients.len(), 1);
+        room.peer(client).peer_resets();
+        room.settle();
+        assert_eq!(room.clients.len(), 0, "ended: {ended}");
+        assert_eq!(room.closed().reset, 1);
+        assert_eq!(room.service.closed.len(), 1);
+    }
+}
+
+/// What an operator goes on sending to a client that takes nothing is bounded by the high watermark.
+#[test]
+fn who_does_not_take_what_it_is_sent_is_not_sent_more() {
+    let mut room = Room::new(Later::default());
+    let client = room.connect();
+    let id = room.peers[client].0.client();
+    for _ in 0..50 {
+        room.service
+            .orders
+            .push_back(Order::Send(id, [7; 20].into()));
+        room.settle();
+    }
+    // The kernel takes some, and what is owed stays below the watermark and a message.
+    let sent = 50 - room.service.undelivered;
+    assert!((10..30).contains(&sent), "{sent} of 50");
+}
+
 /// Many clients, answers out of order, orders about clients that have left; then everyone is answered and
 /// falls silent, and the room must empty by itself.
 fn live(seed: u64) -> u64 {
@@ -176,11 +225,12 @@ fn live(seed: u64) -> u64 {
                 room.service.answer(index);
             }
             10 => room.peer(number).peer_ends(),
+            11 if random.below(8) == 0 => room.peer(number).peer_resets(),
             11 if random.below(4) == 0 => room.service.orders.push_back(Order::HangUp(id)),
             _ => room
                 .service
                 .orders
-                .push_back(Order::Send(id, b"unasked".to_vec())),
+                .push_back(Order::Send(id, b"unasked".as_slice().into())),
         }
     }
     let mut answered = 0;

@@ -41,6 +41,10 @@ impl Stream for Socket {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.borrow_mut().shutdown_write()
     }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        self.0.borrow_mut().take_error()
+    }
 }
 
 /// Clients, the kernels behind them, and the time.

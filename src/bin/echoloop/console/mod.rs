@@ -1,0 +1,150 @@
+//! An operator at the server: lines typed, handed to the console; what it has to say, shown.
+
+mod desk;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use echoloop::reactor::{Event, Handler, Next, Registry};
+use echoloop::service::{COMMANDS, Console, Language, Phrase};
+
+use self::desk::Desk;
+use crate::serve::Started;
+use crate::signals::Signalled;
+use crate::terminal::{self, Closing, Screen, Style};
+use crate::{FAILED, Failure};
+
+/// How many columns of the prompt say whom it is for, at least: as many as mark a line of speech.
+const PROMPT_WIDTH: usize = 4;
+
+/// What marks the further rows of a line of speech: nobody's number.
+const ROW_MARK: &str = "     | ";
+
+/// How long the end waits for a terminal to show what is left. One that stands still must not keep the
+/// program from ending. A pipe has a reader who wants all of it.
+const END_WAIT: Duration = Duration::from_secs(1);
+
+/// Serves until the operator, or a signal, says stop.
+pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitCode, Failure> {
+    let Started {
+        mut reactor,
+        mut server,
+    } = started;
+    let style = Style {
+        width: PROMPT_WIDTH,
+        commands: &COMMANDS,
+        mark: ROW_MARK,
+        unreadable: language.say(Phrase::Unreadable).to_string(),
+    };
+    let opened =
+        terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?;
+    let (desk, screen) = match opened {
+        Some((editor, screen)) => (Desk::at_terminal(editor, &screen, &reactor), Some(screen)),
+        None => (Desk::between_pipes(&reactor), None),
+    };
+    let _closing = screen.clone().map(Closing);
+    let desk = desk.map_err(|error| Failure::cannot("attend the console", &error))?;
+    if desk.leaving_stops() {
+        server.service_mut().tell(Phrase::Welcome);
+    }
+    let mut attended = Attended {
+        server,
+        desk,
+        screen,
+        over: None,
+    };
+    reactor
+        .run(&mut attended)
+        .map_err(|error| Failure::cannot("wait for events", &error))?;
+    let Attended {
+        server,
+        desk,
+        screen,
+        ..
+    } = attended;
+    let shown = desk.finish();
+    // A terminal that takes nothing would keep the totals, and us with them.
+    let stuck = screen.is_some() && matches!(&shown, Err(error) if is_stuck(error));
+    let code = Started { reactor, server }.finish(!stuck)?;
+    match shown {
+        Err(error) if code == ExitCode::SUCCESS && !stuck => {
+            log::error!("not everything was shown: {error}");
+            Ok(ExitCode::from(FAILED))
+        }
+        _ => Ok(code),
+    }
+}
+
+fn is_stuck(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+/// A server with an operator.
+struct Attended {
+    server: Signalled<Console>,
+    desk: Desk,
+    screen: Option<Screen>,
+    /// The server has stopped: when the wait for what is left to be shown ends, if it does.
+    over: Option<Option<Instant>>,
+}
+
+impl Attended {
+    /// Hands what was typed to the console. Returns whether there may be more at once.
+    fn listen(&mut self, now: Instant) -> bool {
+        let (more, ended) = self.desk.listen(self.server.service_mut());
+        if ended {
+            if self.desk.leaving_stops() {
+                self.server.drain(now);
+            } else {
+                self.server.service_mut().resign();
+                self.server.service_mut().tell(Phrase::InputEnded);
+            }
+        }
+        more
+    }
+
+    /// The server has stopped. What it had to say is still shown.
+    fn wind_up(&mut self, now: Instant) -> Next {
+        let until = *self.over.get_or_insert_with(|| {
+            self.screen.as_ref().map(|screen| {
+                // No prompt is in the way any more.
+                screen.close();
+                now + END_WAIT
+            })
+        });
+        let shown = self.desk.wind_up(self.server.service_mut());
+        if shown || self.server.is_signalled_again() || until.is_some_and(|until| until <= now) {
+            return Next::Stop;
+        }
+        Next::until(until, now)
+    }
+}
+
+impl Handler for Attended {
+    fn ready(&mut self, event: &Event) {
+        self.server.ready(event);
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        if self.over.is_some() {
+            return self.wind_up(now);
+        }
+        let more = self.listen(now);
+        let next = self.server.turn(registry, now);
+        if self.server.take_continued()
+            && let Some(screen) = &self.screen
+        {
+            screen.resume();
+        }
+        if next == Next::Stop {
+            return self.wind_up(now);
+        }
+        let console = self.server.service_mut();
+        self.desk.show(console);
+        if more || self.desk.can_answer(console) {
+            return Next::until(Some(now), now);
+        }
+        next
+    }
+}

@@ -1,0 +1,46 @@
+//! Who is there, and what they wait for.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use crate::service::{ClientId, Sanitizer};
+
+/// How many characters of a message are kept, to remind of it when its turn comes.
+const EXCERPT_MAX: usize = 60;
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) id: ClientId,
+    pub(super) address: SocketAddr,
+    pub(super) sanitizer: Sanitizer,
+    /// Its messages that no answer has been given to, oldest first.
+    pub(super) unanswered: VecDeque<u64>,
+    pub(super) ended: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) from: u64,
+    pub(super) excerpt: String,
+}
+
+/// The client that a service knows as `client`, and its number.
+pub(super) fn guest<'a>(
+    numbers: &HashMap<ClientId, u64>,
+    guests: &'a mut BTreeMap<u64, Guest>,
+    client: ClientId,
+) -> Option<(u64, &'a mut Guest)> {
+    let number = *numbers.get(&client)?;
+    Some((number, guests.get_mut(&number)?))
+}
+
+/// The beginning of the first line of `text`.
+pub(super) fn excerpt(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut excerpt: String = line.chars().take(EXCERPT_MAX).collect();
+    if excerpt.len() < text.trim_end_matches('\n').len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
