@@ -13,11 +13,11 @@ mod state;
 
 pub use buffer::Buffer;
 pub use peer::{Peer, Stream};
-pub use pump::{Limits, Outcome, Pump, Tally};
+pub use pump::{Outcome, Pump, Tally};
 pub use readiness::Readiness;
 pub(crate) use reply::Answer;
 pub use reply::Reply;
-pub use state::{CloseReason, State, Watermarks};
+pub use state::{CloseReason, Limits, State, Watermarks};
 
 /// One client's conversation: its state, and the bytes it is owed.
 ///

@@ -2,9 +2,8 @@
 //! `Interrupted`.
 
 use std::io;
-use std::num::NonZeroUsize;
 
-use super::{Answer, CloseReason, Connection, Peer, Readiness, Reply, State, Stream, Watermarks};
+use super::{Answer, CloseReason, Connection, Limits, Peer, Readiness, Reply, State, Stream};
 
 /// `ENOBUFS` on Linux. The standard library has no [`io::ErrorKind`] for it.
 const ENOBUFS: i32 = 105;
@@ -25,20 +24,6 @@ pub struct Pump {
     output: Vec<u8>,
     /// Answers may be promised.
     defers: bool,
-}
-
-/// How much a pump does for one peer at a time.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The most bytes a service is handed at once.
-    pub recv_size: NonZeroUsize,
-    /// The most bytes that one system call reads.
-    pub read_ahead: NonZeroUsize,
-    /// How many bytes one client may move in one turn before it is the next one's turn. The last
-    /// read or write may exceed it.
-    pub budget: usize,
-    /// When reading pauses and resumes.
-    pub watermarks: Watermarks,
 }
 
 /// What a pump has moved so far.
@@ -142,7 +127,7 @@ impl Pump {
                 return Outcome::Waiting;
             }
             spent += count;
-            if spent >= self.limits.budget && peer.is_runnable() {
+            if spent >= self.limits.budget && has_more(peer) {
                 return Outcome::Yielded;
             }
         }
@@ -268,6 +253,13 @@ impl Pump {
             nothing => read_nothing(peer, nothing).map(|()| 0),
         }
     }
+}
+
+/// Whether a peer that has spent its budget has more to do.
+#[cold]
+#[inline(never)]
+fn has_more<S>(peer: &Peer<S>) -> bool {
+    peer.is_runnable()
 }
 
 /// Asks a stream that is said to have failed whether it has.

@@ -1,5 +1,6 @@
 //! Where a conversation stands, why it ended, and what paces it.
 
+use std::num::NonZeroUsize;
 use std::{fmt, io};
 
 /// Where a conversation stands.
@@ -65,4 +66,18 @@ pub struct Watermarks {
     pub high: usize,
     /// With at most this many bytes unsent, it is read from again. Less than `high`.
     pub low: usize,
+}
+
+/// How much a pump does for one peer at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most bytes a service is handed at once.
+    pub recv_size: NonZeroUsize,
+    /// The most bytes that one system call reads.
+    pub read_ahead: NonZeroUsize,
+    /// How many bytes one client may move in one turn before it is the next one's turn. The last
+    /// read or write may exceed it.
+    pub budget: usize,
+    /// When reading pauses and resumes.
+    pub watermarks: Watermarks,
 }
