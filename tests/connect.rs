@@ -12,7 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use echoloop::Reactor;
-use echoloop::client::{self, Cut, Ending, Heard, Input, StreamClient, StreamOptions};
+use echoloop::client::{
+    self, Cut, DatagramClient, DatagramOptions, Ending, Heard, Input, StreamClient, StreamOptions,
+};
 use echoloop::service::{Discard, Echo};
 use socket2::{Domain, SockRef, Socket, Type};
 use support::serving::{DEADLINE, Serving, config, payload};
@@ -234,36 +236,75 @@ impl Write for Shared {
     }
 }
 
-#[test]
-fn addresses_are_tried_in_turn() {
-    let serving = Serving::start(config(), Echo);
-    let socket = bound();
-    let refuses = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut reactor = Reactor::new().unwrap();
+/// Where a client's answers go, and what it says.
+fn pipes(reactor: &Reactor, said: &'static [u8], cut: Cut) -> (Shared, Input, client::Output) {
+    let input = Input::read(Cursor::new(said), cut, reactor.waker()).unwrap();
     let shown = Shared::default();
-    let options = StreamOptions {
-        addresses: vec![refuses, refuses, serving.tcp[0]],
-        source: None,
-        connect_timeout: DEADLINE,
-        wait: None,
-    };
-    let input = Input::read(
-        Cursor::new(b"third time lucky"),
-        Cut::Anywhere,
-        reactor.waker(),
-    )
-    .unwrap();
     let mut sink = shown.clone();
     let show = move |heard| match heard {
         Heard::Bytes(bytes) => sink.write_all(&bytes),
         _ => Ok(()),
     };
     let output = client::Output::to_sink(show, reactor.waker()).unwrap();
+    (shown, input, output)
+}
+
+#[test]
+fn addresses_are_tried_in_turn() {
+    let serving = Serving::start(config(), Echo);
+    let socket = bound();
+    let refuses = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut reactor = Reactor::new().unwrap();
+    let options = StreamOptions {
+        addresses: vec![refuses, refuses, serving.tcp[0]],
+        source: None,
+        connect_timeout: DEADLINE,
+        wait: None,
+    };
+    let (shown, input, output) = pipes(&reactor, b"third time lucky", Cut::Anywhere);
     let mut client = StreamClient::new(options, input, output);
     reactor.run(&mut client).unwrap();
     assert_eq!(client.finish().unwrap(), Ending::Server);
     assert_eq!(*shown.0.lock().unwrap(), b"third time lucky");
     serving.finish();
+}
+
+/// As long as nobody has answered; who has is the one to talk to, whatever becomes of it.
+#[test]
+fn addresses_of_datagrams_are_tried_in_turn() {
+    // Bound, so that nobody else gets the port, and by TCP: whoever sends datagrams there is refused.
+    let socket = bound();
+    let refuses = socket.local_addr().unwrap().as_socket().unwrap();
+    let unreachable = SocketAddr::from(([255, 255, 255, 255], 9));
+    for (first, lost) in [
+        (vec![refuses, unreachable, refuses], 0),
+        (vec![unreachable], 0),
+    ] {
+        let serving = Serving::start(config(), Echo);
+        let mut reactor = Reactor::new().unwrap();
+        let options = DatagramOptions {
+            addresses: [first, vec![serving.udp[0]]].concat(),
+            source: None,
+            wait: DEADLINE,
+        };
+        let (shown, input, output) = pipes(&reactor, b"one\ntwo\n", Cut::Lines);
+        let mut client = DatagramClient::new(options, input, output).unwrap();
+        reactor.run(&mut client).unwrap();
+        assert_eq!(client.finish().unwrap(), (2, lost));
+        assert_eq!(*shown.0.lock().unwrap(), b"one| leetwo| lee");
+        assert_eq!(serving.finish().datagrams.received, 2);
+    }
+    // With nobody anywhere, each datagram is lost once.
+    let mut reactor = Reactor::new().unwrap();
+    let options = DatagramOptions {
+        addresses: vec![refuses, refuses],
+        source: None,
+        wait: DEADLINE,
+    };
+    let (_, input, output) = pipes(&reactor, b"one\ntwo\n", Cut::Lines);
+    let mut client = DatagramClient::new(options, input, output).unwrap();
+    reactor.run(&mut client).unwrap();
+    assert_eq!(client.finish().unwrap(), (2, 2));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A conversation over UDP.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -14,8 +15,9 @@ const SIZE_MAX: usize = 64 * 1024;
 /// How a [`DatagramClient`] asks.
 #[derive(Clone, Debug)]
 pub struct DatagramOptions {
-    /// The server's address. Datagrams from anywhere else are not shown.
-    pub address: SocketAddr,
+    /// The server's addresses, at least one, tried in this order: as long as no answer has come, one that
+    /// refuses what it is sent is given up for the next. Datagrams from anywhere else are not shown.
+    pub addresses: Vec<SocketAddr>,
     /// The address to send from; `None`: whichever the system takes.
     pub source: Option<IpAddr>,
     /// How long an answer is awaited before the next datagram is sent. Datagrams get lost.
@@ -28,9 +30,17 @@ pub struct DatagramOptions {
 #[derive(Debug)]
 pub struct DatagramClient {
     options: DatagramOptions,
+    untried: VecDeque<SocketAddr>,
     socket: UdpSocket,
+    address: SocketAddr,
     readable: bool,
     registered: bool,
+    /// An answer has come: this is the address to talk to.
+    answered: bool,
+    /// The datagram sent last, as long as it may have to be sent to another address.
+    asked: Option<Vec<u8>>,
+    /// It has to be.
+    ask_again: bool,
     /// Until when an answer is awaited.
     awaited: Option<Instant>,
     input: Input,
@@ -47,20 +57,20 @@ impl DatagramClient {
     ///
     /// # Errors
     ///
-    /// Those of binding and connecting the socket.
+    /// Those of binding and connecting the socket, for the last address; `InvalidInput` if there is none.
     pub fn new(options: DatagramOptions, input: Input, output: Output) -> io::Result<Self> {
-        let any = if options.address.is_ipv4() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-        } else {
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        };
-        let socket = UdpSocket::bind(SocketAddr::new(options.source.unwrap_or(any), 0))?;
-        socket.connect(options.address)?;
+        let mut untried = options.addresses.iter().copied().collect();
+        let (socket, address) = open_next(&mut untried, options.source)?;
         Ok(Self {
             options,
+            untried,
             socket,
+            address,
             readable: false,
             registered: false,
+            answered: false,
+            asked: None,
+            ask_again: false,
             awaited: None,
             input,
             output,
@@ -97,8 +107,25 @@ impl DatagramClient {
         }
     }
 
+    /// Goes on to the next address, if nobody has answered at this one and there is another.
+    fn move_on(&mut self) -> bool {
+        if self.answered || self.asked.is_none() {
+            return false;
+        }
+        let Ok((socket, address)) = open_next(&mut self.untried, self.options.source) else {
+            return false;
+        };
+        (self.socket, self.address) = (socket, address);
+        (self.registered, self.readable, self.ask_again) = (false, false, true);
+        true
+    }
+
+    /// The datagram sent last got no answer, for this reason or for none that is known.
     fn lose(&mut self, why: Option<io::Error>) {
         self.awaited = None;
+        if why.is_some() && self.move_on() {
+            return;
+        }
         self.lost += 1;
         self.output.push(Heard::NoAnswer(self.sent, why));
     }
@@ -109,6 +136,7 @@ impl DatagramClient {
             match self.socket.recv(&mut self.room) {
                 Ok(size) => {
                     self.awaited = None;
+                    self.answered = true;
                     self.output.push(Heard::Bytes(self.room[..size].to_vec()));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
@@ -121,18 +149,26 @@ impl DatagramClient {
 
     /// Sends the next datagram, if no answer is awaited. Says whether that was all.
     fn send(&mut self, now: Instant) -> bool {
-        while self.awaited.is_none() && self.output.has_room() {
-            let piece = match self.input.next() {
-                Said::Piece(piece) => piece,
-                Said::Nothing => return false,
-                Said::Ended => return true,
-                Said::Failed(error) => {
-                    self.failure = Some(Failure::Input(error));
-                    return true;
-                }
+        while self.registered && self.awaited.is_none() && self.output.has_room() {
+            let again = std::mem::take(&mut self.ask_again);
+            let piece = match self.asked.take().filter(|_| again) {
+                Some(piece) => piece,
+                None => match self.input.next() {
+                    Said::Piece(piece) => {
+                        self.sent += 1;
+                        piece
+                    }
+                    Said::Nothing => return false,
+                    Said::Ended => return true,
+                    Said::Failed(error) => {
+                        self.failure = Some(Failure::Input(error));
+                        return true;
+                    }
+                },
             };
-            self.sent += 1;
-            match self.socket.send(&piece) {
+            let sent = self.socket.send(&piece);
+            self.asked = (!self.answered && !self.untried.is_empty()).then_some(piece);
+            match sent {
                 Ok(_) => self.awaited = Some(now + self.options.wait),
                 // An error of the datagram before, or of this one: either way there is no answer.
                 Err(error) => self.lose(Some(error)),
@@ -150,7 +186,7 @@ impl Handler for DatagramClient {
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         if !self.registered {
             self.registered = true;
-            self.output.push(Heard::Connected(self.options.address));
+            self.output.push(Heard::Connected(self.address));
             let registered =
                 registry.register(&mut self.socket, fixed_token(0), Interest::READABLE);
             if let Err(error) = registered {
@@ -171,6 +207,37 @@ impl Handler for DatagramClient {
             self.over = true;
             return self.wind_up();
         }
-        Next::until(self.awaited.filter(|_| has_room), now)
+        let wake = if self.registered {
+            self.awaited.filter(|_| has_room)
+        } else {
+            Some(now)
+        };
+        Next::until(wake, now)
     }
+}
+
+/// A socket that talks to the first of `untried` that the system knows a way to, and that address.
+fn open_next(
+    untried: &mut VecDeque<SocketAddr>,
+    source: Option<IpAddr>,
+) -> io::Result<(UdpSocket, SocketAddr)> {
+    let mut outcome = Err(ErrorKind::InvalidInput.into());
+    while let Some(address) = untried.pop_front() {
+        outcome = open(address, source).map(|socket| (socket, address));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn open(address: SocketAddr, source: Option<IpAddr>) -> io::Result<UdpSocket> {
+    let any = if address.is_ipv4() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(source.unwrap_or(any), 0))?;
+    socket.connect(address)?;
+    Ok(socket)
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let _closing = screen.clone().map(Closing);
     if *udp {
         let options = DatagramOptions {
-            address: addresses[0],
+            addresses,
             source: args.source,
             wait,
         };
@@ -122,9 +122,11 @@ fn exchange(
     language: Language,
     reactor: &mut Reactor,
 ) -> Result<ExitCode, Failure> {
-    let address = options.address;
-    let mut client = DatagramClient::new(options, input, output)
-        .map_err(|error| Failure::cannot(&format!("send to {address}"), &error))?;
+    let last = options.addresses.last().copied();
+    let mut client = DatagramClient::new(options, input, output).map_err(|error| {
+        let to = last.map_or_else(String::new, |address| format!(" to {address}"));
+        fail(screen, format!("cannot send{to}: {error}"))
+    })?;
     if let Some(code) = drive(&mut client, screen, reactor)? {
         return Ok(code);
     }
