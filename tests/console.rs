@@ -418,6 +418,8 @@ fn a_signal_ends_it_with_the_terminal_as_it_was() {
     operator.shows("#1 was hung up on: the server stops");
     operator.shows("1 client served");
     assert!(operator.is_as_found());
+    // Nobody has asked for the log's words as well.
+    assert!(!operator.screen().contains("INFO"));
     drop(client);
 }
 

@@ -23,12 +23,13 @@ const END_WAIT: Duration = Duration::from_secs(1);
 /// Where [`finish`] finds the lines that wait.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Starts logging as `logging` says; `RUST_LOG` overrides the level.
-pub(crate) fn init(logging: &Logging) {
+/// Starts logging as `logging` says, which is from `usual` up unless it says otherwise; `RUST_LOG` overrides the
+/// level.
+pub(crate) fn init(logging: &Logging, usual: LevelFilter) {
     let lines = LINES.get_or_init(Lines::default);
     let mut builder = Builder::new();
     builder
-        .filter_level(level(logging))
+        .filter_level(level(logging, usual))
         .write_style(style())
         .parse_default_env()
         // Its lines would be shown above its own prompt, which it would log.
@@ -67,9 +68,9 @@ fn style() -> WriteStyle {
     }
 }
 
-fn level(logging: &Logging) -> LevelFilter {
+fn level(logging: &Logging, usual: LevelFilter) -> LevelFilter {
     match (logging.quiet, logging.verbose) {
-        (0, 0) => LevelFilter::Info,
+        (0, 0) => usual,
         (1, _) => LevelFilter::Warn,
         (2.., _) => LevelFilter::Error,
         (0, 1) => LevelFilter::Debug,

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use echoloop::service::Sanitizer;
+use log::LevelFilter;
 
 use args::{Cli, Command, Parsed};
 
@@ -48,7 +49,14 @@ fn main() -> ExitCode {
         Parsed::Show(text) => return show(&text),
         Parsed::Wrong(line) => return fail(USAGE, &line),
     };
-    logger::init(&cli.logging);
+    // An operator is told what happens, and not in the log's words as well.
+    let attended = matches!(&cli.command, Command::Serve(args) if args.console);
+    let usual = if attended {
+        LevelFilter::Warn
+    } else {
+        LevelFilter::Info
+    };
+    logger::init(&cli.logging, usual);
     let outcome = run(cli);
     logger::finish();
     match outcome {
