@@ -260,6 +260,7 @@ fn addresses_are_tried_in_turn() {
         source: None,
         connect_timeout: DEADLINE,
         wait: None,
+        leave_with_server: false,
     };
     let (shown, input, output) = pipes(&reactor, b"third time lucky", Cut::Anywhere);
     let mut client = StreamClient::new(options, input, output);
@@ -371,6 +372,66 @@ fn a_slow_reader_of_the_output_loses_nothing() {
     assert!(received == sent);
     writer.join().unwrap();
     assert!(child.wait().unwrap().success());
+    serving.finish();
+}
+
+/// A server that shuts its own side may go on listening: what is being said still reaches it.
+#[test]
+fn a_servers_half_close_does_not_cut_what_is_being_said_short() {
+    let sent = payload(3_000_000, 5);
+    let expected = sent.clone();
+    let (address, server) = serve_one(move |mut client| {
+        client.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        assert!(received == expected, "{} bytes", received.len());
+    });
+    assert_said(&connect(&[&address.to_string()], &sent), 0, "");
+    server.join().unwrap();
+}
+
+/// One that has gone altogether has not taken it, and that is no success.
+#[test]
+fn a_server_that_hangs_up_on_who_is_still_talking_is_told_of() {
+    let (address, server) = serve_one(|client| {
+        client.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    });
+    let output = connect(&[&address.to_string()], &payload(20_000_000, 5));
+    assert_said(&output, 1, "not everything was sent");
+    server.join().unwrap();
+}
+
+/// Whoever shares our pipes may have made them non-blocking.
+#[test]
+fn pipes_that_would_block_are_waited_for() {
+    let serving = Serving::start(config(), Echo);
+    let (input, mut said) = std::io::pipe().unwrap();
+    let (mut heard, output) = std::io::pipe().unwrap();
+    for end in [
+        rustix::fd::AsFd::as_fd(&input),
+        rustix::fd::AsFd::as_fd(&output),
+    ] {
+        rustix::io::ioctl_fionbio(end, true).unwrap();
+    }
+    let mut command = Command::new(PROGRAM);
+    command.args(["connect", &serving.tcp[0].to_string()]);
+    let mut child = command.stdin(input).stdout(output).spawn().unwrap();
+    drop(command);
+    // Nothing is there to be read at first, and then there is no room for what is to be written.
+    thread::sleep(Duration::from_millis(100));
+    let sent = payload(1_000_000, 9);
+    let writer = {
+        let sent = sent.clone();
+        thread::spawn(move || said.write_all(&sent).unwrap())
+    };
+    thread::sleep(Duration::from_millis(100));
+    let mut received = Vec::new();
+    heard.read_to_end(&mut received).unwrap();
+    assert!(received == sent, "{} bytes", received.len());
+    assert!(child.wait().unwrap().success());
+    writer.join().unwrap();
     serving.finish();
 }
 

@@ -17,9 +17,13 @@ use terminal::{CTRL_C, CTRL_D, ENTER, Terminal};
 
 /// A listener for one client, and the program at a terminal, connected to it.
 fn connected() -> (Terminal, TcpStream, SocketAddr) {
+    connected_with(&[])
+}
+
+fn connected_with(options: &[&str]) -> (Terminal, TcpStream, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let person = Terminal::run(&["connect", &address.to_string()]);
+    let person = Terminal::run(&[&["connect", &address.to_string()], options].concat());
     let (server, _) = listener.accept().unwrap();
     person.ends_in(&[
         &format!("Connected to {address}. quit, Ctrl-D or Ctrl-C leaves."),
@@ -321,4 +325,40 @@ fn a_stopped_and_continued_prompt_is_drawn_again() {
     person.enters("ne");
     hears(&mut server, "half a line");
     person.ends_in(&[">>> half a line", ">>>"]);
+}
+
+/// Whenever no prompt is there to read it: while lines wait to be sent, and while the rest is awaited.
+#[test]
+fn control_c_leaves_although_no_prompt_is_up() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "1h"]);
+    person.ends_in(&[">>>"]);
+    // One is on its way and sixteen wait; with the next, the prompt does not come back.
+    for number in 0..18 {
+        person.enters(&format!("line {number}"));
+    }
+    person.ends_in(&[">>> line 17"]);
+    person.waits_until_signals(true);
+    person.types(CTRL_C);
+    assert_eq!(person.end(), 0);
+    assert!(person.is_as_found());
+
+    let (mut person, mut server, _) = connected_with(&["--wait", "1h"]);
+    person.enters("hello");
+    hears(&mut server, "hello");
+    person.enters("quit");
+    assert_eq!(server.read(&mut [0]).unwrap(), 0, "it has shut its side");
+    assert!(person.is_as_found(), "nothing is read any more");
+    person.types(CTRL_C);
+    person.signal("INT");
+    assert_eq!(person.end(), 0);
+}
+
+#[test]
+fn lines_can_be_sent_with_their_ends() {
+    let (mut person, mut server, _) = connected_with(&["--newline"]);
+    person.enters("one");
+    person.enters("two");
+    hears(&mut server, "one\ntwo\n");
 }

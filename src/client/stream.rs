@@ -15,6 +15,10 @@ use crate::reactor::{
 /// How many bytes that the server has not taken are kept before no more of what is said is looked at.
 const HIGH_WATER: usize = 256 * 1024;
 
+/// How long nothing must have been said, once the server has ended its side, for that to be all. It may have
+/// shut its side only, and go on listening.
+const SERVER_ENDED_QUIET: Duration = Duration::from_millis(200);
+
 /// The most bytes one read brings.
 const READ_SIZE: usize = 64 * 1024;
 
@@ -29,10 +33,12 @@ pub struct StreamOptions {
     pub connect_timeout: Duration,
     /// How long to wait for the rest once everything has been said; `None`: until the server ends.
     pub wait: Option<Duration>,
+    /// Leave as soon as the server ends its side, whatever is being said.
+    pub leave_with_server: bool,
 }
 
 /// Sends what is said, shows what comes. When everything has been said, our side is shut and the rest
-/// awaited; when the server ends its side, the conversation is over.
+/// awaited; when the server ends its side, what is being said is still sent, and then the conversation is over.
 #[derive(Debug)]
 pub struct StreamClient {
     options: StreamOptions,
@@ -45,6 +51,8 @@ pub struct StreamClient {
     output: Output,
     unsent: Buffer,
     said_all: bool,
+    /// The server has ended its side, and something was said last at this time.
+    ended: Option<Instant>,
     /// Our side has been shut.
     shut: bool,
     /// When the wait for the rest ends.
@@ -61,6 +69,8 @@ pub enum Ending {
     Server,
     /// We have: everything has been said and the rest was waited for, or nobody reads it.
     Us,
+    /// We have, and the server had not taken so many bytes by then.
+    Unsaid(usize),
 }
 
 #[derive(Debug)]
@@ -95,6 +105,7 @@ impl StreamClient {
             output,
             unsent: Buffer::new(),
             said_all: false,
+            ended: None,
             shut: false,
             wait_until: None,
             room: vec![0; READ_SIZE].into_boxed_slice(),
@@ -178,26 +189,53 @@ impl StreamClient {
     /// Moves what can be moved, once each way. Says whether anything was, or that it is over.
     fn talk(&mut self, stream: &mut TcpStream, now: Instant) -> Result<Talk, Failure> {
         if self.output.is_closed() || self.wait_until.is_some_and(|until| until <= now) {
-            return Ok(Talk::Over);
+            return Ok(self.leave());
         }
-        self.listen(now)?;
-        let sent = self.send(stream);
+        let said = self.listen(now)?;
+        let sent = self.send(stream) || said;
         if self.said_all && self.unsent.is_empty() && !self.shut {
             self.shut = true;
             // A server that has gone already will be noticed by reading.
             let _ = stream.shutdown(Shutdown::Write);
         }
-        match self.receive(stream)? {
+        if let Some(last) = &mut self.ended {
+            if sent || !self.unsent.is_empty() {
+                *last = now;
+            }
+            let over =
+                self.shut || self.options.leave_with_server || *last + SERVER_ENDED_QUIET <= now;
+            return Ok(if over {
+                self.leave()
+            } else if sent {
+                Talk::Busy
+            } else {
+                Talk::Idle
+            });
+        }
+        match self.receive(stream, now)? {
             Talk::Idle if sent => Ok(Talk::Busy),
             talk => Ok(talk),
         }
     }
 
-    /// Takes what has been said, as long as the server takes it too.
-    fn listen(&mut self, now: Instant) -> Result<(), Failure> {
+    /// The conversation is over, whatever the server has not taken yet.
+    fn leave(&mut self) -> Talk {
+        let by_server = self.ended.is_some() && self.options.leave_with_server;
+        if !self.unsent.is_empty() && !by_server {
+            self.ending = Ending::Unsaid(self.unsent.len());
+        }
+        Talk::Over
+    }
+
+    /// Takes what has been said, as long as the server takes it too. Returns whether anything was.
+    fn listen(&mut self, now: Instant) -> Result<bool, Failure> {
+        let mut said = false;
         while !self.said_all && self.unsent.len() < HIGH_WATER {
             match self.input.next() {
-                Said::Piece(piece) => self.unsent.extend(&piece),
+                Said::Piece(piece) => {
+                    said = true;
+                    self.unsent.extend(&piece);
+                }
                 Said::Nothing => break,
                 Said::Ended => {
                     self.said_all = true;
@@ -206,7 +244,7 @@ impl StreamClient {
                 Said::Failed(error) => return Err(Failure::Input(error)),
             }
         }
-        Ok(())
+        Ok(said)
     }
 
     fn send(&mut self, stream: &mut TcpStream) -> bool {
@@ -219,6 +257,9 @@ impl StreamClient {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => {
                 // The server hears no more. What it has said is still read, and then why.
+                if self.ended.is_some() {
+                    self.ending = Ending::Unsaid(self.unsent.len());
+                }
                 (self.unsent, self.said_all, self.shut) = (Buffer::new(), true, true);
                 self.seen.latch_read_closed();
             }
@@ -226,7 +267,7 @@ impl StreamClient {
         true
     }
 
-    fn receive(&mut self, stream: &mut TcpStream) -> Result<Talk, Failure> {
+    fn receive(&mut self, stream: &mut TcpStream, now: Instant) -> Result<Talk, Failure> {
         if !self.seen.is_readable() || !self.output.has_room() {
             return Ok(Talk::Idle);
         }
@@ -234,7 +275,7 @@ impl StreamClient {
             Ok(0) => {
                 self.ending = Ending::Server;
                 self.output.push(Heard::Ended);
-                return Ok(Talk::Over);
+                self.ended = Some(now);
             }
             Ok(count) => {
                 self.output.push(Heard::Bytes(self.room[..count].to_vec()));
@@ -273,7 +314,10 @@ impl Handler for StreamClient {
             Phase::Talking(mut stream) => {
                 let wake = match self.talk(&mut stream, now) {
                     Ok(Talk::Busy) => Some(now),
-                    Ok(Talk::Idle) => self.wait_until,
+                    Ok(Talk::Idle) => {
+                        let quiet = self.ended.map(|last| last + SERVER_ENDED_QUIET);
+                        self.wait_until.into_iter().chain(quiet).min()
+                    }
                     Ok(Talk::Over) => return self.wind_up(),
                     Err(failure) => {
                         self.failure = Some(failure);
@@ -284,6 +328,41 @@ impl Handler for StreamClient {
                 Next::until(wake, now)
             }
             Phase::Start | Phase::Over => self.wind_up(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Cut;
+    use crate::reactor::Reactor;
+
+    /// A wait that is over, or a person who leaves, while the server takes nothing.
+    #[test]
+    fn who_leaves_before_the_server_has_taken_everything_is_told() {
+        for (unsent, server_ended, at_prompt, ending) in [
+            (0, false, false, Ending::Us),
+            (5, false, false, Ending::Unsaid(5)),
+            (5, false, true, Ending::Unsaid(5)),
+            (5, true, false, Ending::Unsaid(5)),
+            (5, true, true, Ending::Us),
+        ] {
+            let reactor = Reactor::new().unwrap();
+            let input = Input::read(&b""[..], Cut::Anywhere, reactor.waker()).unwrap();
+            let output = Output::to_sink(|_| Ok(()), reactor.waker()).unwrap();
+            let options = StreamOptions {
+                addresses: Vec::new(),
+                source: None,
+                connect_timeout: Duration::ZERO,
+                wait: Some(Duration::ZERO),
+                leave_with_server: at_prompt,
+            };
+            let mut client = StreamClient::new(options, input, output);
+            client.unsent.extend(&vec![0; unsent]);
+            client.ended = server_ended.then(Instant::now);
+            assert_eq!(client.leave(), Talk::Over);
+            assert_eq!(client.finish().unwrap(), ending);
         }
     }
 }

@@ -49,6 +49,8 @@ pub enum Phrase<'a> {
     Arrived(SocketAddr),
     /// A client has ended its side, and is still promised answers.
     Ended,
+    /// A client that has ended its side has waited for its answers while many others did, and was given up.
+    GivenUp,
     /// A client is gone.
     Left(CloseReason),
     /// What the message that is to be answered now said, and how many others are to be.
@@ -63,6 +65,8 @@ pub enum Phrase<'a> {
     NoSuchClient(u64),
     /// This is no command.
     NoSuchCommand(&'a str),
+    /// A line is too long to be sent.
+    TooLong,
     /// A command was typed wrong. This is right.
     Usage(&'a str),
     /// One client, and how many of its messages are to be answered.
@@ -114,6 +118,8 @@ pub enum Phrase<'a> {
     Reset,
     /// The conversation was cut off, for this reason.
     Lost(&'a str),
+    /// The conversation has ended before the server had taken so many bytes.
+    NotTaken(usize),
     /// What is to be said can't be read, for this reason.
     InputFailed(&'a str),
     /// What came can't be written, for this reason.
@@ -134,6 +140,7 @@ impl Phrase<'_> {
             Self::Help => (HELP_ENGLISH, HELP_CHINESE),
             Self::Arrived(_) => ("connected from {}", "已接入，来自 {}"),
             Self::Ended => ("has said its last; an answer still reaches it", "已说完，仍可收到答复"),
+            Self::GivenUp => ("was hung up on: it has left, or others wait that came later", "已被挂断：对方可能早已离开，后来的还在等"),
             Self::Left(CloseReason::PeerClosed) => ("has left", "离开了"),
             Self::Left(CloseReason::HungUp) => ("was hung up on", "已被挂断"),
             Self::Left(CloseReason::Drained | CloseReason::Aborted) => ("was hung up on: the server stops", "已被挂断：服务停止"),
@@ -147,6 +154,7 @@ impl Phrase<'_> {
             Self::TooLate => ("no longer waits for that answer: nothing was sent", "已不再等这条答复，什么也没有发送"),
             Self::NoSuchClient(_) => ("Nobody here is #{}. /clients lists who is.", "没有 #{} 号。/clients 列出在线的人。"),
             Self::NoSuchCommand(_) => ("There is no command {}: see /help. To answer with a line that begins with /, type // instead.", "没有 {} 这个命令，见 /help。答复若以 / 开头，请改用 //。"),
+            Self::TooLong => ("That is longer than 64 KiB: nothing was sent.", "超过 64 KiB，什么也没有发送。"),
             Self::Usage(_) => ("Type it like this: {}", "请这样输入：{}"),
             Self::Client(_, 0) => ("{}", "{}"),
             Self::Client(..) => ("{}, {} to answer", "{}，{} 条待答"),
@@ -173,6 +181,7 @@ impl Phrase<'_> {
             Self::ConnectTimeout(..) => ("cannot connect to {}: no answer within {}", "无法连接 {}：{} 内没有应答"),
             Self::Reset => ("the server reset the connection", "对方重置了连接"),
             Self::Lost(_) => ("the connection was lost: {}", "连接中断：{}"),
+            Self::NotTaken(_) => ("not everything was sent: the server had not taken {} bytes when it ended", "没有全部发出：结束时对方还有 {} 字节没有接收"),
             Self::InputFailed(_) => ("cannot read what is to be sent: {}", "无法读取要发送的内容：{}"),
             Self::OutputFailed(_) => ("cannot write what came: {}", "无法写出收到的内容：{}"),
         }
@@ -226,7 +235,9 @@ impl Display for Spoken<'_> {
             | Phrase::NobodyListens(number) => fill(f, template, &[number]),
             Phrase::NoSuchCommand(text) | Phrase::Usage(text) => fill(f, template, &[text]),
             Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
-            Phrase::MoreClients(count) | Phrase::SentToAll(count) => fill(f, template, &[count]),
+            Phrase::MoreClients(count) | Phrase::SentToAll(count) | Phrase::NotTaken(count) => {
+                fill(f, template, &[count])
+            }
             Phrase::NoAnswer(number, why) => fill(f, template, &[number, why]),
             Phrase::NotAnswered(lost, sent) => fill(f, template, &[lost, sent]),
             Phrase::NoAnswerWithin(number, time) => {

@@ -73,8 +73,18 @@ impl Terminal {
         Self::start_as("xterm", command)
     }
 
-    /// Runs `command` at a terminal of a kind.
-    pub fn start_as(kind: &str, mut command: Command) -> Self {
+    /// Runs `command` at a terminal of a kind, which is its controlling terminal: keys such as Ctrl-C make signals.
+    pub fn start_as(kind: &str, command: Command) -> Self {
+        let mut session = Command::new("setsid");
+        session.arg("--ctty").arg(command.get_program());
+        session.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => session.env(name, value),
+                None => session.env_remove(name),
+            };
+        }
+        let mut command = session;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).unwrap();
         grantpt(&master).unwrap();
@@ -159,6 +169,19 @@ impl Terminal {
     pub fn echoes(&self) -> bool {
         let modes = tcgetattr(&self.keyboard).unwrap();
         modes.local_modes.contains(LocalModes::ECHO)
+    }
+
+    /// Waits until keys such as Ctrl-C make signals, or do not.
+    pub fn waits_until_signals(&self, wanted: bool) {
+        let start = Instant::now();
+        let signals = || {
+            let modes = tcgetattr(&self.keyboard).unwrap();
+            modes.local_modes.contains(LocalModes::ISIG)
+        };
+        while signals() != wanted {
+            assert!(start.elapsed() < DEADLINE, "signals: {}", signals());
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     pub fn waits_until_raw(&self) {

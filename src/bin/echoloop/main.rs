@@ -5,6 +5,7 @@ mod connect;
 mod console;
 mod logger;
 mod names;
+mod patient;
 mod serve;
 mod signals;
 mod terminal;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub use command::COMMANDS;
 
 use self::command::{Command, Mistake};
+pub use self::roster::Question;
 use self::roster::{Guest, Message, excerpt, guest};
 use self::transcript::{Number, Transcript};
 use super::{ClientId, Language, Order, Phrase, Sanitizer, Service};
@@ -18,6 +19,13 @@ use crate::connection::{CloseReason, Reply};
 
 /// How many clients are listed at once.
 const LISTED_MAX: usize = 100;
+
+/// How many clients that have ended their side may wait for answers. Nothing tells whether they are still there, and
+/// to come, ask and go costs nobody anything: beyond so many, the one that has waited longest is hung up on.
+const ENDED_MAX: usize = 100;
+
+/// The longest answer, in bytes: as much as a line of a script may have. It is kept until the client takes it.
+const ANSWER_MAX: usize = 64 * 1024;
 
 /// Lets an operator answer: shows what clients say, and takes each line typed as the answer to one message.
 ///
@@ -29,7 +37,7 @@ const LISTED_MAX: usize = 100;
 /// # Limits
 ///
 /// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those
-/// of one read aside; then it is not read from. An excerpt of each is kept, and nothing else of what was
+/// of one read aside; then it is not read from. At most 100 clients that have ended their side wait for answers. An excerpt of each is kept, and nothing else of what was
 /// said. At most 256 KiB of text wait to be taken: further lines are dropped, and their number is told.
 #[derive(Debug, Default)]
 pub struct Console {
@@ -44,26 +52,14 @@ pub struct Console {
     last_message: u64,
     /// The message of which the operator knows that it is to be answered now.
     asked: Option<u64>,
+    /// Those who have ended their side, in the order in which they did. Some may be gone.
+    ended: VecDeque<u64>,
     /// The message that the last line shown is from.
     shown_last: Option<u64>,
     orders: VecDeque<Order>,
     transcript: Transcript,
     /// Nobody answers any more: messages are shown, and no answer is promised.
     resigned: bool,
-}
-
-/// A message that is to be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
-    message: u64,
-    client: u64,
-}
-
-impl Question {
-    /// The number of the client that asks.
-    pub const fn client(self) -> u64 {
-        self.client
-    }
 }
 
 impl Console {
@@ -134,6 +130,9 @@ impl Console {
 
     /// The operator has typed `line`. If it is an answer, it is one to `question`, and to no other.
     pub fn say(&mut self, line: &str, question: Option<Question>) {
+        if line.len() > ANSWER_MAX {
+            return self.tell(Phrase::TooLong);
+        }
         match command::parse(line) {
             Ok(Command::Answer(text)) => self.answer(text, question),
             Ok(Command::Quit) => {
@@ -250,6 +249,23 @@ impl Console {
         }
     }
 
+    /// Hangs up on those who have ended their side first, as long as too many have.
+    fn give_up_some(&mut self) {
+        let guests = &self.guests;
+        self.ended.retain(|number| guests.contains_key(number));
+        while self.ended.len() > ENDED_MAX {
+            let Some(number) = self.ended.pop_front() else {
+                return;
+            };
+            if let Some(guest) = self.guests.get(&number) {
+                self.orders.push_back(Order::HangUp(guest.id));
+            }
+            self.forget(number);
+            self.news(number, Phrase::GivenUp);
+        }
+        self.ask();
+    }
+
     /// A client is none any more.
     fn forget(&mut self, client: u64) {
         if let Some(guest) = self.guests.remove(&client) {
@@ -326,7 +342,9 @@ impl Service for Console {
         if let Some((number, guest)) = guest(&self.numbers, &mut self.guests, client)
             && !std::mem::replace(&mut guest.ended, true)
         {
+            self.ended.push_back(number);
             self.news(number, Phrase::Ended);
+            self.give_up_some();
         }
     }
 

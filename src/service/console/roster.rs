@@ -25,6 +25,20 @@ pub(super) struct Message {
     pub(super) excerpt: String,
 }
 
+/// A message that is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub(super) message: u64,
+    pub(super) client: u64,
+}
+
+impl Question {
+    /// The number of the client that asks.
+    pub const fn client(self) -> u64 {
+        self.client
+    }
+}
+
 /// The client that a service knows as `client`, and its number.
 pub(super) fn guest<'a>(
     numbers: &HashMap<ClientId, u64>,

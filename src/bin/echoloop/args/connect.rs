@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Lang, Listen};
-use crate::units::{nonzero_size, time};
+use crate::units::{Timeout, nonzero_size, time, timeout};
 
 /// The arguments of `echoloop connect`.
 #[derive(Args, Debug)]
@@ -33,9 +33,9 @@ pub(crate) struct ConnectArgs {
     /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP
     #[arg(value_name = "SERVER")]
     pub(crate) target: Target,
-    /// How long each address of the server has to answer
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
-    pub(crate) connect_timeout: Duration,
+    /// How long each address of the server has to answer; 0: as long as the system allows
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) connect_timeout: Timeout,
     /// How long to wait for the rest after the end of input [default: until the server ends], and for
     /// the answer to each datagram [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -45,6 +45,9 @@ pub(crate) struct ConnectArgs {
     pub(crate) source: Option<IpAddr>,
     #[command(flatten)]
     pub(crate) lang: Lang,
+    /// At the prompt, send each line with a line feed behind it: for servers that read lines
+    #[arg(long)]
+    pub(crate) newline: bool,
     /// Send datagrams of so many bytes instead of lines, and show answers as they are
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size)]
     pub(crate) datagram_size: Option<std::num::NonZeroUsize>,

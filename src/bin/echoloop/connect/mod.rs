@@ -11,9 +11,10 @@ use echoloop::client::{
     DatagramClient, DatagramOptions, Ending, Input, Output, StreamClient, StreamOptions,
 };
 use echoloop::reactor::Handler;
+use echoloop::server::TIME_MAX;
 use echoloop::service::{Language, Phrase};
 
-use self::talk::Talk;
+use self::talk::{Manners, Talk};
 use crate::args::{ConnectArgs, Target};
 use crate::terminal::{Closing, Screen, Style};
 use crate::{Failure, SIGNALLED, names, terminal};
@@ -47,7 +48,13 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let wait = args.wait.unwrap_or(ANSWER_WAIT);
     let (screen, input, output) = match terminal {
         Some((editor, screen)) => {
-            let (input, output) = talk::join(editor, &screen, language, *udp, wait, &reactor)?;
+            let manners = Manners {
+                language,
+                udp: *udp,
+                newline: args.newline,
+                wait,
+            };
+            let (input, output) = talk::join(editor, &screen, manners, &reactor)?;
             (Some(screen), input, output)
         }
         None => {
@@ -74,12 +81,13 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
         let options = StreamOptions {
             addresses,
             source: args.source,
-            connect_timeout: args.connect_timeout,
+            connect_timeout: args.connect_timeout.0.unwrap_or(TIME_MAX),
             // Who leaves the prompt has heard enough.
             wait: match screen {
                 Some(_) => Some(args.wait.unwrap_or_default()),
                 None => args.wait,
             },
+            leave_with_server: screen.is_some(),
         };
         converse(
             options,
@@ -107,8 +115,15 @@ fn converse(
     }
     let finished = client.finish();
     let ending = finished.map_err(|failure| fail(screen, failure.in_language(language)))?;
-    if let (Some(screen), Ending::Us) = (screen, ending) {
-        screen.end(&language.say(Phrase::YouHungUp).to_string());
+    match (screen, ending) {
+        (Some(screen), Ending::Us | Ending::Unsaid(_)) => {
+            screen.end(&language.say(Phrase::YouHungUp).to_string());
+        }
+        (None, Ending::Unsaid(bytes)) => {
+            let phrase = Phrase::NotTaken(bytes);
+            return Err(Failure::Failed(language.say(phrase).to_string()));
+        }
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use echoloop::service::{Language, Phrase, Sanitizer};
 
 use crate::Failure;
 use crate::args::ConnectArgs;
+use crate::patient::Patient;
 
 /// Standard input, and standard output.
 pub(super) fn join(
@@ -21,12 +22,13 @@ pub(super) fn join(
         None => Cut::Lines,
         Some(size) => Cut::Every(size.get()),
     };
-    let input = Input::read(io::stdin(), cut, reactor.waker())
+    let input = Input::read(Patient(io::stdin()), cut, reactor.waker())
         .map_err(|error| Failure::cannot("read standard input", &error))?;
+    let stdout = Patient(io::stdout());
     let mut sink: Box<dyn Write + Send> = if io::stdout().is_terminal() {
-        Box::new(Shown::new(io::stdout()))
+        Box::new(Shown::new(stdout))
     } else {
-        Box::new(io::stdout())
+        Box::new(stdout)
     };
     let lines = cut == Cut::Lines;
     let show = move |heard| write(&mut sink, heard, lines, wait);

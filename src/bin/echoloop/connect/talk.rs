@@ -13,7 +13,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::pipes::no_answer;
 use crate::Failure;
-use crate::terminal::{Editor, Prompt, Screen};
+use crate::terminal::{Editor, Entered, Prompt, Screen};
 
 /// What marks each line that the server says. Nothing else is shown with it.
 pub(super) const SERVER: &str = "<<< ";
@@ -21,29 +21,43 @@ pub(super) const SERVER: &str = "<<< ";
 /// The turn of every prompt: it comes once there is a connection, and does not wait for answers.
 const TURN: u64 = 1;
 
+/// How a conversation at a prompt goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manners {
+    pub(super) language: Language,
+    pub(super) udp: bool,
+    /// Each line is sent with a line feed behind it.
+    pub(super) newline: bool,
+    /// How long an answer to a datagram is awaited.
+    pub(super) wait: Duration,
+}
+
 /// What is typed, and where answers are shown.
 pub(super) fn join(
     mut editor: Editor,
     screen: &Screen,
-    language: Language,
-    udp: bool,
-    wait: Duration,
+    manners: Manners,
     reactor: &Reactor,
 ) -> Result<(Input, Output), Failure> {
+    let typed_at = screen.clone();
     let type_next = move || {
-        let entered = editor.next(TURN)?;
-        let line = entered.map(|entered| entered.line);
-        Ok(line
-            .filter(|line| line.trim() != "quit")
-            .map(String::into_bytes))
+        let Some(Entered { mut line, .. }) = editor.next(TURN)? else {
+            return Ok(None);
+        };
+        if line.trim() == "quit" {
+            typed_at.leave(false);
+            return Ok(None);
+        }
+        if manners.newline {
+            line.push('\n');
+        }
+        Ok(Some(line.into_bytes()))
     };
     let input = Input::from_source(type_next, reactor.waker())
         .map_err(|error| Failure::cannot("read the terminal", &error))?;
     let mut view = View {
-        language,
+        manners,
         sanitizer: Sanitizer::new(),
-        udp,
-        wait,
     };
     let screen = screen.clone();
     let show = move |heard| {
@@ -62,27 +76,31 @@ pub(super) fn join(
 
 /// What the person sees of what is heard.
 struct View {
-    language: Language,
+    manners: Manners,
     sanitizer: Sanitizer,
-    udp: bool,
-    wait: Duration,
 }
 
 impl View {
     /// Whole lines.
     fn show(&mut self, heard: Heard) -> String {
         let mut text = String::new();
+        let Manners {
+            language,
+            udp,
+            wait,
+            ..
+        } = self.manners;
         match heard {
-            Heard::Connected(address) if self.udp => self.tell(Phrase::Sending(address)),
+            Heard::Connected(address) if udp => self.tell(Phrase::Sending(address)),
             Heard::Connected(address) => self.tell(Phrase::Connected(address)),
             Heard::Bytes(bytes) => {
                 self.sanitizer.push(&bytes, &mut text);
-                if self.udp {
+                if udp {
                     self.sanitizer.finish(&mut text);
                 }
                 marked(&text)
             }
-            Heard::NoAnswer(number, why) => no_answer(self.language, number, why, self.wait) + "\n",
+            Heard::NoAnswer(number, why) => no_answer(language, number, why, wait) + "\n",
             Heard::Ended => {
                 self.sanitizer.finish(&mut text);
                 marked(&text) + &self.tell(Phrase::ServerHungUp)
@@ -91,7 +109,7 @@ impl View {
     }
 
     fn tell(&self, phrase: Phrase<'_>) -> String {
-        format!("{}\n", self.language.say(phrase))
+        format!("{}\n", self.manners.language.say(phrase))
     }
 }
 
@@ -115,6 +133,8 @@ pub(super) struct Talk<'a, C> {
     signals: Signals,
     pending: bool,
     stopped_by: Option<i32>,
+    /// Ctrl-C was pressed while no prompt was there to read it.
+    interrupted: bool,
 }
 
 impl<'a, C: Handler> Talk<'a, C> {
@@ -130,6 +150,7 @@ impl<'a, C: Handler> Talk<'a, C> {
             signals,
             pending: false,
             stopped_by: None,
+            interrupted: false,
         })
     }
 
@@ -153,11 +174,12 @@ impl<C: Handler> Handler for Talk<'_, C> {
             for signal in self.signals.pending() {
                 match signal {
                     SIGCONT => self.screen.resume(),
+                    SIGINT if !self.screen.is_up() => self.interrupted = true,
                     _ => self.stopped_by = Some(signal),
                 }
             }
         }
-        if self.stopped_by.is_some() || self.screen.is_interrupted() {
+        if self.stopped_by.is_some() || self.interrupted || self.screen.is_interrupted() {
             return Next::Stop;
         }
         self.client.turn(registry, now)
@@ -170,10 +192,13 @@ mod tests {
 
     fn view(udp: bool) -> View {
         View {
-            language: Language::English,
+            manners: Manners {
+                language: Language::English,
+                udp,
+                newline: false,
+                wait: Duration::from_secs(2),
+            },
             sanitizer: Sanitizer::new(),
-            udp,
-            wait: Duration::from_secs(2),
         }
     }
 

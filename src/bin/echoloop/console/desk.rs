@@ -7,6 +7,7 @@ use echoloop::Reactor;
 use echoloop::client::{Cut, Input, Output, PIECE_MAX, Said};
 use echoloop::service::Console;
 
+use crate::patient::Patient;
 use crate::terminal::{Editor, Entered, Prompt, Screen};
 
 /// How many lines are looked at in a turn before clients are served.
@@ -66,10 +67,10 @@ impl Desk {
     /// what comes from elsewhere is a list of answers, and whoever made it did not mean its end to be ours.
     pub(super) fn between_pipes(reactor: &Reactor) -> io::Result<Self> {
         let typed = io::stdin().is_terminal();
-        let mut lines = Cut::Lines.pieces(io::stdin());
+        let mut lines = Cut::Lines.pieces(Patient(io::stdin()));
         let next = move || lines()?.map(answer).transpose();
         let show = |shown: Shown| {
-            let mut out = io::stdout().lock();
+            let mut out = Patient(io::stdout().lock());
             out.write_all(shown.text.as_bytes())?;
             out.flush()
         };

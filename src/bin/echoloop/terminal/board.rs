@@ -50,9 +50,13 @@ impl<Q> Default for Board<Q> {
 }
 
 impl<Q: Copy> Board<Q> {
-    /// A new prompt is about to be drawn.
-    pub(super) fn begin(&mut self) {
-        (self.named, self.typing, self.entering) = (None, false, false);
+    /// A new prompt is about to be drawn. With `begun` it goes on with the line that was typed at the one before,
+    /// which is for whoever it was for.
+    pub(super) fn begin(&mut self, begun: bool) {
+        if !begun {
+            self.named = None;
+        }
+        (self.typing, self.entering) = (begun, false);
     }
 
     /// What the prompt is to say, as soon as it may.
@@ -101,7 +105,7 @@ mod tests {
     /// A board on which the prompt is up and names client `number`.
     fn naming(number: u64) -> Board<u64> {
         let mut board = Board::default();
-        board.begin();
+        board.begin(false);
         wants(&mut board, Some(number));
         assert_eq!(board.draw(|_| true), Some(number));
         board
@@ -133,7 +137,19 @@ mod tests {
         board.type_line("secret", true);
         assert_eq!(board.draw(|_| true), Some(1));
         assert_eq!(board.named(), Some(1));
-        board.begin();
+        board.begin(false);
+        assert_eq!(board.draw(|_| true), Some(2));
+    }
+
+    /// The editor gives up on a line when a key is no text, and begins anew with what there was of it.
+    #[test]
+    fn an_answer_that_is_taken_up_again_is_for_whom_it_was_begun() {
+        let mut board = naming(1);
+        board.type_line("secr", false);
+        wants(&mut board, Some(2));
+        board.begin(true);
+        assert_eq!(board.draw(|_| true), Some(1));
+        board.type_line("", false);
         assert_eq!(board.draw(|_| true), Some(2));
     }
 
@@ -158,7 +174,7 @@ mod tests {
     #[test]
     fn what_is_typed_for_nobody_is_for_whoever_comes_to_be_named() {
         let mut board = Board::default();
-        board.begin();
+        board.begin(false);
         assert_eq!(board.draw(|_| true), None);
         board.type_line("hello", false);
         wants(&mut board, Some(1));

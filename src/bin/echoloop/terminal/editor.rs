@@ -91,7 +91,7 @@ impl Editor {
     pub(crate) fn next(&mut self, turn: u64) -> io::Result<Option<Entered>> {
         let mut begun = String::new();
         loop {
-            let Some(prompt) = self.screen.await_turn(turn) else {
+            let Some(prompt) = self.screen.await_turn(turn, !begun.is_empty()) else {
                 return Ok(None);
             };
             let blank = self.lines.helper().map_or_else(String::new, |assistant| {

@@ -184,6 +184,11 @@ impl Screen {
         }
     }
 
+    /// Whether keys are read by a prompt that is up. Otherwise Ctrl-C comes as a signal.
+    pub(crate) fn is_up(&self) -> bool {
+        self.lock().stage == Stage::Up
+    }
+
     /// Whether the person has asked to leave at once.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::Acquire)
@@ -229,8 +234,9 @@ impl Screen {
         }
     }
 
-    /// Waits until the prompt of this turn may appear: what it is to say. `None` if none may any more.
-    pub(super) fn await_turn(&self, turn: u64) -> Option<Prompt> {
+    /// Waits until the prompt of this turn may appear: what it is to say. `None` if none may any more. With `begun`
+    /// it goes on with the line of the one before.
+    pub(super) fn await_turn(&self, turn: u64, begun: bool) -> Option<Prompt> {
         let mut state = self.lock();
         while (state.turn < turn || state.writing) && !state.closing {
             state = self.wait(state);
@@ -243,7 +249,7 @@ impl Screen {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw(&self.0.found));
         }
         state.stage = Stage::Coming;
-        state.board.begin();
+        state.board.begin(begun);
         Some(state.board.prompt())
     }
 
@@ -294,8 +300,8 @@ impl Screen {
         named
     }
 
-    /// No prompt will appear again.
-    pub(super) fn leave(&self, interrupted: bool) {
+    /// No prompt will appear again: the terminal is given back.
+    pub(crate) fn leave(&self, interrupted: bool) {
         let mut state = self.lock();
         state.stage = Stage::Gone;
         let held = std::mem::take(&mut state.held);
@@ -324,8 +330,9 @@ impl Screen {
     }
 }
 
-/// The modes that the editor sets for its prompt. Between two of them they stay, because with the others the
-/// kernel would cut a long line, take Ctrl-D and Ctrl-S for itself, and echo what is typed ahead.
+/// The modes between two prompts: those that the editor sets for its own, because with the others the kernel would
+/// cut a long line, take Ctrl-D and Ctrl-S for itself, and echo what is typed ahead. But nobody reads keys then, so
+/// Ctrl-C and Ctrl-Z are left to the kernel, which makes signals of them and, told so, keeps what was typed before.
 fn raw(found: &Termios) -> Termios {
     let mut modes = found.clone();
     modes.input_modes -= InputModes::BRKINT
@@ -333,8 +340,8 @@ fn raw(found: &Termios) -> Termios {
         | InputModes::INPCK
         | InputModes::ISTRIP
         | InputModes::IXON;
-    modes.local_modes -=
-        LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
+    modes.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN;
+    modes.local_modes |= LocalModes::ISIG | LocalModes::NOFLSH;
     modes.special_codes[SpecialCodeIndex::VMIN] = 1;
     modes.special_codes[SpecialCodeIndex::VTIME] = 0;
     modes

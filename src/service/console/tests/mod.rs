@@ -285,3 +285,39 @@ fn lines_that_see_to_a_message_need_one() {
         assert!(!Console::needs_question(line), "{line:?}");
     }
 }
+
+/// To come, ask and go costs nothing, and does not take every place there is.
+#[test]
+fn those_who_have_ended_their_side_are_bounded_and_the_first_is_given_up() {
+    let mut desk = Desk::new();
+    let all = ENDED_MAX as u64 + 50;
+    let mut hung_up = 0;
+    for id in 1..=all {
+        desk.opens(id);
+        desk.hears(id, b"?");
+        desk.console.ended(ClientId::new(id));
+        hung_up += desk.orders().len();
+    }
+    assert_eq!(hung_up, 50);
+    assert!(desk.shows().contains("#50 was hung up on: it has left, or"));
+    assert_eq!(desk.prompt(), Some(51), "the others still wait");
+    assert_eq!(desk.types("here"), [send(51, "here"), answered(51)]);
+    // One that has been answered and left makes room for one.
+    desk.closes(51, CloseReason::PeerClosed);
+    desk.opens(all + 1);
+    desk.hears(all + 1, b"?");
+    desk.console.ended(ClientId::new(all + 1));
+    assert_eq!(desk.orders(), []);
+}
+
+#[test]
+fn an_answer_of_any_length_is_not_kept_for_many() {
+    let mut desk = Desk::new();
+    desk.opens(1);
+    desk.hears(1, b"?");
+    desk.shows();
+    assert_eq!(desk.types(&"x".repeat(ANSWER_MAX + 1)), []);
+    assert_eq!(desk.types(&format!("/all {}", "x".repeat(ANSWER_MAX))), []);
+    assert!(desk.shows().contains("nothing was sent"));
+    assert_eq!(desk.types(&"x".repeat(ANSWER_MAX)).len(), 2);
+}
