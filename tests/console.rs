@@ -203,7 +203,10 @@ fn an_answer_found_in_the_history_never_reaches_another_than_the_prompt_named() 
         operator.types("secret");
         operator.shows("(reverse-i-search)`secret': secret for one");
         reset(first);
-        // The operator can't see that, and the server has to have noticed: it asks the second.
+        // The operator can't see that, and the server has to have noticed. It answers datagrams behind its clients.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"?", operator.address("udp")).unwrap();
+        socket.recv(&mut [0; 9]).unwrap();
         let mut third = connect(operator.address("tcp"));
         third.write_all(b"?").unwrap();
         if accept_first {

@@ -133,8 +133,6 @@ pub(super) struct Talk<'a, C> {
     signals: Signals,
     pending: bool,
     stopped_by: Option<i32>,
-    /// Ctrl-C was pressed while no prompt was there to read it.
-    interrupted: bool,
 }
 
 impl<'a, C: Handler> Talk<'a, C> {
@@ -150,7 +148,6 @@ impl<'a, C: Handler> Talk<'a, C> {
             signals,
             pending: false,
             stopped_by: None,
-            interrupted: false,
         })
     }
 
@@ -174,12 +171,11 @@ impl<C: Handler> Handler for Talk<'_, C> {
             for signal in self.signals.pending() {
                 match signal {
                     SIGCONT => self.screen.resume(),
-                    SIGINT if !self.screen.is_up() => self.interrupted = true,
                     _ => self.stopped_by = Some(signal),
                 }
             }
         }
-        if self.stopped_by.is_some() || self.interrupted || self.screen.is_interrupted() {
+        if self.stopped_by.is_some() || self.screen.is_interrupted() {
             return Next::Stop;
         }
         self.client.turn(registry, now)

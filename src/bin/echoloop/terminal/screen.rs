@@ -184,11 +184,6 @@ impl Screen {
         }
     }
 
-    /// Whether keys are read by a prompt that is up. Otherwise Ctrl-C comes as a signal.
-    pub(crate) fn is_up(&self) -> bool {
-        self.lock().stage == Stage::Up
-    }
-
     /// Whether the person has asked to leave at once.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::Acquire)
