@@ -9,7 +9,7 @@ use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
 use crate::connection::{Buffer, Readiness};
 use crate::reactor::{
-    Dial, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token, readiness,
+    Dial, DialOptions, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token, readiness,
 };
 
 /// How many bytes that the server has not taken are kept before no more of what is said is looked at.
@@ -143,7 +143,9 @@ impl StreamClient {
     fn dial(&mut self, registry: &Registry, now: Instant) -> Phase {
         self.seen = Readiness::new();
         while let Some(address) = self.untried.pop_front() {
-            let dial = Dial::start(address, self.options.source).and_then(|mut dial| {
+            let source = self.options.source.map(|source| (source, 0).into());
+            let options = DialOptions::default();
+            let dial = Dial::start(address, source, &options).and_then(|mut dial| {
                 dial.register(registry, fixed_token(0))?;
                 Ok(dial)
             });

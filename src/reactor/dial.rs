@@ -1,7 +1,7 @@
 //! A TCP connection that is being made.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
@@ -26,6 +26,40 @@ pub struct Dial {
     address: SocketAddr,
 }
 
+/// How the socket of an attempt is set up. Sizes are in bytes; the kernel doubles and caps them (socket(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialOptions {
+    /// Small writes are not delayed (`TCP_NODELAY`).
+    pub nodelay: bool,
+    /// The size of the send buffer; `None`: as the system has it.
+    pub send_buffer: Option<usize>,
+    /// The size of the receive buffer, set before connecting, so that the window follows it.
+    pub receive_buffer: Option<usize>,
+}
+
+impl Default for DialOptions {
+    fn default() -> Self {
+        Self {
+            nodelay: true,
+            send_buffer: None,
+            receive_buffer: None,
+        }
+    }
+}
+
+impl DialOptions {
+    /// Sets the sizes of `socket`'s buffers.
+    pub(super) fn size_buffers(&self, socket: &Socket) -> io::Result<()> {
+        if let Some(size) = self.send_buffer {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(size) = self.receive_buffer {
+            socket.set_recv_buffer_size(size)?;
+        }
+        Ok(())
+    }
+}
+
 /// How an attempt to connect stands.
 #[derive(Debug)]
 pub enum Dialled {
@@ -38,23 +72,31 @@ pub enum Dialled {
 }
 
 impl Dial {
-    /// Asks for a connection to `address`, from `source` if that is given. The socket does not delay
-    /// small writes (`TCP_NODELAY`).
+    /// Asks for a connection to `address`, from `source` if that is given. With port 0 the system chooses one that
+    /// nobody has had for a while; any other may still be in `TIME_WAIT` from an earlier connection.
     ///
     /// # Errors
     ///
     /// What the system knows at once: `NetworkUnreachable`, for one, or `AddrNotAvailable` for a source
     /// that is not this machine's, or for want of ports.
-    pub fn start(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+    pub fn start(
+        address: SocketAddr,
+        source: Option<SocketAddr>,
+        options: &DialOptions,
+    ) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
             Some(Protocol::TCP),
         )?;
         socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_nodelay(options.nodelay)?;
+        options.size_buffers(&socket)?;
         if let Some(source) = source {
-            socket.bind(&SocketAddr::new(source, 0).into())?;
+            if source.port() != 0 && cfg!(unix) {
+                socket.set_reuse_address(true)?;
+            }
+            socket.bind(&source.into())?;
         }
         match socket.connect(&address.into()) {
             Err(error) if !is_in_progress(&error) => Err(error),
@@ -145,9 +187,9 @@ mod tests {
         socket
     }
 
-    fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    fn dial(address: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
         let mut reactor = Reactor::new().unwrap();
-        let mut dial = Dial::start(address, source)?;
+        let mut dial = Dial::start(address, source, &DialOptions::default())?;
         dial.register(reactor.registry(), fixed_token(0)).unwrap();
         let mut caller = Caller(Some(dial), None);
         reactor.run(&mut caller).unwrap();
@@ -161,9 +203,9 @@ mod tests {
         let stream = dial(address, None).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(stream.nodelay().unwrap());
-        let source = IpAddr::from([127, 0, 0, 9]);
+        let source = SocketAddr::from(([127, 0, 0, 9], 0));
         let stream = dial(address, Some(source)).unwrap();
-        assert_eq!(stream.local_addr().unwrap().ip(), source);
+        assert_eq!(stream.local_addr().unwrap().ip(), source.ip());
     }
 
     #[test]
@@ -180,7 +222,8 @@ mod tests {
         // Documentation addresses (RFC 5737) are no machine's.
         let error = Dial::start(
             ([127, 0, 0, 1], 1).into(),
-            Some(IpAddr::from([192, 0, 2, 1])),
+            Some(SocketAddr::from(([192, 0, 2, 1], 0))),
+            &DialOptions::default(),
         );
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
     }
@@ -192,7 +235,7 @@ mod tests {
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let attempts: Vec<Dial> = (0..8)
-            .map(|_| Dial::start(address, None).unwrap())
+            .map(|_| Dial::start(address, None, &DialOptions::default()).unwrap())
             .collect();
         let mut pending = 0;
         for mut attempt in attempts {
