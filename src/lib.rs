@@ -48,7 +48,8 @@
 //! 9. **What may block is not done here.** Keys, screens and logs have threads of their own, bounded
 //!    channels, and a [`Waker`](reactor::Waker); see [`client::Input`] and [`client::Output`].
 //! 10. **`now` is an argument.** The clock is read once a turn, and every timer is in
-//!     [`Deadlines`](reactor::Deadlines).
+//!     [`Deadlines`](reactor::Deadlines). How punctually a deadline ends the loop's sleep is chosen with a
+//!     [`Timer`](reactor::Timer).
 //!
 //! # A service of your own
 //!

@@ -8,6 +8,7 @@ mod datagram;
 mod deadlines;
 mod dial;
 mod listener;
+mod sleep;
 mod slots;
 mod stamp;
 
@@ -26,9 +27,11 @@ pub use mio::{
     event::{Event, Source},
     net::{TcpStream, UdpSocket},
 };
+pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
 pub use stamp::Stamp;
 
+use self::sleep::Sleeper;
 use crate::connection::{Readiness, Stream};
 use crate::probe::Turns;
 
@@ -46,6 +49,8 @@ const WAKER: Token = fixed_token(u32::MAX);
 /// role knows nothing of: signals, say.
 pub const EXTERNAL: Token = fixed_token(u32::MAX - 1);
 
+const ALARM: Token = fixed_token(u32::MAX - 2);
+
 /// What the loop drives.
 ///
 /// # Events only mark
@@ -55,7 +60,7 @@ pub const EXTERNAL: Token = fixed_token(u32::MAX - 1);
 /// gone is harmless, and a batch of events can't be invalidated by the work on its first.
 pub trait Handler {
     /// An event: mark what it says is ready. A token that means nothing to the handler is a wake-up
-    /// by a [`Waker`], and needs nothing done.
+    /// by a [`Waker`] or a [`Timer`], and needs nothing done.
     fn ready(&mut self, event: &Event);
 
     /// A turn: do what is ready, within budgets, and say how long to sleep.
@@ -65,8 +70,8 @@ pub trait Handler {
 /// What the loop does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Wait for events, at most this long. `Some(ZERO)` looks for events without sleeping: work is
-    /// left over. `None` sleeps until something happens.
+    /// Wait for events, at most this long from when the turn began. `Some(ZERO)` looks for events without
+    /// sleeping: work is left over. `None` sleeps until something happens.
     Wait(Option<Duration>),
     /// Leave the loop.
     Stop,
@@ -84,6 +89,7 @@ impl Next {
 pub struct Reactor {
     poll: mio::Poll,
     events: mio::Events,
+    sleeper: Sleeper,
     waker: Waker,
     turns: Turns,
 }
@@ -95,7 +101,7 @@ impl Reactor {
     ///
     /// When the process can have no more descriptors.
     pub fn new() -> io::Result<Self> {
-        Self::with_events(EVENTS_PER_POLL)
+        Self::build(EVENTS_PER_POLL, Timer::Poll)
     }
 
     /// A loop whose polls bring at most `capacity` events.
@@ -104,9 +110,24 @@ impl Reactor {
     ///
     /// As [`new`](Self::new).
     pub fn with_events(capacity: usize) -> io::Result<Self> {
+        Self::build(capacity, Timer::Poll)
+    }
+
+    /// A loop that sleeps by `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and `Unsupported` for any other than [`Timer::Poll`] where there is none: they
+    /// need Linux, and the feature `bench` of this crate.
+    pub fn with_timer(timer: Timer) -> io::Result<Self> {
+        Self::build(EVENTS_PER_POLL, timer)
+    }
+
+    fn build(capacity: usize, timer: Timer) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
         let waker = Waker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
         Ok(Self {
+            sleeper: Sleeper::new(timer, &poll, ALARM)?,
             poll,
             events: mio::Events::with_capacity(capacity),
             waker,
@@ -121,11 +142,13 @@ impl Reactor {
     /// When the poll fails, which is this process's failure and no peer's.
     pub fn run(&mut self, handler: &mut impl Handler) -> io::Result<()> {
         loop {
-            let Next::Wait(timeout) = handler.turn(self.poll.registry(), Instant::now()) else {
+            let now = Instant::now();
+            let Next::Wait(timeout) = handler.turn(self.poll.registry(), now) else {
                 return Ok(());
             };
             self.turns.count += 1;
-            match self.poll.poll(&mut self.events, timeout) {
+            let (poll, events) = (&mut self.poll, &mut self.events);
+            match self.sleeper.sleep(poll, events, now, timeout) {
                 // The next turn computes its timeout afresh, so waking early is harmless.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     self.turns.interrupted += 1;
@@ -151,6 +174,11 @@ impl Reactor {
     /// What another thread ends this loop's sleep with.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// What it sleeps by.
+    pub const fn timer(&self) -> Timer {
+        self.sleeper.timer()
     }
 
     /// What the loop has done so far.
