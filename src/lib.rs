@@ -26,7 +26,7 @@
 //! | [`service`] | what to answer, by rule or by an operator's [console](service::Console); the guard that decides whether a datagram is; the sanitizer of what a person is shown, and the phrases it is told in | the same |
 //! | [`probe`] | counters | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
-//! | [`server`], [`client`] | the roles that put them together | |
+//! | [`server`], [`client`], [`load`] | the roles that put them together | |
 //! | `bin/echoloop` | arguments, signals, exit codes, the terminal and the log | this library from outside |
 //!
 //! # The rules of the loop
@@ -100,6 +100,8 @@ extern crate self as echoloop;
 
 pub mod client;
 pub mod connection;
+#[cfg(feature = "bench")]
+pub mod load;
 pub mod probe;
 pub mod reactor;
 pub mod server;

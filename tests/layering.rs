@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up: each may import those before it.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "connection",
     "service",
     "probe",
     "reactor",
     "server",
     "client",
+    "load",
 ];
 
 /// What only the loop and the roles above it may know. Services judge addresses, which are no sockets.

@@ -1,11 +1,12 @@
 //! A TCP connection that is being made.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UdpSocket};
 use mio::{Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::stream_interests;
 
@@ -142,6 +143,36 @@ impl Dial {
             (Err(error), _) => Dialled::Failed(error),
         }
     }
+}
+
+/// A datagram socket that talks to `address` and to nobody else, from `source` if that is given.
+///
+/// # Errors
+///
+/// Those of binding and connecting, which for datagrams sends nothing.
+pub fn dial_datagrams(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    options: &DialOptions,
+) -> io::Result<UdpSocket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    options.size_buffers(&socket)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.connect(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Has the connection end by a reset when it is closed, which leaves nothing behind in the kernel.
+///
+/// # Errors
+///
+/// Those of the system call.
+pub fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub use backlog::{Accepted, Backlog};
 pub use datagram::{Datagrams, UdpOptions};
 pub use deadlines::Deadlines;
-pub use dial::{Dial, DialOptions, Dialled};
+pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use listener::{Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
 pub use mio::{

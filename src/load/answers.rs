@@ -1,0 +1,376 @@
+//! The answers that one connection awaits, and whether what comes is what they should be.
+
+use std::collections::VecDeque;
+
+use super::pattern::Pattern;
+use super::plan::{Reply, Verify};
+use super::terminator::Terminator;
+
+/// A message that was sent and has not been answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InFlight {
+    /// When it was to be sent, in nanoseconds since the load began.
+    pub(super) due: u64,
+    /// When it was.
+    pub(super) sent: u64,
+    /// How long it is.
+    pub(super) size: usize,
+}
+
+/// What is expected of every answer of a load.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    pub(super) pattern: Pattern,
+    pub(super) reply: Reply,
+    pub(super) verify: Verify,
+    terminator: Option<Terminator>,
+}
+
+/// Something came that should not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// Where in the piece that was received.
+    pub(super) at: usize,
+    /// Where in the pattern the byte is that should have come, if it is part of a message.
+    pub(super) place: Option<u64>,
+    /// More came than was asked for.
+    pub(super) surplus: bool,
+}
+
+/// The answers that one connection awaits, in the order in which they have to come: of a stream, what is
+/// answered needs no mark of its own.
+///
+/// Takes constant memory, whatever is sent: of the messages in flight, only their times and sizes are kept. What they
+/// said is looked up in the pattern.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Where in the pattern this connection begins.
+    salt: u64,
+    flight: VecDeque<InFlight>,
+    /// How many of them, from the first on, were counted as timed out.
+    overdue: usize,
+    /// How many bytes were sent before the first message in flight.
+    before: u64,
+    /// How many bytes of its answer have come.
+    within: usize,
+    /// How many bytes have been received in all.
+    received: u64,
+    /// How many bytes of the terminator have come.
+    matched: usize,
+}
+
+impl Expected {
+    pub(super) fn new(pattern: Pattern, reply: Reply, verify: Verify) -> Self {
+        let terminator = match &reply {
+            Reply::Until(text) => Some(Terminator::new(text)),
+            _ => None,
+        };
+        Self {
+            pattern,
+            reply,
+            verify,
+            terminator,
+        }
+    }
+
+    /// How long the answer to a message of `size` bytes is, if that is known.
+    fn answer_size(&self, size: usize) -> usize {
+        match &self.reply {
+            Reply::Echo => size,
+            Reply::Suffix(suffix) => size + suffix.len(),
+            Reply::Size(size) => *size,
+            Reply::Until(_) => usize::MAX,
+            Reply::None => 0,
+        }
+    }
+
+    /// The first byte of `got`, of the answer to the message at `place` of the pattern from its byte `within` on,
+    /// that is not what it should be.
+    #[inline]
+    fn difference(&self, place: u64, size: usize, within: usize, got: &[u8]) -> Option<usize> {
+        if self.verify != Verify::Full || matches!(self.reply, Reply::Size(_)) {
+            return None;
+        }
+        let echoed = got.len().min(size.saturating_sub(within));
+        let message = self.pattern.at(place + within as u64, echoed);
+        if got[..echoed] != *message {
+            return first_difference(&got[..echoed], message);
+        }
+        if echoed < got.len()
+            && let Reply::Suffix(suffix) = &self.reply
+        {
+            let suffix = &suffix[within + echoed - size..];
+            let difference = first_difference(&got[echoed..], suffix);
+            return difference.map(|at| echoed + at);
+        }
+        None
+    }
+}
+
+impl Answers {
+    /// Awaits none yet, of a connection that begins at `salt` of the pattern.
+    pub(super) fn new(salt: u64) -> Self {
+        Self {
+            salt,
+            ..Self::default()
+        }
+    }
+
+    /// A message is being sent, behind those in flight.
+    #[inline]
+    pub(super) fn await_one(&mut self, message: InFlight) {
+        self.flight.push_back(message);
+    }
+
+    /// How many messages are in flight.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.flight.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.flight.is_empty()
+    }
+
+    /// How many bytes have been received in all.
+    pub(super) const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Where in the pattern the byte is that is to come next.
+    pub(super) const fn place(&self) -> u64 {
+        self.salt + self.before + self.within as u64
+    }
+
+    /// Takes `bytes`, the next of the stream, and hands every message that they complete the answer of to `answered`.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not what they should be. The messages before that are answered.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        mut bytes: &[u8],
+        expected: &Expected,
+        mut answered: impl FnMut(InFlight),
+    ) -> Result<(), Wrong> {
+        let all = bytes.len();
+        while !bytes.is_empty() {
+            let at = all - bytes.len();
+            let Some(&message) = self.flight.front() else {
+                self.received += bytes.len() as u64;
+                let surplus = expected.verify != Verify::Off;
+                return if surplus {
+                    Err(Wrong {
+                        at,
+                        place: None,
+                        surplus,
+                    })
+                } else {
+                    Ok(())
+                };
+            };
+            let (count, complete) = match &expected.terminator {
+                Some(terminator) => terminator.find(bytes, &mut self.matched),
+                None => {
+                    let left = expected.answer_size(message.size) - self.within;
+                    (left.min(bytes.len()), left <= bytes.len())
+                }
+            };
+            if expected.terminator.is_none() {
+                let place = self.salt + self.before;
+                let got = &bytes[..count];
+                if let Some(index) = expected.difference(place, message.size, self.within, got) {
+                    self.received += index as u64;
+                    let within = self.within + index;
+                    return Err(Wrong {
+                        at: at + index,
+                        place: (within < message.size).then_some(place + within as u64),
+                        surplus: false,
+                    });
+                }
+            }
+            self.received += count as u64;
+            bytes = &bytes[count..];
+            if complete {
+                self.complete_first();
+                answered(message);
+            } else {
+                self.within += count;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first message in flight needs no answer any more.
+    pub(super) fn complete_first(&mut self) {
+        if let Some(message) = self.flight.pop_front() {
+            self.before += message.size as u64;
+            self.within = 0;
+            self.overdue = self.overdue.saturating_sub(1);
+        }
+    }
+
+    /// How many messages in flight have become overdue at `now`, that were not told of before; and when the next will.
+    pub(super) fn expire(&mut self, now: u64, timeout: u64) -> (u64, Option<u64>) {
+        let before = self.overdue;
+        while let Some(message) = self.flight.get(self.overdue) {
+            let until = message.sent.saturating_add(timeout);
+            if until > now {
+                return ((self.overdue - before) as u64, Some(until));
+            }
+            self.overdue += 1;
+        }
+        ((self.overdue - before) as u64, None)
+    }
+
+    /// Gives up on every message in flight, and hands each to `lost`.
+    pub(super) fn abandon(&mut self, lost: impl FnMut(InFlight)) {
+        self.flight.drain(..).for_each(lost);
+    }
+}
+
+fn first_difference(got: &[u8], expected: &[u8]) -> Option<usize> {
+    got.iter()
+        .zip(expected)
+        .position(|(one, other)| one != other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected(reply: Reply) -> Expected {
+        Expected::new(Pattern::random(1), reply, Verify::Full)
+    }
+
+    /// Messages of these sizes, sent, and the stream that answers them rightly.
+    fn asked(salt: u64, sizes: &[usize], expected: &Expected) -> (Answers, Vec<u8>) {
+        let (mut answers, mut stream) = (Answers::new(salt), Vec::new());
+        let mut place = salt;
+        for (index, &size) in sizes.iter().enumerate() {
+            let at = index as u64;
+            answers.await_one(InFlight {
+                due: at,
+                sent: at,
+                size,
+            });
+            match &expected.reply {
+                Reply::Size(size) => stream.extend(vec![b'x'; *size]),
+                Reply::Until(text) => {
+                    stream.extend(vec![b'a'; size]);
+                    stream.extend(text);
+                }
+                reply => {
+                    stream.extend(expected.pattern.at(place, size));
+                    if let Reply::Suffix(suffix) = reply {
+                        stream.extend(suffix);
+                    }
+                }
+            }
+            place += size as u64;
+        }
+        (answers, stream)
+    }
+
+    const REPLIES: fn() -> [Reply; 5] = || {
+        [
+            Reply::Echo,
+            Reply::Suffix(b"| lee".to_vec()),
+            Reply::Size(7),
+            Reply::Until(b"aab".to_vec()),
+            Reply::Suffix(Vec::new()),
+        ]
+    };
+
+    #[test]
+    fn right_answers_are_right_however_they_are_cut() {
+        for reply in REPLIES() {
+            let expected = expected(reply);
+            for cut in 1..40 {
+                let (mut answers, stream) = asked(65_500, &[1, 5, 64, 3, 17], &expected);
+                let mut done = Vec::new();
+                for piece in stream.chunks(cut) {
+                    let answered = |message: InFlight| done.push(message.sent);
+                    answers.receive(piece, &expected, answered).unwrap();
+                }
+                assert_eq!(done, [0, 1, 2, 3, 4], "{:?} by {cut}", expected.reply);
+                assert_eq!(answers.received(), stream.len() as u64);
+                assert!(answers.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_wrong_is_told_at_its_place_however_it_is_cut() {
+        for reply in [Reply::Echo, Reply::Suffix(b"| lee".to_vec())] {
+            let expected = expected(reply);
+            let sizes = [1, 5, 64, 3];
+            let (_, right) = asked(9, &sizes, &expected);
+            for wrong_at in 0..right.len() {
+                for cut in [1, 3, 16, 1000] {
+                    let (mut answers, mut stream) = asked(9, &sizes, &expected);
+                    stream[wrong_at] ^= 1;
+                    let mut told = None;
+                    for (index, piece) in stream.chunks(cut).enumerate() {
+                        if let Err(wrong) = answers.receive(piece, &expected, |_| {}) {
+                            assert!(!wrong.surplus);
+                            told = Some(index * cut + wrong.at);
+                            break;
+                        }
+                    }
+                    assert_eq!(told, Some(wrong_at));
+                    assert_eq!(answers.received(), wrong_at as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_was_asked_for_is_told_and_less_is_awaited() {
+        let expected = expected(Reply::Echo);
+        let (mut answers, mut stream) = asked(0, &[4, 4], &expected);
+        answers.receive(&stream[..7], &expected, |_| {}).unwrap();
+        assert_eq!(answers.len(), 1);
+        stream.push(b'!');
+        let wrong = answers.receive(&stream[7..], &expected, |_| {});
+        assert_eq!(
+            wrong,
+            Err(Wrong {
+                at: 1,
+                place: None,
+                surplus: true
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_verified_may_say_anything() {
+        let mut lax = expected(Reply::Echo);
+        lax.verify = Verify::Length;
+        let (mut answers, stream) = asked(0, &[4], &lax);
+        let nonsense = vec![0; stream.len()];
+        answers.receive(&nonsense, &lax, |_| {}).unwrap();
+        assert!(answers.receive(b"!", &lax, |_| {}).is_err());
+        lax.verify = Verify::Off;
+        answers.receive(b"!", &lax, |_| {}).unwrap();
+    }
+
+    #[test]
+    fn each_message_is_overdue_once_and_in_its_order() {
+        let mut answers = Answers::new(0);
+        for sent in [10, 20, 30] {
+            answers.await_one(InFlight {
+                due: 0,
+                sent,
+                size: 1,
+            });
+        }
+        assert_eq!(answers.expire(109, 100), (0, Some(110)));
+        assert_eq!(answers.expire(125, 100), (2, Some(130)));
+        assert_eq!(answers.expire(126, 100), (0, Some(130)));
+        answers.complete_first();
+        assert_eq!(answers.expire(200, 100), (1, None));
+        assert_eq!(answers.expire(300, 100), (0, None));
+    }
+}

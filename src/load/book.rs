@@ -1,0 +1,369 @@
+//! All connections of a load: who is ready, who is served, who is opened and when.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::time::Instant;
+
+use super::connection::{After, Connection, Socket};
+use super::draft::is_numbered;
+use super::flow::{self, Flow};
+use super::opening::Unopened;
+use super::overflow;
+use super::plan::Plan;
+use super::ports::Ports;
+use super::random::mix;
+use super::shared::Shared;
+use crate::reactor::{Deadlines, Event, Key, Slots, readiness};
+
+/// One connection or flow, and what is armed for it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) member: Member,
+    pub(super) queued: bool,
+    /// A deadline brings it back when its next message is due.
+    pub(super) due_armed: bool,
+    /// A deadline looks after what is in flight.
+    pub(super) expiry_armed: bool,
+    /// How often in a row it could not be opened.
+    pub(super) failures: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum Member {
+    Stream(Box<Connection>),
+    Flow(Box<Flow>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timer {
+    /// A connection's turn has come: its next message is due, or it was to be used no longer than now.
+    Due(Key),
+    /// What it has in flight may have been for too long.
+    Expiry(Key),
+    /// It may not take longer to be opened.
+    Connect(Key),
+    /// It may be tried again.
+    Retry(usize),
+    /// Another connection may be opened.
+    Dial,
+    /// An interval has ended.
+    Interval,
+}
+
+/// All connections of a load.
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) slots: Slots<Slot>,
+    ready: Vec<Key>,
+    spare: Vec<Key>,
+    pub(super) deadlines: Deadlines<Timer>,
+    pub(super) unopened: VecDeque<Unopened>,
+    /// Those that wait to be tried again, by their numbers.
+    pub(super) parked: Vec<Option<Unopened>>,
+    pub(super) ports: Ports,
+    pub(super) run: u32,
+    pub(super) dialling: usize,
+    pub(super) connected: usize,
+    all: usize,
+    /// When the next connection may be opened, if there is a rate.
+    pub(super) next_dial: u64,
+    pub(super) last_error: Option<io::Error>,
+    interval_ended: bool,
+}
+
+impl Book {
+    pub(super) fn new(plan: &Plan, start: Instant) -> Self {
+        let all = plan.connections + plan.idle;
+        let unopened = (0..all).map(|number| Unopened {
+            number,
+            pacer: None,
+            failures: 0,
+        });
+        let entropy = start.elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 32;
+        let run = mix(plan.seed ^ mix(entropy ^ std::process::id() as u64));
+        Self {
+            slots: Slots::new(all),
+            ready: Vec::new(),
+            spare: Vec::new(),
+            deadlines: Deadlines::new(start),
+            unopened: unopened.collect(),
+            parked: std::iter::repeat_with(|| None).take(all).collect(),
+            ports: Ports::new(plan.sources.clone(), run),
+            run: run as u32,
+            dialling: 0,
+            connected: 0,
+            all,
+            next_dial: 0,
+            last_error: None,
+            interval_ended: false,
+        }
+    }
+
+    /// An event for the connection that `key` names, if it is still there.
+    #[inline]
+    pub(super) fn ready(&mut self, key: Key, event: &Event) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        match &mut slot.member {
+            Member::Stream(connection) => connection.readiness.merge(readiness(event)),
+            Member::Flow(flow) => {
+                flow.readable |= event.is_readable() || event.is_error();
+                flow.writable |= event.is_writable();
+            }
+        }
+        if !slot.queued {
+            slot.queued = true;
+            self.ready.push(key);
+        }
+    }
+
+    /// Serves everyone who is on the ready list now, once.
+    pub(super) fn serve(&mut self, shared: &mut Shared, now: u64) {
+        let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
+        for &key in &serving {
+            self.serve_one(key, shared, now);
+        }
+        serving.clear();
+        self.spare = serving;
+    }
+
+    #[inline]
+    pub(super) fn serve_one(&mut self, key: Key, shared: &mut Shared, now: u64) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        slot.queued = false;
+        let after = match &mut slot.member {
+            Member::Stream(connection) => {
+                if !matches!(connection.socket, Socket::Connected(_)) {
+                    return self.serve_dialling(key, shared, now);
+                }
+                connection.turn(shared)
+            }
+            Member::Flow(flow) => match flow.turn(shared) {
+                flow::After::Nothing => After::Nothing,
+                flow::After::Turn => After::Turn,
+                flow::After::TurnAt(at) => After::TurnAt(at),
+            },
+        };
+        if !slot.expiry_armed {
+            let until = match &mut slot.member {
+                Member::Stream(connection) if connection.answers.is_empty() => None,
+                Member::Flow(flow) if flow.awaited() == 0 => None,
+                _ => Some(
+                    shared
+                        .now()
+                        .saturating_add(shared.plan.timeout.as_nanos() as u64),
+                ),
+            };
+            if let Some(until) = until {
+                slot.expiry_armed = true;
+                self.deadlines
+                    .arm(shared.instant(until), Timer::Expiry(key));
+            }
+        }
+        match after {
+            After::Nothing => {}
+            After::Turn => self.queue(key),
+            After::TurnAt(at) if slot.due_armed => {
+                let _ = at;
+            }
+            After::TurnAt(at) => {
+                slot.due_armed = true;
+                self.deadlines.arm(shared.instant(at), Timer::Due(key));
+            }
+            After::End(end) => self.end(key, end, shared, now),
+        }
+    }
+
+    /// Looks after everyone whose deadline has come.
+    pub(super) fn expire(&mut self, shared: &mut Shared, now: u64) {
+        let at = shared.instant(now);
+        while let Some(timer) = self.deadlines.expire(at) {
+            match timer {
+                Timer::Due(key) => {
+                    if let Some(slot) = self.slots.get_mut(key) {
+                        slot.due_armed = false;
+                    }
+                    self.queue(key);
+                }
+                Timer::Expiry(key) => self.expire_answers(key, shared, now),
+                Timer::Connect(key) => self.expire_dial(key, shared, now),
+                Timer::Retry(number) => {
+                    let parked = self.parked[number].take();
+                    self.unopened.extend(parked);
+                }
+                Timer::Dial => {}
+                Timer::Interval => {
+                    self.interval_ended = true;
+                    self.deadlines
+                        .arm(at + shared.plan.interval, Timer::Interval);
+                }
+            }
+        }
+    }
+
+    fn expire_answers(&mut self, key: Key, shared: &mut Shared, now: u64) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let timeout = shared.plan.timeout.as_nanos() as u64;
+        let next = match &mut slot.member {
+            Member::Stream(connection) => {
+                let (count, next) = connection.answers.expire(now, timeout);
+                shared.recorder.timed_out(count, now);
+                next
+            }
+            Member::Flow(flow) => flow.expire(shared, now),
+        };
+        slot.expiry_armed = next.is_some();
+        let is_flow = matches!(slot.member, Member::Flow(_));
+        if let Some(next) = next {
+            self.deadlines.arm(shared.instant(next), Timer::Expiry(key));
+        }
+        if is_flow {
+            // What was given up makes room for the next.
+            self.queue(key);
+        }
+    }
+
+    /// Everyone may send from now on.
+    pub(super) fn start_all(&mut self, shared: &mut Shared, now: u64) {
+        self.deadlines
+            .arm(shared.instant(now) + shared.plan.interval, Timer::Interval);
+        self.queue_all();
+    }
+
+    /// Intervals are counted from now on.
+    pub(super) fn begin_intervals(&mut self, shared: &mut Shared, now: u64) {
+        self.deadlines
+            .retain(|timer| !matches!(timer, Timer::Interval));
+        self.deadlines
+            .arm(shared.instant(now) + shared.plan.interval, Timer::Interval);
+        self.interval_ended = false;
+        shared.recorder.begin_intervals(now);
+    }
+
+    /// Whether an interval has ended since this was last asked.
+    pub(super) const fn take_interval_end(&mut self) -> bool {
+        std::mem::replace(&mut self.interval_ended, false)
+    }
+
+    pub(super) fn queue_all(&mut self) {
+        let keys: Vec<Key> = self.slots.keys().collect();
+        for key in keys {
+            self.queue(key);
+        }
+    }
+
+    /// Whether nothing is in flight, and nothing that was due is still to be sent.
+    pub(super) fn is_settled(&mut self, shared: &Shared, now: u64) -> bool {
+        if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
+            return false;
+        }
+        if shared.plan.udp {
+            return self.is_quiet(shared, now);
+        }
+        // Who is being opened again may have been to send something.
+        self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0)
+    }
+
+    /// Whether no datagram has come for a while, after which a duplicate of the last is not to be expected.
+    fn is_quiet(&self, shared: &Shared, now: u64) -> bool {
+        const QUIET: u64 = 50_000_000;
+        now >= shared.due_until.saturating_add(QUIET)
+    }
+
+    /// The run is over: what is in flight, and what was due, is counted as it stands.
+    pub(super) fn wind_up(&mut self, shared: &mut Shared, now: u64) {
+        let keys: Vec<Key> = self.slots.keys().collect();
+        let mut ports = HashSet::new();
+        for key in keys {
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
+            match &mut slot.member {
+                Member::Stream(connection) => {
+                    let mut left = Vec::new();
+                    connection.answers.abandon(|message| left.push(message));
+                    for message in left {
+                        shared.recorder.in_flight -= 1;
+                        shared
+                            .recorder
+                            .gave_up(message.due, Some(message.sent), now);
+                    }
+                    connection.pacer.give_up(shared, now);
+                }
+                Member::Flow(flow) => {
+                    flow.abandon(shared, now);
+                    flow.pacer.give_up(shared, now);
+                    ports.extend(flow.socket.local_addr().map(|address| address.port()));
+                    let (sent, jitter) = flow.figures();
+                    let datagrams = shared.recorder.outcome.udp.get_or_insert_default();
+                    datagrams.sent += sent;
+                    datagrams.jitter_ns += (jitter / shared.plan.connections as f64) as u64;
+                }
+            }
+        }
+        let parked = self.parked.iter_mut().filter_map(Option::take);
+        for mut unopened in self.unopened.drain(..).chain(parked) {
+            if let (Some(pacer), true) = (
+                &mut unopened.pacer,
+                unopened.number < shared.plan.connections,
+            ) {
+                pacer.give_up(shared, now);
+            }
+        }
+        let numbered = is_numbered(&shared.plan);
+        if let Some(datagrams) = &mut shared.recorder.outcome.udp {
+            datagrams.numbered = numbered;
+            let answers = datagrams.received - datagrams.duplicate - datagrams.foreign;
+            datagrams.lost = datagrams.sent.saturating_sub(answers);
+            datagrams.overflow = overflow::dropped(&ports);
+        }
+    }
+
+    /// Whether all connections are there.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.connected == self.all
+    }
+
+    /// Whether every connection has been tried and none could be opened.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.connected == 0
+            && self.dialling == 0
+            && self.unopened.is_empty()
+            && self.parked.iter().flatten().count() > 0
+    }
+
+    /// How many connections there are.
+    pub(super) const fn connected(&self) -> usize {
+        self.connected
+    }
+
+    pub(super) fn last_error(&mut self) -> io::Error {
+        let none = || io::Error::from(io::ErrorKind::TimedOut);
+        self.last_error.take().unwrap_or_else(none)
+    }
+
+    /// Whether something can be done without waiting for an event or a deadline.
+    pub(super) fn is_runnable(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// When the first deadline is due.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    pub(super) fn queue(&mut self, key: Key) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        if !slot.queued {
+            slot.queued = true;
+            self.ready.push(key);
+        }
+    }
+}

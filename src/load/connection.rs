@@ -1,0 +1,320 @@
+//! One TCP connection of a load.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use super::answers::{Answers, InFlight, Wrong};
+use super::outcome::Step;
+use super::pacer::{Due, Pacer};
+use super::plan::{Churn, Reply};
+use super::shared::Shared;
+use crate::connection::Readiness;
+use crate::reactor::{Dial, Dialled, TcpStream};
+
+/// How many bytes one connection may move in a turn before it is the next one's.
+const BUDGET: usize = 256 * 1024;
+
+/// One TCP connection of a load, being opened or in use.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) number: usize,
+    /// It is held open, and nothing is sent.
+    silent: bool,
+    pub(super) socket: Socket,
+    pub(super) readiness: Readiness,
+    pub(super) pacer: Pacer,
+    pub(super) answers: Answers,
+    /// How far into the pattern messages have been begun, and how far they have been written.
+    begun: u64,
+    written: u64,
+    /// Messages sent.
+    messages: u64,
+    /// When the attempt was made; then when it was connected.
+    pub(super) since: u64,
+}
+
+/// Where a connection is.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Dialling(Dial),
+    Connected(TcpStream),
+    Gone,
+}
+
+/// What a connection needs after its turn.
+#[derive(Debug)]
+pub(super) enum After {
+    /// An event, or its deadlines.
+    Nothing,
+    /// Another turn, although no event will come.
+    Turn,
+    /// A turn at this time, when its next message is due.
+    TurnAt(u64),
+    /// To be closed, and opened anew.
+    End(End),
+}
+
+/// Why a connection is over.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The server has ended it.
+    Eof,
+    /// It was not to be used for longer.
+    Churned,
+    Failed(Step, io::Error),
+    /// An answer was not what it should be: the first of these bytes, which came at the end of what was read.
+    Mismatched(Wrong, Vec<u8>),
+}
+
+impl Connection {
+    pub(super) fn new(number: usize, dial: Dial, pacer: Pacer, shared: &Shared) -> Self {
+        let salt = shared.salt(number);
+        Self {
+            number,
+            silent: number >= shared.plan.connections,
+            socket: Socket::Dialling(dial),
+            readiness: Readiness::new(),
+            pacer,
+            answers: Answers::new(salt),
+            begun: salt,
+            written: salt,
+            messages: 0,
+            since: shared.now(),
+        }
+    }
+
+    /// Whether it was connected, and not before this was asked.
+    pub(super) fn connects(&mut self) -> io::Result<bool> {
+        let Socket::Dialling(_) = self.socket else {
+            return Ok(false);
+        };
+        let Socket::Dialling(dial) = std::mem::replace(&mut self.socket, Socket::Gone) else {
+            return Ok(false);
+        };
+        match dial.check() {
+            Dialled::Connected(stream) => {
+                self.socket = Socket::Connected(stream);
+                Ok(true)
+            }
+            Dialled::Failed(error) => Err(error),
+            Dialled::Pending(dial) => {
+                self.socket = Socket::Dialling(dial);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Moves what can be moved: takes answers, and sends what is due.
+    #[inline]
+    pub(super) fn turn(&mut self, shared: &mut Shared) -> After {
+        let mut stream = match std::mem::replace(&mut self.socket, Socket::Gone) {
+            Socket::Connected(stream) => stream,
+            other => {
+                self.socket = other;
+                return After::Nothing;
+            }
+        };
+        let after = self.talk(&mut stream, shared);
+        self.socket = Socket::Connected(stream);
+        after.unwrap_or_else(After::End)
+    }
+
+    #[inline]
+    fn talk(&mut self, stream: &mut TcpStream, shared: &mut Shared) -> Result<After, End> {
+        let mut now = shared.now();
+        let mut spent = 0;
+        loop {
+            if self.readiness.is_readable() {
+                spent += self.receive(stream, shared, &mut now)?;
+            }
+            let after = self.send(stream, shared, now, &mut spent)?;
+            if self.readiness.is_readable() || matches!(after, After::Turn) {
+                if spent >= BUDGET {
+                    return Ok(After::Turn);
+                }
+                now = shared.now();
+                continue;
+            }
+            return Ok(after);
+        }
+    }
+
+    /// Reads once. Returns how many bytes came.
+    #[inline]
+    fn receive(
+        &mut self,
+        stream: &mut TcpStream,
+        shared: &mut Shared,
+        now: &mut u64,
+    ) -> Result<usize, End> {
+        shared.recorder.outcome.client.reads += 1;
+        let count = match stream.read(&mut shared.room) {
+            Ok(0) => return Err(End::Eof),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readiness.read_blocked();
+                shared.recorder.outcome.client.would_block += 1;
+                return Ok(0);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
+            Err(error) => return Err(End::Failed(Step::Read, error)),
+        };
+        *now = shared.now();
+        if count < shared.room.len() {
+            self.readiness.read_short();
+        }
+        let Shared {
+            expected,
+            recorder,
+            room,
+            ..
+        } = shared;
+        recorder.received(*now, count);
+        let pacer = &mut self.pacer;
+        let answered = |message: InFlight| {
+            recorder.in_flight -= 1;
+            recorder.answered(&message, *now);
+            pacer.release(*now);
+        };
+        let taken = self.answers.receive(&room[..count], expected, answered);
+        taken.map_err(|wrong| {
+            let end = count.min(wrong.at + 64);
+            End::Mismatched(wrong, room[wrong.at..end].to_vec())
+        })?;
+        Ok(count)
+    }
+
+    /// Sends what is due, as far as the connection takes it.
+    #[inline]
+    fn send(
+        &mut self,
+        stream: &mut TcpStream,
+        shared: &mut Shared,
+        now: u64,
+        spent: &mut usize,
+    ) -> Result<After, End> {
+        if self.silent {
+            return Ok(After::Nothing);
+        }
+        loop {
+            if !self.write(stream, shared, now, spent)? {
+                // What is due by then waits for room.
+                self.pacer.hold();
+                return Ok(After::Nothing);
+            }
+            self.pacer.release(now);
+            if self.is_used_up(shared, now) && self.answers.is_empty() {
+                return Err(End::Churned);
+            }
+            let before = self.begun;
+            let after = self.begin(shared, now);
+            if self.begun == before {
+                return Ok(after);
+            }
+            if *spent >= BUDGET {
+                return Ok(After::Turn);
+            }
+        }
+    }
+
+    /// Begins as many messages as are due and may be in flight. If there are none, says what is to be waited for.
+    #[inline]
+    fn begin(&mut self, shared: &mut Shared, now: u64) -> After {
+        while self.answers.len() < shared.plan.pipeline {
+            if self.begun - self.written >= BUDGET as u64 || self.is_used_up(shared, now) {
+                return After::Nothing;
+            }
+            let due = match self.pacer.next(shared, now) {
+                Due::Since(due) => due,
+                Due::At(at) => return After::TurnAt(at),
+                Due::Never => return After::Nothing,
+            };
+            let size = shared.draw_size();
+            let message = self.pacer.send(due, size, now, shared);
+            self.messages += 1;
+            self.begun += size as u64;
+            if shared.plan.reply == Reply::None {
+                shared.recorder.in_flight -= 1;
+            } else {
+                self.answers.await_one(message);
+            }
+        }
+        self.pacer.hold();
+        After::Nothing
+    }
+
+    /// Writes what has been begun. Says whether that is all written.
+    #[inline]
+    fn write(
+        &mut self,
+        stream: &mut TcpStream,
+        shared: &mut Shared,
+        now: u64,
+        spent: &mut usize,
+    ) -> Result<bool, End> {
+        while self.written < self.begun {
+            if !self.readiness.is_writable() {
+                return Ok(false);
+            }
+            let left = usize::try_from(self.begun - self.written).unwrap_or(usize::MAX);
+            let piece = shared.expected.pattern.at(self.written, left);
+            shared.recorder.outcome.client.writes += 1;
+            match stream.write(piece) {
+                Ok(count) => {
+                    if count < piece.len() {
+                        self.readiness.write_short();
+                    }
+                    self.written += count as u64;
+                    *spent += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readiness.write_blocked();
+                    shared.recorder.outcome.client.would_block += 1;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // What the server has said before is still to be read, and often says why.
+                    self.readiness.latch_read_closed();
+                    return self.last_words(stream, shared, now, error);
+                }
+            }
+        }
+        Ok(self.readiness.is_writable())
+    }
+
+    /// A write has failed: whether reading tells more of it.
+    #[cold]
+    fn last_words(
+        &mut self,
+        stream: &mut TcpStream,
+        shared: &mut Shared,
+        mut now: u64,
+        error: io::Error,
+    ) -> Result<bool, End> {
+        while self.readiness.is_readable() {
+            if let Err(end) = self.receive(stream, shared, &mut now) {
+                return Err(end);
+            }
+        }
+        Err(End::Failed(Step::Write, error))
+    }
+
+    /// Whether it has been used for as long as it may be.
+    #[inline]
+    fn is_used_up(&self, shared: &Shared, now: u64) -> bool {
+        match shared.plan.churn {
+            None => false,
+            Some(Churn::Messages(most)) => self.messages >= most,
+            Some(Churn::After(time)) => {
+                self.messages > 0 && now - self.since.min(now) >= time.as_nanos() as u64
+            }
+        }
+    }
+
+    /// When it will have been used for as long as it may be, if that is a matter of time.
+    pub(super) fn used_up_at(&self, shared: &Shared) -> Option<u64> {
+        match shared.plan.churn {
+            Some(Churn::After(time)) if !self.silent => Some(self.since + time.as_nanos() as u64),
+            _ => None,
+        }
+    }
+}

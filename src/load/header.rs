@@ -1,0 +1,99 @@
+//! The head of a numbered datagram: which run, which flow, which message.
+
+use super::random::mix;
+
+/// How many bytes it takes. Smaller datagrams are not numbered.
+pub(super) const SIZE: usize = 32;
+
+/// "echoload", so that another program's datagram is not taken for a damaged one of ours.
+const MAGIC: u64 = u64::from_le_bytes(*b"echoload");
+
+/// The head of a numbered datagram, in little-endian order: the magic, run and flow, the number, and a check over
+/// these and the size of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Differs from run to run.
+    pub(super) run: u32,
+    pub(super) flow: u32,
+    pub(super) number: u64,
+}
+
+/// What the head of a datagram says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Ours(Header),
+    /// It is ours, but damaged.
+    Damaged,
+    /// It is another run's, or another program's.
+    Foreign,
+}
+
+impl Header {
+    pub(super) fn write(self, datagram: &mut [u8]) {
+        let size = datagram.len();
+        let words = [MAGIC, self.place(), self.number, self.check(size)];
+        for (word, bytes) in words.iter().zip(datagram.chunks_exact_mut(8)) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// Reads the head of a datagram that was `size` bytes long when it was sent, of this run.
+    pub(super) fn read(datagram: &[u8], size: usize, run: u32) -> Read {
+        let word = |index: usize| {
+            let bytes = datagram.get(index * 8..index * 8 + 8);
+            bytes.map_or(0, |bytes| {
+                u64::from_le_bytes(bytes.try_into().expect("eight"))
+            })
+        };
+        let header = Self {
+            run: word(1) as u32,
+            flow: (word(1) >> 32) as u32,
+            number: word(2),
+        };
+        let ours = word(0) == MAGIC && header.run == run;
+        if word(3) == header.check(size) && ours {
+            Read::Ours(header)
+        } else if ours || word(3) == header.check(size) {
+            Read::Damaged
+        } else {
+            Read::Foreign
+        }
+    }
+
+    fn place(self) -> u64 {
+        u64::from(self.run) | u64::from(self.flow) << 32
+    }
+
+    fn check(self, size: usize) -> u64 {
+        mix(mix(self.place()) ^ mix(self.number.wrapping_add(1)) ^ size as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_any_damage_shows() {
+        let header = Header {
+            run: 7,
+            flow: 3,
+            number: 1_000_000_000_000,
+        };
+        let mut datagram = [9; 64];
+        header.write(&mut datagram);
+        assert_eq!(Header::read(&datagram, 64, 7), Read::Ours(header));
+        assert_eq!(Header::read(&datagram, 63, 7), Read::Damaged, "cut");
+        for bit in 0..SIZE * 8 {
+            let mut damaged = datagram;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let read = Header::read(&damaged, 64, 7);
+            // Damage to the run's own number can't be told from another run's.
+            assert!(matches!(read, Read::Damaged | Read::Foreign), "bit {bit}");
+            assert!(read == Read::Damaged || bit / 8 < 12, "bit {bit}");
+        }
+        assert_eq!(Header::read(&datagram, 64, 8), Read::Damaged);
+        assert_eq!(Header::read(b"hello", 5, 7), Read::Foreign);
+        assert_eq!(Header::read(&[0; 64], 64, 7), Read::Foreign);
+    }
+}

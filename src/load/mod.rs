@@ -1,0 +1,330 @@
+//! The load generator: many connections, or flows of datagrams, that send what is due and verify what comes back.
+//!
+//! A role on the same [`Reactor`](crate::reactor::Reactor) as the server. Nothing of it grows with how long it runs.
+//!
+//! # Coordinated omission
+//!
+//! A load that waits for an answer before it sends the next message sends least when the server is slowest, and so
+//! measures the good times best. With a rate, when a message is due depends on the schedule alone, and what is
+//! measured begins then ([`Latency::response`]). What is measured from when it was sent
+//! ([`Latency::service`]) is what a closed loop would report. (Gil Tene, "How NOT to Measure Latency".)
+//!
+//! # The client is part of what is measured
+//!
+//! How late this program was itself, when nothing but itself kept it from sending, is told apart
+//! ([`Latency::lag`]), and how busy it was ([`Client::busy_share`]).
+
+mod answers;
+mod arrivals;
+mod book;
+mod connection;
+mod draft;
+mod flow;
+mod header;
+mod mismatch;
+mod opening;
+mod outcome;
+mod overflow;
+mod pacer;
+mod pattern;
+mod plan;
+mod ports;
+mod random;
+mod rate;
+mod recorder;
+mod shared;
+mod sizes;
+mod terminator;
+mod window;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+pub use outcome::{
+    Client, Connections, Datagrams, INTERVALS_MAX, Interval, Latency, MISMATCHES_MAX, Messages,
+    Mismatch, MismatchKind, Outcome, Step,
+};
+pub use plan::{
+    Arrival, Churn, Close, DATAGRAM_MAX, MESSAGE_MAX, PIPELINE_MAX, Plan, Reply, Stop, Verify,
+};
+pub use ports::port_range;
+pub use rate::Profile;
+pub use sizes::Sizes;
+
+use hdrhistogram::Histogram;
+
+use self::book::Book;
+use self::shared::Shared;
+use crate::reactor::{Event, Handler, Key, Next, Registry};
+
+/// What is told at the end of each interval.
+#[derive(Debug)]
+pub struct Tick<'a> {
+    /// Its figures.
+    pub interval: &'a Interval,
+    /// How long each of its answers took, in nanoseconds from when they were due.
+    pub response: &'a Histogram<u64>,
+    /// How many connections there are.
+    pub connections: usize,
+    /// Nothing is measured yet.
+    pub warming_up: bool,
+    /// How much longer it will take, if that is known.
+    pub left: Option<Duration>,
+}
+
+/// Called at the end of each interval. It must not block.
+type Listener = Box<dyn FnMut(&Tick<'_>)>;
+
+/// A load on its way.
+pub struct Load {
+    shared: Shared,
+    book: Book,
+    phase: Phase,
+    /// When the measuring began, as far as that is known.
+    measuring_from: u64,
+    /// When the phase is over at the latest.
+    phase_until: u64,
+    turn_ended: Instant,
+    failure: Option<io::Error>,
+    listener: Listener,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Start,
+    /// Connections are being opened, and nothing is sent yet.
+    Connecting,
+    WarmingUp,
+    Measuring,
+    /// What was due is still sent, and answers are awaited.
+    Draining,
+    Over,
+}
+
+impl std::fmt::Debug for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut load = f.debug_struct("Load");
+        load.field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+impl Load {
+    /// A load of this plan, which begins once it is run. `listener` is told of every interval; it must not block.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a plan that makes no sense ([`Plan::check`]).
+    pub fn new(mut plan: Plan, listener: impl FnMut(&Tick<'_>) + 'static) -> io::Result<Self> {
+        plan.check()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        // What is asked for is what is measured.
+        let warmup = plan.warmup;
+        plan.rate = plan.rate.map(|profile| profile.preceded_by(warmup));
+        let start = Instant::now();
+        Ok(Self {
+            book: Book::new(&plan, start),
+            shared: Shared::new(plan, start),
+            phase: Phase::Start,
+            measuring_from: u64::MAX,
+            phase_until: u64::MAX,
+            turn_ended: start,
+            failure: None,
+            listener: Box::new(listener),
+        })
+    }
+
+    /// Ends the load now: what is in flight is still awaited, for as long as the plan says.
+    pub fn stop(&mut self) {
+        self.shared.recorder.outcome.interrupted = true;
+        match self.phase {
+            Phase::Measuring => {
+                let now = self.shared.now();
+                self.drain(now, now);
+            }
+            Phase::Draining | Phase::Over => {}
+            Phase::Start | Phase::Connecting | Phase::WarmingUp => self.phase = Phase::Over,
+        }
+    }
+
+    /// Ends it at once, whatever is in flight.
+    pub const fn abort(&mut self) {
+        self.shared.recorder.outcome.interrupted = true;
+        self.phase = Phase::Over;
+    }
+
+    /// What it has come to, once the loop was left.
+    ///
+    /// # Errors
+    ///
+    /// Why no connection could be opened, if none could.
+    pub fn finish(mut self) -> io::Result<Outcome> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        let now = self.shared.now();
+        self.book.wind_up(&mut self.shared, now);
+        Ok(self.shared.recorder.outcome)
+    }
+
+    /// The plan, as it is carried out.
+    pub const fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    /// Whether the connections are there, and the load runs.
+    pub fn is_running(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::WarmingUp | Phase::Measuring | Phase::Draining
+        )
+    }
+
+    /// Whether it is being measured.
+    pub fn is_measuring(&self) -> bool {
+        self.phase == Phase::Measuring
+    }
+
+    /// Goes on to the next phase if it is time to.
+    fn go_on(&mut self, now: u64) {
+        match self.phase {
+            Phase::Start => {
+                self.phase = Phase::Connecting;
+                let opening = self.shared.plan.connect_rate.map_or(0.0, |rate| {
+                    (self.shared.plan.connections + self.shared.plan.idle) as f64 / rate
+                });
+                let patience = self.shared.plan.connect_timeout + Duration::from_secs_f64(opening);
+                self.phase_until = now + nanoseconds(patience);
+            }
+            Phase::Connecting if self.book.is_complete() => self.begin(now),
+            Phase::Connecting => {
+                let given_up = self.book.is_hopeless() || now >= self.phase_until;
+                if given_up && self.book.connected() == 0 {
+                    self.failure = Some(self.book.last_error());
+                    self.phase = Phase::Over;
+                } else if now >= self.phase_until {
+                    self.begin(now);
+                }
+            }
+            Phase::WarmingUp if now >= self.phase_until => self.measure(now),
+            Phase::Measuring if now >= self.phase_until => self.drain(now, self.phase_until),
+            Phase::Measuring if self.shared.left == Some(0) => {
+                // What was sent in this turn is part of it.
+                let ended = self.shared.now() + 1;
+                self.drain(now, ended);
+            }
+            Phase::Draining
+                if now >= self.phase_until || self.book.is_settled(&self.shared, now) =>
+            {
+                self.phase = Phase::Over;
+            }
+            _ => {}
+        }
+    }
+
+    /// The connections are there: messages are due from now on.
+    fn begin(&mut self, now: u64) {
+        let warmup = nanoseconds(self.shared.plan.warmup);
+        let from = now + warmup;
+        self.shared.origin = now;
+        self.measuring_from = from;
+        self.shared.recorder.measure_from(from);
+        self.shared.due_until = match self.shared.plan.stop {
+            Stop::After(time) => from + nanoseconds(time),
+            Stop::Messages(count) => {
+                self.shared.left = Some(count);
+                u64::MAX
+            }
+        };
+        self.shared.recorder.measure_until(self.shared.due_until);
+        (self.phase, self.phase_until) = (Phase::WarmingUp, from);
+        self.book.start_all(&mut self.shared, now);
+        if warmup == 0 {
+            self.measure(now);
+        }
+    }
+
+    fn measure(&mut self, now: u64) {
+        (self.phase, self.phase_until) = (Phase::Measuring, self.shared.due_until);
+        self.book.begin_intervals(&mut self.shared, now);
+    }
+
+    /// Nothing more is due: what was is still sent, and answers are awaited.
+    fn drain(&mut self, now: u64, ended: u64) {
+        self.shared.due_until = ended;
+        self.shared.recorder.measure_until(ended);
+        self.shared.recorder.outcome.measured =
+            Duration::from_nanos(ended.saturating_sub(self.measuring_from));
+        let drain = self.shared.plan.drain;
+        (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
+        self.book.queue_all();
+    }
+
+    /// The figures of the interval at hand, if it has ended.
+    fn tell(&mut self, now: u64) {
+        if !self.book.take_interval_end() || self.phase == Phase::Draining {
+            return;
+        }
+        let (interval, response) = self.shared.recorder.end_interval(now);
+        let left = match self.shared.plan.stop {
+            Stop::After(_) => Some(Duration::from_nanos(
+                self.shared.due_until.saturating_sub(now),
+            )),
+            Stop::Messages(_) => None,
+        };
+        let tick = Tick {
+            interval: &interval,
+            response: &response,
+            connections: self.book.connected(),
+            warming_up: self.phase != Phase::Measuring,
+            left,
+        };
+        (self.listener)(&tick);
+    }
+}
+
+impl Handler for Load {
+    #[inline]
+    fn ready(&mut self, event: &Event) {
+        if let Some(key) = Key::from_token(event.token()) {
+            self.book.ready(key, event);
+        }
+    }
+
+    fn turn(&mut self, registry: &Registry, began: Instant) -> Next {
+        let waiting = began.saturating_duration_since(self.turn_ended);
+        let now = began
+            .saturating_duration_since(self.shared.start)
+            .as_nanos() as u64;
+        self.book.expire(&mut self.shared, now);
+        self.book.dial(&mut self.shared, registry, now);
+        self.book.serve(&mut self.shared, now);
+        self.go_on(now);
+        self.tell(now);
+        self.turn_ended = Instant::now();
+        let busy = self.turn_ended - began;
+        self.shared.recorder.spent(waiting, busy, now);
+        if self.phase == Phase::Over {
+            return Next::Stop;
+        }
+        if self.book.is_runnable() {
+            return Next::until(Some(began), began);
+        }
+        let phase_until =
+            (self.phase_until != u64::MAX).then(|| self.shared.instant(self.phase_until));
+        let next = self
+            .book
+            .next_deadline()
+            .into_iter()
+            .chain(phase_until)
+            .min();
+        Next::until(next, began)
+    }
+}
+
+/// A time in nanoseconds, or the longest there is.
+fn nanoseconds(time: Duration) -> u64 {
+    // Half of what fits, so that adding two does not overflow.
+    u64::try_from(time.as_nanos())
+        .unwrap_or(u64::MAX)
+        .min(u64::MAX / 4)
+}

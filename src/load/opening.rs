@@ -1,0 +1,346 @@
+//! Connections of a load, being opened, lost and opened again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::book::{Book, Member, Slot, Timer};
+use super::connection::{Connection, End, Socket};
+use super::flow::Flow;
+use super::mismatch::describe;
+use super::outcome::Step;
+use super::pacer::Pacer;
+use super::plan::{Close, Plan};
+use super::shared::Shared;
+use crate::reactor::{Dial, Interest, Key, Registry, dial_datagrams, reset_on_close};
+
+/// How many connections are being opened at once, unless a rate is given. More than a server's backlog holds would
+/// be turned away, and be tried again a second later.
+const DIALLING_MAX: usize = 128;
+
+/// How long after a failure a connection is tried again: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A connection that is to be opened.
+#[derive(Debug)]
+pub(super) struct Unopened {
+    pub(super) number: usize,
+    /// What is left of its part of the schedule.
+    pub(super) pacer: Option<Pacer>,
+    pub(super) failures: u32,
+}
+
+impl Book {
+    /// An attempt to connect may have been decided.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn serve_dialling(&mut self, key: Key, shared: &mut Shared, now: u64) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let Member::Stream(connection) = &mut slot.member else {
+            return;
+        };
+        match connection.connects() {
+            Ok(false) => {}
+            Ok(true) => {
+                let connected_at = shared.now();
+                let took = connected_at - connection.since;
+                let outcome = &mut shared.recorder.outcome;
+                outcome.latency.connect.saturating_record(took.max(1));
+                outcome.connections.established += 1;
+                connection.since = connected_at;
+                slot.failures = 0;
+                let used_up_at = connection.used_up_at(shared);
+                self.dialling -= 1;
+                self.connected += 1;
+                let most = &mut shared.recorder.outcome.connections.most;
+                *most = (*most).max(self.connected as u64);
+                if let Some(at) = used_up_at {
+                    self.deadlines.arm(shared.instant(at), Timer::Due(key));
+                }
+                self.serve_one(key, shared, now);
+            }
+            Err(error) => self.end(key, End::Failed(Step::Connect, error), shared, now),
+        }
+    }
+
+    /// A connection is over. It is opened anew, after a while if it could not be.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn end(&mut self, key: Key, end: End, shared: &mut Shared, now: u64) {
+        let close = if matches!(end, End::Mismatched(..)) {
+            Close::Reset
+        } else {
+            shared.plan.close
+        };
+        let wrong = match end {
+            End::Mismatched(wrong, got) => Some((wrong, got)),
+            other => {
+                self.count_end(key, other, shared);
+                None
+            }
+        };
+        let others = wrong.is_some().then(|| self.places());
+        let Some(Slot {
+            member: Member::Stream(mut connection),
+            failures,
+            ..
+        }) = self.slots.remove(key)
+        else {
+            return;
+        };
+        let dialling = matches!(connection.socket, Socket::Dialling(_) | Socket::Gone);
+        if let (Some((wrong, got)), Some(others)) = (wrong, others) {
+            shared.recorder.in_flight -= u64::from(!connection.answers.is_empty());
+            let Shared {
+                recorder, expected, ..
+            } = shared;
+            recorder.mismatch(|| describe(&connection, wrong, &got, &expected.pattern, &others));
+            connection.answers.complete_first();
+        }
+        connection.answers.abandon(|message| {
+            shared.recorder.in_flight -= 1;
+            shared.recorder.cut_off(&message);
+        });
+        if dialling {
+            self.dialling -= 1;
+        } else {
+            self.connected -= 1;
+        }
+        if let (Close::Reset, Socket::Connected(stream)) = (close, &connection.socket) {
+            let _ = reset_on_close(stream);
+        }
+        connection.pacer.hold();
+        let unopened = Unopened {
+            number: connection.number,
+            pacer: Some(connection.pacer),
+            failures: if dialling { failures + 1 } else { 0 },
+        };
+        self.open_again(unopened, shared, now);
+    }
+
+    fn count_end(&mut self, key: Key, end: End, shared: &mut Shared) {
+        let in_flight = match self.slots.get_mut(key).map(|slot| &slot.member) {
+            Some(Member::Stream(connection)) => connection.answers.len(),
+            _ => 0,
+        };
+        let recorder = &mut shared.recorder;
+        match end {
+            End::Churned => recorder.outcome.connections.churned += 1,
+            End::Eof if in_flight == 0 => recorder.outcome.connections.closed_by_peer += 1,
+            End::Eof => recorder.error_named(Step::Read, "end of file before the answer"),
+            End::Failed(step, error) => {
+                recorder.error(step, &error);
+                if step == Step::Connect {
+                    self.last_error = Some(error);
+                }
+            }
+            End::Mismatched(..) => {}
+        }
+    }
+
+    /// Where in the pattern every connection is.
+    fn places(&mut self) -> Vec<(usize, u64)> {
+        let keys: Vec<Key> = self.slots.keys().collect();
+        let mut places = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(Slot {
+                member: Member::Stream(connection),
+                ..
+            }) = self.slots.get_mut(key)
+            {
+                places.push((connection.number, connection.answers.place()));
+            }
+        }
+        places
+    }
+
+    fn open_again(&mut self, unopened: Unopened, shared: &Shared, now: u64) {
+        if unopened.failures == 0 {
+            return self.unopened.push_back(unopened);
+        }
+        let doubled = 2u32.saturating_pow(unopened.failures.min(10) - 1);
+        let pause = PAUSE_MIN.saturating_mul(doubled).min(PAUSE_MAX);
+        let at = shared.instant(now) + pause;
+        let number = unopened.number;
+        self.parked[number] = Some(unopened);
+        self.deadlines.arm(at, Timer::Retry(number));
+    }
+
+    /// Opens as many connections as may be opened now.
+    pub(super) fn dial(&mut self, shared: &mut Shared, registry: &Registry, now: u64) {
+        while !self.unopened.is_empty() && self.dialling < DIALLING_MAX {
+            if let Some(rate) = shared.plan.connect_rate {
+                if self.next_dial > now {
+                    let at = shared.instant(self.next_dial);
+                    return self.deadlines.arm(at, Timer::Dial);
+                }
+                let distance = (1e9 / rate) as u64;
+                // Not faster afterwards, if it could not keep up.
+                self.next_dial = (self.next_dial + distance).max(now.saturating_sub(distance * 8));
+            }
+            let Some(unopened) = self.unopened.pop_front() else {
+                return;
+            };
+            if shared.plan.udp {
+                self.open_flow(unopened, shared, registry, now);
+            } else {
+                self.open_stream(unopened, shared, registry, now);
+            }
+        }
+    }
+
+    fn open_stream(
+        &mut self,
+        unopened: Unopened,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: u64,
+    ) {
+        let Unopened {
+            number,
+            pacer,
+            failures,
+        } = unopened;
+        let target = target(&shared.plan, number);
+        let pacer = pacer.unwrap_or_else(|| Pacer::new(number, shared));
+        shared.recorder.outcome.connections.attempted += 1;
+        let mut connection = match self.start_dial(target, shared) {
+            Ok(dial) => Connection::new(number, dial, pacer, shared),
+            Err(error) => return self.not_opened(number, pacer, failures, error, shared, now),
+        };
+        // The key is needed to register, and the connection to get a key.
+        let member = |connection| Slot {
+            member: Member::Stream(connection),
+            queued: false,
+            due_armed: false,
+            expiry_armed: false,
+            failures,
+        };
+        let Socket::Dialling(mut dial) = std::mem::replace(&mut connection.socket, Socket::Gone)
+        else {
+            return;
+        };
+        let Ok(key) = self.slots.insert(member(Box::new(connection))) else {
+            return;
+        };
+        let registered = dial.register(registry, key.token());
+        if let Some(Slot {
+            member: Member::Stream(connection),
+            ..
+        }) = self.slots.get_mut(key)
+        {
+            connection.socket = Socket::Dialling(dial);
+        }
+        self.dialling += 1;
+        let until = shared.instant(now) + shared.plan.connect_timeout;
+        self.deadlines.arm(until, Timer::Connect(key));
+        if let Err(error) = registered {
+            self.end(key, End::Failed(Step::Connect, error), shared, now);
+        }
+    }
+
+    /// Asks for a connection, from the next port that can be had.
+    fn start_dial(&mut self, target: SocketAddr, shared: &Shared) -> io::Result<Dial> {
+        let mut attempts = self.ports.attempts();
+        loop {
+            attempts -= 1;
+            match Dial::start(target, self.ports.next(), &shared.plan.dial) {
+                Err(error) if is_taken(&error) && attempts > 0 => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn not_opened(
+        &mut self,
+        number: usize,
+        pacer: Pacer,
+        failures: u32,
+        error: io::Error,
+        shared: &mut Shared,
+        now: u64,
+    ) {
+        shared.recorder.error(Step::Connect, &error);
+        self.last_error = Some(error);
+        let unopened = Unopened {
+            number,
+            pacer: Some(pacer),
+            failures: failures + 1,
+        };
+        self.open_again(unopened, shared, now);
+    }
+
+    fn open_flow(
+        &mut self,
+        unopened: Unopened,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: u64,
+    ) {
+        let number = unopened.number;
+        let target = target(&shared.plan, number);
+        let source = self.ports.next().map(|source| source.ip());
+        shared.recorder.outcome.connections.attempted += 1;
+        let socket = match dial_datagrams(target, source, &shared.plan.dial) {
+            Ok(socket) => socket,
+            Err(error) => {
+                let pacer = Pacer::new(number, shared);
+                return self.not_opened(number, pacer, unopened.failures, error, shared, now);
+            }
+        };
+        let flow = Flow::new(number, socket, self.run, shared);
+        let Ok(key) = self.slots.insert(Slot {
+            member: Member::Flow(Box::new(flow)),
+            queued: false,
+            due_armed: false,
+            expiry_armed: false,
+            failures: 0,
+        }) else {
+            return;
+        };
+        if let Some(Slot {
+            member: Member::Flow(flow),
+            ..
+        }) = self.slots.get_mut(key)
+        {
+            let interests = Interest::READABLE | Interest::WRITABLE;
+            let registered = registry.register(&mut flow.socket, key.token(), interests);
+            if let Err(error) = registered {
+                self.last_error = Some(error);
+                self.slots.remove(key);
+                return;
+            }
+        }
+        self.connected += 1;
+        let connections = &mut shared.recorder.outcome.connections;
+        connections.established += 1;
+        connections.most = connections.most.max(self.connected as u64);
+    }
+
+    pub(super) fn expire_dial(&mut self, key: Key, shared: &mut Shared, now: u64) {
+        let dialling = matches!(
+            self.slots.get_mut(key).map(|slot| &slot.member),
+            Some(Member::Stream(connection)) if !matches!(connection.socket, Socket::Connected(_))
+        );
+        if dialling {
+            let error = io::Error::from(io::ErrorKind::TimedOut);
+            self.end(key, End::Failed(Step::Connect, error), shared, now);
+        }
+    }
+}
+
+/// The server that a connection goes to.
+fn target(plan: &Plan, number: usize) -> SocketAddr {
+    plan.targets[number % plan.targets.len()]
+}
+
+/// Whether the port that was chosen can't be had, and another one may.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+    )
+}

@@ -1,0 +1,58 @@
+//! Datagrams that our own sockets had no room for.
+
+use std::collections::HashSet;
+use std::fs;
+
+/// How many datagrams the sockets bound to these ports have dropped so far, as the kernel tells (proc(5), the last
+/// column of `/proc/net/udp`). `None` where it does not.
+pub(super) fn dropped(ports: &HashSet<u16>) -> Option<u64> {
+    let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).ok());
+    if tables.iter().all(Option::is_none) {
+        return None;
+    }
+    let tables = tables.iter().flatten();
+    Some(tables.map(|table| dropped_in(table, ports)).sum())
+}
+
+fn dropped_in(table: &str, ports: &HashSet<u16>) -> u64 {
+    let ours = table.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (_, port) = words.nth(1)?.rsplit_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        let drops = words.next_back()?.parse::<u64>().ok()?;
+        ports.contains(&port).then_some(drops)
+    });
+    ours.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_column_of_our_ports_is_added_up() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            \x20 12: 0100007F:C001 0100007F:63D4 01 00000000:00000000 00:00000000 00000000     0        0 123 2 0000000000000000 7\n\
+            \x20 13: 0100007F:C002 0100007F:63D4 01 00000000:00000000 00:00000000 00000000     0        0 124 2 0000000000000000 5\n\
+            \x20 14: 0100007F:C003 0100007F:63D4 01 00000000:00000000 00:00000000 00000000     0        0 125 2 0000000000000000 100\n";
+        let ports = HashSet::from([0xC001, 0xC002]);
+        assert_eq!(dropped_in(table, &ports), 12);
+    }
+
+    /// More than a small buffer holds, and nobody reads it.
+    #[test]
+    fn what_a_socket_has_dropped_is_seen() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let ports = HashSet::from([address.port()]);
+        let Some(before) = dropped(&ports) else {
+            return;
+        };
+        assert_eq!(before, 0);
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..2_000 {
+            sender.send_to(&[0; 1000], address).unwrap();
+        }
+        assert!(dropped(&ports).unwrap() > 0);
+    }
+}

@@ -1,0 +1,148 @@
+//! Which datagrams of a flow have been answered: exactly, in constant memory.
+
+/// The fewest numbers that a window knows.
+const WIDTH_MIN: usize = 4096;
+
+/// The most.
+const WIDTH_MAX: usize = 1 << 22;
+
+/// The numbers of a flow that were seen last, a bit for each.
+///
+/// Exact for everything that is not more than its width behind the highest number seen.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    bits: Box<[u64]>,
+    /// One more than the highest number seen.
+    end: u64,
+}
+
+/// What the number of an answer says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It is the highest so far.
+    InOrder,
+    /// It was overtaken by so many numbers' worth (RFC 4737).
+    Reordered(u64),
+    /// It has come before.
+    Duplicate,
+    /// It is too old to tell.
+    TooOld,
+}
+
+impl Window {
+    /// A window that knows at least `numbers`, within reason.
+    pub(super) fn new(numbers: usize) -> Self {
+        let width = numbers.clamp(WIDTH_MIN, WIDTH_MAX).next_power_of_two();
+        Self {
+            bits: vec![0; width / 64].into_boxed_slice(),
+            end: 0,
+        }
+    }
+
+    /// An answer of this number has come.
+    pub(super) fn see(&mut self, number: u64) -> Seen {
+        if number >= self.end {
+            self.advance(number + 1);
+            self.set(number);
+            return Seen::InOrder;
+        }
+        let behind = self.end - 1 - number;
+        if behind >= self.width() {
+            return Seen::TooOld;
+        }
+        if self.is_set(number) {
+            return Seen::Duplicate;
+        }
+        self.set(number);
+        Seen::Reordered(behind)
+    }
+
+    /// Forgets what falls out, up to a new end.
+    fn advance(&mut self, end: u64) {
+        if end - self.end >= self.width() {
+            self.bits.fill(0);
+        } else {
+            for number in self.end..end {
+                let (word, bit) = self.at(number);
+                self.bits[word] &= !bit;
+            }
+        }
+        self.end = end;
+    }
+
+    fn width(&self) -> u64 {
+        self.bits.len() as u64 * 64
+    }
+
+    fn at(&self, number: u64) -> (usize, u64) {
+        let place = number % self.width();
+        ((place / 64) as usize, 1 << (place % 64))
+    }
+
+    fn set(&mut self, number: u64) {
+        let (word, bit) = self.at(number);
+        self.bits[word] |= bit;
+    }
+
+    fn is_set(&self, number: u64) -> bool {
+        let (word, bit) = self.at(number);
+        self.bits[word] & bit != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::load::random::Random;
+
+    /// Any order, with losses and duplicates, against a set that remembers everything.
+    #[test]
+    fn a_window_agrees_with_a_memory_without_end() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let (mut window, mut seen, mut highest) = (Window::new(0), HashSet::new(), None);
+            let mut next: u64 = 0;
+            for _ in 0..5_000 {
+                let number = match random.below(10) {
+                    0..=5 => {
+                        next += 1 + random.below(3);
+                        next
+                    }
+                    6..=8 => next.saturating_sub(random.below(300)),
+                    _ => next.saturating_sub(random.below(9_000)),
+                };
+                let behind = highest.map_or(0, |highest: u64| highest.saturating_sub(number));
+                let expected = match highest {
+                    Some(highest) if number <= highest => {
+                        if behind >= WIDTH_MIN as u64 {
+                            Seen::TooOld
+                        } else if seen.contains(&number) {
+                            Seen::Duplicate
+                        } else {
+                            Seen::Reordered(behind)
+                        }
+                    }
+                    _ => Seen::InOrder,
+                };
+                assert_eq!(window.see(number), expected, "seed {seed}, {number}");
+                if expected != Seen::TooOld {
+                    seen.insert(number);
+                }
+                highest = highest.max(Some(number));
+            }
+        }
+    }
+
+    #[test]
+    fn a_leap_beyond_the_window_forgets_everything_in_it() {
+        let mut window = Window::new(0);
+        assert_eq!(window.see(5), Seen::InOrder);
+        assert_eq!(window.see(5 + 4096), Seen::InOrder);
+        assert_eq!(window.see(6), Seen::Reordered(4095));
+        assert_eq!(window.see(5), Seen::TooOld);
+        assert_eq!(window.see(1 << 40), Seen::InOrder);
+        assert_eq!(window.see((1 << 40) - 1), Seen::Reordered(1));
+    }
+}
