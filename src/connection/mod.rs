@@ -44,7 +44,8 @@ pub struct Connection {
     progress: bool,
 }
 
-/// How many answers may be promised before no more input is read. The messages of one read may exceed it.
+/// How many answers may be promised unless there is a reason for [another limit](Limits::deferred): as many
+/// as a person can keep in mind.
 pub const DEFERRED_MAX: u32 = 16;
 
 impl Connection {
@@ -59,21 +60,22 @@ impl Connection {
         }
     }
 
-    /// `count` more answers are promised. They keep an ended conversation from being over, and with
-    /// [`DEFERRED_MAX`] of them no more input is read.
+    /// `count` more answers are promised. They keep an ended conversation from being over, and with `most`
+    /// of them no more input is read.
     #[cold]
     #[inline(never)]
-    pub const fn defer(&mut self, count: u32) {
+    pub const fn defer(&mut self, count: u32, most: u32) {
         self.deferred += count;
-        if self.deferred >= DEFERRED_MAX && self.is_open() {
+        if self.deferred >= most && self.is_open() {
             self.state = State::Held;
         }
     }
 
-    /// One of the answers promised has been given, or will not be.
-    pub const fn answered(&mut self) {
+    /// One of the answers promised has been given, or will not be. With fewer than `most` left, input is
+    /// read again.
+    pub const fn answered(&mut self, most: u32) {
         self.deferred = self.deferred.saturating_sub(1);
-        if self.deferred < DEFERRED_MAX && matches!(self.state, State::Held) {
+        if self.deferred < most && matches!(self.state, State::Held) {
             self.state = State::Open;
         }
         self.settle();
@@ -82,7 +84,7 @@ impl Connection {
     /// None of the answers promised will be given.
     pub const fn forget_deferred(&mut self) {
         self.deferred = 0;
-        self.answered();
+        self.answered(u32::MAX);
     }
 
     /// The peer is owed `bytes`, which could not be written yet. Returns whether reading pauses now.

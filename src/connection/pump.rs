@@ -150,6 +150,11 @@ impl Pump {
         self.tally.pauses += u64::from(pauses);
     }
 
+    /// One of the answers that a peer was promised has been given, or will not be.
+    pub const fn answered<S>(&self, peer: &mut Peer<S>) {
+        peer.connection.answered(self.limits.deferred);
+    }
+
     /// What has been moved so far.
     pub const fn tally(&self) -> &Tally {
         &self.tally
@@ -304,7 +309,7 @@ fn deliver<S: Stream>(
         less => sent_less(peer, answer.bytes, less, limits, tally),
     };
     if answer.deferred > 0 && defers {
-        peer.connection.defer(answer.deferred);
+        peer.connection.defer(answer.deferred, limits.deferred);
     }
     if answer.hung_up {
         peer.connection.finish(CloseReason::HungUp);

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 #[cfg(doc)]
-use super::DEFERRED_MAX;
+use super::Limits;
 
 /// The answer to the message at hand.
 ///
@@ -76,7 +76,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Promises an answer to the message at hand, to be given later. Until then the conversation does not
-    /// end with the peer's end, and once [`DEFERRED_MAX`] answers are promised no more is read.
+    /// end with the peer's end, and once [so many](Limits::deferred) are promised no more is read.
     pub const fn defer(&mut self) {
         self.deferred += 1;
     }

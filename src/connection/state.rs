@@ -78,6 +78,9 @@ pub struct Limits {
     /// How many bytes one client may move in one turn before it is the next one's turn. The last
     /// read or write may exceed it.
     pub budget: usize,
+    /// How many answers may be promised before no more input is read. The messages of one read may
+    /// exceed it.
+    pub deferred: u32,
     /// When reading pauses and resumes.
     pub watermarks: Watermarks,
 }

@@ -4,6 +4,9 @@ use super::*;
 
 const MARKS: Watermarks = Watermarks { high: 8, low: 2 };
 
+/// As many answers as may be promised.
+const PROMISED: u32 = 20;
+
 #[test]
 fn half_close_delivers_what_is_owed_before_it_closes() {
     let mut connection = Connection::new();
@@ -77,19 +80,19 @@ fn a_closed_conversation_keeps_its_reason_and_wants_nothing() {
 #[test]
 fn promised_answers_hold_reading_at_their_limit_and_the_end_until_they_are_given() {
     let mut connection = Connection::new();
-    connection.defer(DEFERRED_MAX - 1);
+    connection.defer(PROMISED - 1, PROMISED);
     assert!(connection.wants_read() && connection.keeps_up());
-    connection.defer(2);
+    connection.defer(2, PROMISED);
     assert!(!connection.wants_read() && !connection.keeps_up() && connection.is_going_on());
-    connection.answered();
+    connection.answered(PROMISED);
     assert!(!connection.wants_read());
-    connection.answered();
+    connection.answered(PROMISED);
     assert!(connection.wants_read() && connection.keeps_up());
     connection.receive_eof();
-    for _ in 0..DEFERRED_MAX - 1 {
+    for _ in 0..PROMISED - 1 {
         assert!(!connection.is_closed() && !connection.wants_shutdown());
         connection.owe(b"a", MARKS);
-        connection.answered();
+        connection.answered(PROMISED);
         connection.sent(1, MARKS);
     }
     assert_eq!(connection.state(), State::Closed(CloseReason::PeerClosed));
@@ -99,9 +102,9 @@ fn promised_answers_hold_reading_at_their_limit_and_the_end_until_they_are_given
 fn who_is_hung_up_on_is_promised_nothing_more() {
     for ended in [false, true] {
         let mut connection = Connection::new();
-        connection.defer(DEFERRED_MAX);
+        connection.defer(PROMISED, PROMISED);
         if ended {
-            connection.answered();
+            connection.answered(PROMISED);
             connection.receive_eof();
         }
         connection.finish(CloseReason::HungUp);

@@ -100,9 +100,9 @@ impl<S: Service> Server<S> {
             deadlines.arm(now + interval, Timer::Stats);
         }
         Ok(Self {
+            clients: Clients::new(&config, &service, now),
             service,
             sockets,
-            clients: Clients::new(&config, now),
             suffix: Suffix::new(config.udp_suffix.as_slice()),
             guard,
             datagram_counters: DatagramCounters::default(),

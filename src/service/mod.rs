@@ -19,7 +19,7 @@ pub use sanitizer::Sanitizer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::connection::{CloseReason, Reply};
+use crate::connection::{CloseReason, DEFERRED_MAX, Reply};
 
 /// Answers messages.
 ///
@@ -38,6 +38,11 @@ use crate::connection::{CloseReason, Reply};
 pub trait Service {
     /// Answers `message` of `client`, or says nothing.
     fn receive(&mut self, client: ClientId, message: &[u8], reply: &mut Reply<'_>);
+
+    /// How many answers a client may be promised before no more of it is read. Asked once, at the start.
+    fn promises_max(&self) -> u32 {
+        DEFERRED_MAX
+    }
 
     /// A client has been accepted.
     fn opened(&mut self, client: ClientId, address: SocketAddr) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
-use echoloop::connection::{Limits, Outcome, Peer, Pump, Stream, Tally, Watermarks};
+use echoloop::connection::{DEFERRED_MAX, Limits, Outcome, Peer, Pump, Stream, Tally, Watermarks};
 use echoloop::service::Echo;
 use echoloop::{ClientId, Service};
 
@@ -164,6 +164,7 @@ impl<S: Stream> Pumping<S> {
             recv_size,
             read_ahead,
             budget: 1024,
+            deferred: DEFERRED_MAX,
             watermarks,
         };
         Self::with_limits(stream, limits)

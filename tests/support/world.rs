@@ -1,7 +1,7 @@
 //! A client's connection between the modelled kernel and a ready list, with the laws that hold after
 //! every step whatever happens.
 
-use echoloop::connection::{CloseReason, Limits, Outcome, Peer, State, Watermarks};
+use echoloop::connection::{CloseReason, DEFERRED_MAX, Limits, Outcome, Peer, State, Watermarks};
 use echoloop::service::Echo;
 
 use super::kernel::{Kernel, byte};
@@ -38,6 +38,7 @@ impl World {
             recv_size: sizes.recv_size.try_into().unwrap(),
             read_ahead: sizes.read_ahead.try_into().unwrap(),
             budget: sizes.budget,
+            deferred: DEFERRED_MAX,
             watermarks: Watermarks {
                 high: sizes.high,
                 low: sizes.low,

@@ -44,12 +44,13 @@ pub(super) struct Clients<S> {
 }
 
 impl<S: Stream> Clients<S> {
-    /// No clients yet, in a loop that begins at `start`.
-    pub(super) fn new(config: &Config, start: Instant) -> Self {
+    /// No clients of `service` yet, in a loop that begins at `start`.
+    pub(super) fn new(config: &Config, service: &impl Service, start: Instant) -> Self {
         let limits = Limits {
             recv_size: config.recv_size,
             read_ahead: config.read_ahead,
             budget: config.read_budget,
+            deferred: service.promises_max(),
             watermarks: config.watermarks,
         };
         let idle = |timeout| (timeout, CloseReason::IdleTimeout);
@@ -215,7 +216,7 @@ impl<S: Stream> Clients<S> {
                 }
                 self.pump.owe(&mut client.peer, &bytes);
             }
-            Order::Answered(_) => client.peer.connection.answered(),
+            Order::Answered(_) => self.pump.answered(&mut client.peer),
             Order::HangUp(_) => client.peer.connection.finish(CloseReason::HungUp),
         }
         self.queue(key);

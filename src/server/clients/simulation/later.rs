@@ -17,6 +17,8 @@ struct Later {
     ended: Vec<ClientId>,
     closed: Vec<(ClientId, CloseReason)>,
     undelivered: usize,
+    /// How many answers it promises a client, if not the usual number.
+    most: Option<u32>,
 }
 
 impl Later {
@@ -33,6 +35,10 @@ impl Service for Later {
         assert!(self.open.contains(&client), "a message from nobody");
         self.asked.push_back((client, message.to_vec()));
         reply.defer();
+    }
+
+    fn promises_max(&self) -> u32 {
+        self.most.unwrap_or(DEFERRED_MAX)
     }
 
     fn opened(&mut self, client: ClientId, _: SocketAddr) {
@@ -101,28 +107,32 @@ fn who_is_promised_answers_is_not_idle_and_who_has_got_them_is() {
 
 #[test]
 fn unanswered_messages_of_one_client_are_bounded_and_nothing_is_lost() {
-    let mut room = Room::new(Later::default());
-    let client = room.connect();
-    let mut sent = 0;
-    for _ in 0..100 {
-        room.peer(client).peer_sends(16);
-        room.settle();
-        sent = room.peer(client).sent;
-    }
-    let waiting = room.service.asked.len();
-    // A read brings at most four messages here.
-    assert!(
-        (DEFERRED_MAX as usize..DEFERRED_MAX as usize + 4).contains(&waiting),
-        "{waiting}"
-    );
-    for _ in 0..300 {
-        if !room.service.asked.is_empty() {
-            room.service.answer(0);
+    for most in [None, Some(50)] {
+        let service = Later {
+            most,
+            ..Later::default()
+        };
+        let most = service.promises_max() as usize;
+        let mut room = Room::new(service);
+        let client = room.connect();
+        let mut sent = 0;
+        for _ in 0..100 {
+            room.peer(client).peer_sends(16);
+            room.settle();
+            sent = room.peer(client).sent;
         }
-        room.settle();
-        room.peer(client).peer_receives(usize::MAX);
+        let waiting = room.service.asked.len();
+        // A read brings at most four messages here.
+        assert!((most..most + 4).contains(&waiting), "{waiting}");
+        for _ in 0..300 {
+            if !room.service.asked.is_empty() {
+                room.service.answer(0);
+            }
+            room.settle();
+            room.peer(client).peer_receives(usize::MAX);
+        }
+        assert_eq!(room.peer(client).received.len(), sent);
     }
-    assert_eq!(room.peer(client).received.len(), sent);
 }
 
 #[test]

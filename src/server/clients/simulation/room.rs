@@ -67,7 +67,7 @@ impl<S: Service> Room<S> {
         config.max_conns = 50;
         let now = Instant::now();
         Self {
-            clients: Clients::new(&config, now),
+            clients: Clients::new(&config, &service, now),
             peers: Vec::new(),
             now,
             service,
