@@ -128,6 +128,8 @@ impl<S: Service> Server<S> {
         self.phase = Phase::Draining;
         self.deadlines.arm(now + timeout, Timer::Drain);
         self.service.stopping();
+        self.service.wake(now);
+        self.clients.carry_out(&mut self.service);
         self.clients.drain(now);
         // Who has connected already is still let in: take everything that waits in the kernel, then close.
         self.sockets.mark_all();
@@ -292,8 +294,8 @@ impl<S: Service> Server<S> {
                     .any(|l| l.backlog.is_runnable()))
     }
 
-    /// The one place that decides how long to sleep.
-    fn next(&self, now: Instant) -> Next {
+    /// The one place that decides how long to sleep. The service wants to be called again at `wake`.
+    fn next(&self, wake: Option<Instant>, now: Instant) -> Next {
         let drained =
             self.phase == Phase::Draining && self.clients.len() == 0 && self.sockets.are_closed();
         if drained {
@@ -302,7 +304,7 @@ impl<S: Service> Server<S> {
         if self.is_runnable() {
             return Next::until(Some(now), now);
         }
-        let deadlines = [self.clients.next_deadline(), self.deadlines.next()];
+        let deadlines = [self.clients.next_deadline(), self.deadlines.next(), wake];
         Next::until(deadlines.into_iter().flatten().min(), now)
     }
 }
@@ -326,12 +328,15 @@ impl<S: Service> Handler for Server<S> {
         if self.phase == Phase::Stopped {
             return Next::Stop;
         }
+        // First, so that what has come due is sent in this turn.
+        self.service.wake(now);
         self.clients.carry_out(&mut self.service);
         self.clients.serve(&mut self.service, now);
+        let wake = self.service.wake(now);
         self.clients.carry_out(&mut self.service);
         self.answer_datagrams(now);
         self.accept(registry, now);
-        self.next(now)
+        self.next(wake, now)
     }
 }
 

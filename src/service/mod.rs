@@ -18,6 +18,7 @@ pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::connection::{CloseReason, DEFERRED_MAX, Reply};
 
@@ -65,8 +66,16 @@ pub trait Service {
         let _ = client;
     }
 
-    /// The server is stopping: no answer that is promised is waited for any more.
+    /// The server is stopping: no answer that is promised is waited for any more, but what is ordered at
+    /// once is still carried out.
     fn stopping(&mut self) {}
+
+    /// It is `now`, in a turn of the loop: called before every time orders are asked for. Returns when it is
+    /// to be called next at the latest, if it has to be.
+    fn wake(&mut self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
 
     /// A datagram was let through by the guard. It is answered with its suffix, whatever this does.
     fn overhear(&mut self, source: SocketAddr, message: &[u8]) {
@@ -102,6 +111,9 @@ pub enum Order {
     /// Send this, behind everything sent before. A client that has a high watermark of bytes unsent is not
     /// sent more: the service is told ([`Service::undelivered`]).
     Send(ClientId, Arc<[u8]>),
+    /// Give the answer that one message of this client was promised, behind everything sent before. It is
+    /// sent even if a high watermark of bytes is unsent: how many are promised is bounded already.
+    Answer(ClientId, Arc<[u8]>),
     /// One message less of this client awaits the answer that was promised.
     Answered(ClientId),
     /// End this conversation: what has been sent is still delivered, answers promised are not.

@@ -204,7 +204,8 @@ impl<S: Stream> Clients<S> {
     }
 
     fn carry_out_one(&mut self, order: Order, service: &mut impl Service) {
-        let (Order::Send(id, _) | Order::Answered(id) | Order::HangUp(id)) = order;
+        let (Order::Send(id, _) | Order::Answer(id, _) | Order::Answered(id) | Order::HangUp(id)) =
+            order;
         let key = Key::of(id);
         let Some(client) = self.slots.get_mut(key) else {
             return;
@@ -215,6 +216,12 @@ impl<S: Stream> Clients<S> {
                     return service.undelivered(id);
                 }
                 self.pump.owe(&mut client.peer, &bytes);
+            }
+            Order::Answer(_, bytes) => {
+                if client.peer.connection.may_be_owed() {
+                    self.pump.owe(&mut client.peer, &bytes);
+                }
+                self.pump.answered(&mut client.peer);
             }
             Order::Answered(_) => self.pump.answered(&mut client.peer),
             Order::HangUp(_) => client.peer.connection.finish(CloseReason::HungUp),

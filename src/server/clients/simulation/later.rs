@@ -146,7 +146,7 @@ fn who_is_hung_up_on_or_drained_awaits_no_answers() {
         room.peer(ended).peer_ends();
         room.settle();
         if drained {
-            room.clients.drain(room.now);
+            room.stop();
             room.peer(talking).peer_sends(5);
         } else {
             for client in [talking, ended] {
@@ -208,6 +208,41 @@ fn who_does_not_take_what_it_is_sent_is_not_sent_more() {
     // The kernel takes some, and what is owed stays below the watermark and a message.
     let sent = 50 - room.service.undelivered;
     assert!((10..30).contains(&sent), "{sent} of 50");
+}
+
+/// Its messages have been taken from it: what they are answered with can't be dropped.
+#[test]
+fn answers_that_were_promised_are_given_whether_they_are_taken_or_not() {
+    for ended in [false, true] {
+        let service = Later {
+            most: Some(100),
+            ..Later::default()
+        };
+        let mut room = Room::new(service);
+        let client = room.connect();
+        for _ in 0..40 {
+            room.peer(client).peer_sends(16);
+            room.settle();
+        }
+        if ended {
+            room.peer(client).peer_ends();
+            room.settle();
+        }
+        assert_eq!(room.service.asked.len(), 40);
+        for (id, message) in std::mem::take(&mut room.service.asked) {
+            let order = Order::Answer(id, message.into());
+            room.service.orders.push_back(order);
+        }
+        room.settle();
+        assert_eq!(room.clients.len(), 1, "it has more to take");
+        for _ in 0..20 {
+            room.peer(client).peer_receives(usize::MAX);
+            room.settle();
+        }
+        assert_eq!(room.peer(client).sent_back().count(), 640);
+        assert_eq!(room.service.undelivered, 0);
+        assert_eq!(room.clients.len(), usize::from(!ended));
+    }
 }
 
 /// Many clients, answers out of order, orders about clients that have left; then everyone is answered and

@@ -55,7 +55,7 @@ fn input_that_no_event_has_told_of_is_answered_before_a_client_is_taken_for_quie
         room.settle();
         let quiet = if stopping { DRAIN_QUIET } else { IDLE };
         if stopping {
-            room.clients.drain(room.now);
+            room.stop();
         }
         room.peer(client).peer_sends(7);
         room.now += quiet;
@@ -80,7 +80,7 @@ fn a_wait_for_an_end_of_file_ends_after_silence_or_after_enough() {
             room.settle();
             assert!(room.peer(client).is_shut());
             if stopping {
-                room.clients.drain(room.now);
+                room.stop();
             }
             let step = linger.quiet / 4;
             let mut waited = Duration::ZERO;
@@ -142,7 +142,7 @@ fn draining_hangs_up_on_the_quiet_and_lets_the_others_finish() {
     room.settle();
     room.peer(slow).peer_sends(200);
     room.settle();
-    room.clients.drain(room.now);
+    room.stop();
     for _ in 0..8 {
         room.peer(busy).peer_sends(1);
         room.pass(DRAIN_QUIET / 2);

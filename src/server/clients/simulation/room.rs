@@ -53,6 +53,8 @@ pub(super) struct Room<S> {
     pub(super) peers: Vec<(Key, Rc<RefCell<Kernel>>)>,
     pub(super) now: Instant,
     pub(super) service: S,
+    /// When the service wants to be called.
+    wake: Option<Instant>,
 }
 
 impl<S: Service> Room<S> {
@@ -71,6 +73,7 @@ impl<S: Service> Room<S> {
             peers: Vec::new(),
             now,
             service,
+            wake: None,
         }
     }
 
@@ -109,9 +112,25 @@ impl<S: Service> Room<S> {
 
     pub(super) fn turn(&mut self) {
         self.clients.expire(&mut self.service, self.now);
+        self.service.wake(self.now);
         self.clients.carry_out(&mut self.service);
         self.clients.serve(&mut self.service, self.now);
+        self.wake = self.service.wake(self.now);
         self.clients.carry_out(&mut self.service);
+    }
+
+    /// The server is told to stop.
+    pub(super) fn stop(&mut self) {
+        self.service.stopping();
+        self.service.wake(self.now);
+        self.clients.carry_out(&mut self.service);
+        self.clients.drain(self.now);
+    }
+
+    /// Until when the loop would sleep.
+    fn next(&self) -> Option<Instant> {
+        let deadlines = [self.clients.next_deadline(), self.wake];
+        deadlines.into_iter().flatten().min()
     }
 
     /// All events are delivered and all work is done, as long as there is any.
@@ -130,7 +149,7 @@ impl<S: Service> Room<S> {
     /// Time passes, deadline by deadline, as the loop would sleep.
     pub(super) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
-        while let Some(next) = self.clients.next_deadline().filter(|&next| next <= until) {
+        while let Some(next) = self.next().filter(|&next| next <= until) {
             assert!(
                 next >= self.now || self.clients.is_runnable(),
                 "a deadline was passed over"
