@@ -23,7 +23,7 @@
 //! | folder | what it is | what it knows |
 //! |---|---|---|
 //! | [`connection`] | one client's state machine, its unsent bytes, its latched readiness, and the pump | no socket, no clock, no mio |
-//! | [`service`] | what to answer, by rule or by an operator's [console](service::Console); the guard that decides whether a datagram is; the sanitizer of what a person is shown, and the phrases it is told in | the same |
+//! | [`service`] | what to answer, by rule or by an operator's [console](service::Console), and what to get [wrong](service::Faults) on purpose; the guard that decides whether a datagram is; the sanitizer of what a person is shown, and the phrases it is told in | the same |
 //! | [`probe`] | counters | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
 //! | [`server`], [`client`], [`load`] | the roles that put them together | |

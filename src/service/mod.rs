@@ -4,6 +4,7 @@
 //! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
 
 mod console;
+mod faults;
 mod guard;
 mod phrases;
 mod rate;
@@ -12,6 +13,10 @@ mod sanitizer;
 mod sources;
 
 pub use console::{COMMANDS, Console, Question};
+pub use faults::{
+    Brief, DELAYED_MAX, Delay, Delayed, Fault, FaultCounters, FaultTally, Faults, Odds, Random,
+    Stall,
+};
 pub use guard::{Guard, GuardOptions, Refusal};
 pub use phrases::{Language, Phrase, Spoken};
 pub use sanitizer::Sanitizer;
@@ -118,6 +123,17 @@ pub enum Order {
     Answered(ClientId),
     /// End this conversation: what has been sent is still delivered, answers promised are not.
     HangUp(ClientId),
+}
+
+impl Order {
+    /// Whom it is about.
+    pub const fn client(&self) -> ClientId {
+        let (Self::Send(client, _)
+        | Self::Answer(client, _)
+        | Self::Answered(client)
+        | Self::HangUp(client)) = self;
+        *client
+    }
 }
 
 /// Answers with the message itself.

@@ -204,8 +204,7 @@ impl<S: Stream> Clients<S> {
     }
 
     fn carry_out_one(&mut self, order: Order, service: &mut impl Service) {
-        let (Order::Send(id, _) | Order::Answer(id, _) | Order::Answered(id) | Order::HangUp(id)) =
-            order;
+        let id = order.client();
         let key = Key::of(id);
         let Some(client) = self.slots.get_mut(key) else {
             return;

@@ -1,6 +1,6 @@
 //! Clients over modelled kernels, with the time in the test's hands.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -55,6 +55,9 @@ pub(super) struct Room<S> {
     pub(super) service: S,
     /// When the service wants to be called.
     wake: Option<Instant>,
+    /// What a look at the clock tells: the time of the turn, and how long that has taken already.
+    pub(super) clock: Rc<Cell<Instant>>,
+    pub(super) lag: Duration,
 }
 
 impl<S: Service> Room<S> {
@@ -74,6 +77,8 @@ impl<S: Service> Room<S> {
             now,
             service,
             wake: None,
+            clock: Rc::new(Cell::new(now)),
+            lag: Duration::ZERO,
         }
     }
 
@@ -112,6 +117,7 @@ impl<S: Service> Room<S> {
 
     pub(super) fn turn(&mut self) {
         self.clients.expire(&mut self.service, self.now);
+        self.clock.set(self.now + self.lag);
         self.service.wake(self.now);
         self.clients.carry_out(&mut self.service);
         self.clients.serve(&mut self.service, self.now);
