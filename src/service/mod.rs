@@ -14,8 +14,8 @@ mod sources;
 
 pub use console::{COMMANDS, Console, Question};
 pub use faults::{
-    Brief, DELAYED_MAX, Delay, Delayed, Fault, FaultCounters, FaultTally, Faults, Odds, Random,
-    Stall,
+    Brief, DELAYED_MAX, Delay, Delayed, Fate, Fates, Fault, FaultCounters, FaultTally, Faults,
+    HELD_MAX, HELD_TIME, Held, Odds, Random, Stall,
 };
 pub use guard::{Guard, GuardOptions, Refusal};
 pub use phrases::{Language, Phrase, Spoken};

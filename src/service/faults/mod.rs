@@ -5,6 +5,7 @@
 
 mod brief;
 mod delayed;
+mod fates;
 mod random;
 mod tally;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use brief::Brief;
 pub use delayed::{DELAYED_MAX, Delayed};
+pub use fates::{Fate, Fates, HELD_MAX, HELD_TIME, Held};
 pub use random::Random;
 pub use tally::{Fault, FaultCounters, FaultTally};
 
