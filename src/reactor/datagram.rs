@@ -103,7 +103,8 @@ impl Datagrams {
     }
 
     /// Receives datagrams, within the budget, and answers each that `admit` lets through: it judges
-    /// the whole datagram, of which `serve` then sees the first `recv_size` bytes.
+    /// the whole datagram, of which `serve` then sees the first `recv_size` bytes, and `post` sends what
+    /// it answers.
     ///
     /// Returns when to [`mark`](Self::mark) it again if receiving failed throughout.
     pub fn answer(
@@ -112,6 +113,7 @@ impl Datagrams {
         counters: &mut DatagramCounters,
         mut admit: impl FnMut(SocketAddr, &[u8]) -> Result<(), Refusal>,
         mut serve: impl FnMut(SocketAddr, &[u8], &mut Reply<'_>),
+        mut post: impl FnMut(SocketAddr, &[u8], Outlet<'_>),
     ) -> Option<Instant> {
         let Self {
             socket,
@@ -137,9 +139,37 @@ impl Datagrams {
             let answer = Answer::to_one(message, output, |message, reply| {
                 serve(source, message, reply);
             });
-            send(socket, answer.bytes, source, counters);
+            post(source, answer.bytes, Outlet { socket, counters });
             Ok(())
         })
+    }
+}
+
+/// Where answers to datagrams leave.
+#[derive(Debug)]
+pub struct Outlet<'a> {
+    socket: &'a UdpSocket,
+    counters: &'a mut DatagramCounters,
+}
+
+impl Outlet<'_> {
+    /// Sends an answer, and returns whether the kernel has taken it.
+    pub fn send(&mut self, source: SocketAddr, bytes: &[u8]) -> bool {
+        loop {
+            match self.socket.send_to(bytes, source) {
+                Ok(size) => {
+                    self.counters.answered += 1;
+                    self.counters.sent_bytes += size as u64;
+                    return true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.counters.send_blocked += 1;
+                }
+                Err(_) => self.counters.send_errors += 1,
+            }
+            return false;
+        }
     }
 }
 
@@ -181,21 +211,6 @@ impl Inbox {
         }
         counters.yields += 1;
         None
-    }
-}
-
-fn send(socket: &UdpSocket, reply: &[u8], source: SocketAddr, counters: &mut DatagramCounters) {
-    loop {
-        match socket.send_to(reply, source) {
-            Ok(size) => {
-                counters.answered += 1;
-                counters.sent_bytes += size as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => counters.send_blocked += 1,
-            Err(_) => counters.send_errors += 1,
-        }
-        return;
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use backlog::{Accepted, Backlog};
-pub use datagram::{Datagrams, UdpOptions};
+pub use datagram::{Datagrams, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
 pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use listener::{Listener, TcpOptions};

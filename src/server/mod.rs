@@ -1,6 +1,7 @@
 //! The server: listeners, clients and datagram sockets behind one service.
 
 mod clients;
+mod conduct;
 mod config;
 mod sockets;
 mod stop;
@@ -9,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+pub use conduct::{Conduct, Honest};
 pub use config::{Address, Config, OverLimit, TIME_MAX};
 pub use stop::Stop;
 
@@ -16,7 +18,7 @@ use self::clients::Clients;
 use self::sockets::Sockets;
 use crate::probe::{Counters, DatagramCounters, Throttle};
 use crate::reactor::{
-    Deadlines, Event, Handler, Key, Next, Reactor, Registry, TcpStream, fixed_index, readiness,
+    Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index, readiness,
     stream_interests,
 };
 use crate::service::{Guard, GuardOptions, Service, Suffix};
@@ -32,11 +34,12 @@ use crate::service::{Guard, GuardOptions, Service, Suffix};
 /// inside from being served; each step has a budget, and what it leaves over is done next turn
 /// without waiting for an event.
 #[derive(Debug)]
-pub struct Server<S> {
+pub struct Server<S, C: Conduct = Honest> {
     config: Config,
     service: S,
+    conduct: C,
     sockets: Sockets,
-    clients: Clients<TcpStream>,
+    clients: Clients<C::Stream>,
     suffix: Suffix,
     guard: Guard,
     datagram_counters: DatagramCounters,
@@ -78,6 +81,22 @@ impl<S: Service> Server<S> {
     /// `InvalidInput` for a config that makes no sense ([`Config::check`]); otherwise what the system
     /// says, with the address it speaks of: `AddrInUse`, for one, or `PermissionDenied`.
     pub fn bind(reactor: &Reactor, config: Config, service: S) -> io::Result<Self> {
+        Self::bind_with(reactor, config, service, Honest)
+    }
+}
+
+impl<S: Service, C: Conduct> Server<S, C> {
+    /// As [`bind`](Server::bind), for a server of this `conduct`.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn bind_with(
+        reactor: &Reactor,
+        config: Config,
+        service: S,
+        conduct: C,
+    ) -> io::Result<Self> {
         config
             .check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -102,6 +121,7 @@ impl<S: Service> Server<S> {
         Ok(Self {
             clients: Clients::new(&config, &service, now),
             service,
+            conduct,
             sockets,
             suffix: Suffix::new(config.udp_suffix.as_slice()),
             guard,
@@ -225,6 +245,9 @@ impl<S: Service> Server<S> {
                         self.service.overhear(source, message);
                         self.suffix.answer(reply);
                     },
+                    |source, answer, outlet| {
+                        self.conduct.answer(index, source, answer, now, outlet);
+                    },
                 );
                 if let Some(until) = paused_until {
                     self.deadlines.arm(until, Timer::Datagrams(index));
@@ -249,7 +272,7 @@ impl<S: Service> Server<S> {
             let budget = self.config.accept_budget_with(self.clients.free());
             if listener.backlog.is_runnable() && budget > 0 {
                 let mut accepted = listener.accept(now, budget, |(stream, address)| {
-                    let service = &mut self.service;
+                    let (stream, service) = (self.conduct.stream(stream), &mut self.service);
                     self.clients
                         .admit(stream, address, service, now, |stream, key| {
                             registry.register(stream, key.token(), stream_interests())
@@ -309,7 +332,7 @@ impl<S: Service> Server<S> {
     }
 }
 
-impl<S: Service> Handler for Server<S> {
+impl<S: Service, C: Conduct> Handler for Server<S, C> {
     #[inline]
     fn ready(&mut self, event: &Event) {
         match Key::from_token(event.token()) {

@@ -1,0 +1,52 @@
+//! How a server treats those it serves, beyond what its service says to them.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::connection::Stream;
+use crate::reactor::{Outlet, Source, TcpStream};
+
+/// The way a server goes about its sockets: [as it should](Honest), or not.
+///
+/// A type parameter of the [`Server`](super::Server), so that one that behaves does not pay for those that
+/// don't.
+pub trait Conduct {
+    /// What a client is talked to through.
+    type Stream: Stream + Source;
+
+    /// Talks through `stream`, which has just been accepted.
+    fn stream(&mut self, stream: TcpStream) -> Self::Stream;
+
+    /// Sends the answer to a datagram that `source` sent to this socket.
+    fn answer(
+        &mut self,
+        socket: usize,
+        source: SocketAddr,
+        bytes: &[u8],
+        now: Instant,
+        outlet: Outlet<'_>,
+    );
+}
+
+/// Everything that is to be sent is sent, once, as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Honest;
+
+impl Conduct for Honest {
+    type Stream = TcpStream;
+
+    fn stream(&mut self, stream: TcpStream) -> TcpStream {
+        stream
+    }
+
+    fn answer(
+        &mut self,
+        _: usize,
+        source: SocketAddr,
+        bytes: &[u8],
+        _: Instant,
+        mut outlet: Outlet<'_>,
+    ) {
+        outlet.send(source, bytes);
+    }
+}
