@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use crate::connection::{CloseReason, Tally};
-use crate::service::Refusal;
+use crate::service::{FaultCounters, Refusal};
 
 /// What a loop has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Counters {
     pub clients: ClientCounters,
     /// Its datagrams.
     pub datagrams: DatagramCounters,
+    /// What it got wrong on purpose.
+    pub faults: FaultCounters,
 }
 
 /// What became of TCP clients and their bytes.
@@ -192,7 +194,11 @@ impl DatagramCounters {
 /// What did not happen is left out.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { clients, datagrams } = self;
+        let Self {
+            clients,
+            datagrams,
+            faults,
+        } = self;
         write!(f, "{} served", count(clients.accepted, "client"))?;
         list(f, &clients.closed.named())?;
         write!(
@@ -229,6 +235,9 @@ impl fmt::Display for Counters {
         }
         if datagrams.receive_errors > 0 {
             write!(f, ", {}", count(datagrams.receive_errors, "receive error"))?;
+        }
+        if *faults != FaultCounters::default() {
+            write!(f, "; faults: {faults}")?;
         }
         Ok(())
     }
@@ -271,10 +280,11 @@ mod tests {
         counters.datagrams.answered = 1;
         counters.datagrams.refused(Refusal::Answer);
         counters.datagrams.refused(Refusal::BadPort);
+        (counters.faults.stalls, counters.faults.delayed) = (1, 20);
         assert_eq!(
             counters.to_string(),
             "3 clients served (2 peer closed, 1 reset), 10 bytes in, 1 byte out, 9 bytes unsent; \
-             3 datagrams in, 1 answered, 2 dropped (1 were answers, 1 bad port)"
+             3 datagrams in, 1 answered, 2 dropped (1 were answers, 1 bad port); faults: 1 stall, 20 delayed"
         );
     }
 

@@ -102,6 +102,14 @@ impl Datagrams {
         self.inbox.pending
     }
 
+    /// Where an answer leaves that was not sent when its datagram was received.
+    pub const fn outlet<'a>(&'a self, counters: &'a mut DatagramCounters) -> Outlet<'a> {
+        Outlet {
+            socket: &self.socket,
+            counters,
+        }
+    }
+
     /// Receives datagrams, within the budget, and answers each that `admit` lets through: it judges
     /// the whole datagram, of which `serve` then sees the first `recv_size` bytes, and `post` sends what
     /// it answers.
@@ -153,12 +161,18 @@ pub struct Outlet<'a> {
 }
 
 impl Outlet<'_> {
-    /// Sends an answer, and returns whether the kernel has taken it.
+    /// Sends the answer to a datagram, and returns whether the kernel has taken it.
     pub fn send(&mut self, source: SocketAddr, bytes: &[u8]) -> bool {
+        let taken = self.send_again(source, bytes);
+        self.counters.answered += u64::from(taken);
+        taken
+    }
+
+    /// The same for an answer that was sent before: no other datagram has been answered by it.
+    pub fn send_again(&mut self, source: SocketAddr, bytes: &[u8]) -> bool {
         loop {
             match self.socket.send_to(bytes, source) {
                 Ok(size) => {
-                    self.counters.answered += 1;
                     self.counters.sent_bytes += size as u64;
                     return true;
                 }

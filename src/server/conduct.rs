@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::connection::Stream;
 use crate::reactor::{Outlet, Source, TcpStream};
+use crate::service::{FaultCounters, Held};
 
 /// The way a server goes about its sockets: [as it should](Honest), or not.
 ///
@@ -26,6 +27,40 @@ pub trait Conduct {
         now: Instant,
         outlet: Outlet<'_>,
     );
+
+    /// A client or a datagram has come.
+    fn begin(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Does what is due. Returns whether it took so long that `now` is past.
+    fn expire(&mut self, now: Instant) -> bool {
+        let _ = now;
+        false
+    }
+
+    /// Takes an answer that was kept, and is not to be kept any longer. Asked until there is none.
+    fn overdue(&mut self, now: Instant) -> Option<Held> {
+        let _ = now;
+        None
+    }
+
+    /// Takes an answer that was kept and is to leave from this socket, which will be closed. Asked until
+    /// there is none.
+    fn close(&mut self, socket: usize) -> Option<Held> {
+        let _ = socket;
+        None
+    }
+
+    /// When something is due next.
+    fn next(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What went wrong so far, on purpose.
+    fn counters(&self) -> FaultCounters {
+        FaultCounters::default()
+    }
 }
 
 /// Everything that is to be sent is sent, once, as it is.

@@ -8,8 +8,11 @@ use crate::service::Service;
 impl<S: Service, C: Conduct> Server<S, C> {
     /// Answers what has been received, within the budget of each socket.
     pub(super) fn answer_datagrams(&mut self, now: Instant) {
-        for (index, slot) in self.sockets.datagrams.iter_mut().enumerate() {
-            let Some(datagrams) = slot else { continue };
+        let received = self.datagram_counters.received;
+        for index in 0..self.sockets.datagrams.len() {
+            let Some(datagrams) = &mut self.sockets.datagrams[index] else {
+                continue;
+            };
             if datagrams.is_runnable() {
                 let paused_until = datagrams.answer(
                     now,
@@ -28,8 +31,32 @@ impl<S: Service, C: Conduct> Server<S, C> {
                 }
             }
             if self.phase == Phase::Draining && !datagrams.is_runnable() {
-                *slot = None;
+                self.close_datagrams(index);
             }
+        }
+        if self.datagram_counters.received > received {
+            self.conduct.begin(now);
+        }
+    }
+
+    /// Sends the answers that were kept long enough.
+    pub(super) fn send_overdue(&mut self, now: Instant) {
+        while let Some(held) = self.conduct.overdue(now) {
+            if let Some(Some(datagrams)) = self.sockets.datagrams.get(held.socket) {
+                let mut outlet = datagrams.outlet(&mut self.datagram_counters);
+                outlet.send(held.source, &held.bytes);
+            }
+        }
+    }
+
+    /// Closes a socket, behind the answers that were kept and are to leave from it.
+    fn close_datagrams(&mut self, index: usize) {
+        let Some(datagrams) = self.sockets.datagrams[index].take() else {
+            return;
+        };
+        while let Some(held) = self.conduct.close(index) {
+            let mut outlet = datagrams.outlet(&mut self.datagram_counters);
+            outlet.send(held.source, &held.bytes);
         }
     }
 }

@@ -4,6 +4,7 @@ mod clients;
 mod conduct;
 mod config;
 mod datagrams;
+mod faulty;
 mod sockets;
 mod stop;
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 pub use conduct::{Conduct, Honest};
 pub use config::{Address, Config, OverLimit, TIME_MAX};
+pub use faulty::{Abort, Faulty, FaultyServer, FaultyStream};
 pub use stop::Stop;
 
 use self::clients::Clients;
@@ -197,6 +199,7 @@ impl<S: Service, C: Conduct> Server<S, C> {
         Counters {
             clients: self.clients.counters(),
             datagrams: self.datagram_counters.clone(),
+            faults: self.conduct.counters(),
         }
     }
 
@@ -211,6 +214,7 @@ impl<S: Service, C: Conduct> Server<S, C> {
 
     fn expire(&mut self, now: Instant) {
         self.clients.expire(&mut self.service, now);
+        self.send_overdue(now);
         while let Some(timer) = self.deadlines.expire(now) {
             match timer {
                 Timer::Drain => self.abort(),
@@ -257,6 +261,7 @@ impl<S: Service, C: Conduct> Server<S, C> {
                 accepted.budget_spent &= budget == self.config.accept_budget;
                 self.clients.accepted(&accepted);
                 if accepted.count > 0 {
+                    self.conduct.begin(now);
                     self.next_listener = (index + 1) % count;
                 }
                 if let Some((until, error)) = accepted.paused {
@@ -302,7 +307,12 @@ impl<S: Service, C: Conduct> Server<S, C> {
         if self.is_runnable() {
             return Next::until(Some(now), now);
         }
-        let deadlines = [self.clients.next_deadline(), self.deadlines.next(), wake];
+        let deadlines = [
+            self.clients.next_deadline(),
+            self.deadlines.next(),
+            self.conduct.next(),
+            wake,
+        ];
         Next::until(deadlines.into_iter().flatten().min(), now)
     }
 }
@@ -322,6 +332,9 @@ impl<S: Service, C: Conduct> Handler for Server<S, C> {
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         self.obey(now);
+        if self.conduct.expire(now) {
+            return Next::until(Some(now), now);
+        }
         self.expire(now);
         if self.phase == Phase::Stopped {
             return Next::Stop;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use echoloop::probe::{Counters, Turns};
 use echoloop::reactor::EVENTS_PER_POLL;
-use echoloop::server::Stop;
+use echoloop::server::{Conduct, Stop};
+use echoloop::service::Faults;
 use echoloop::{Config, Reactor, Server, Service};
 
 /// After this long a test has failed. Generous, because the machine may be busy; nothing waits for it
@@ -40,8 +41,27 @@ impl Serving {
         config: Config,
         service: impl Service + Send + 'static,
     ) -> Self {
-        let mut reactor = Reactor::with_events(events).unwrap();
-        let mut server = Server::bind(&reactor, config, service).unwrap();
+        let reactor = Reactor::with_events(events).unwrap();
+        let server = Server::bind(&reactor, config, service).unwrap();
+        Self::run(reactor, server)
+    }
+
+    /// A server that commits `faults`.
+    pub fn start_faulty(
+        config: Config,
+        service: impl Service + Send + 'static,
+        faults: &Faults,
+    ) -> Self {
+        let reactor = Reactor::new().unwrap();
+        let server = Server::bind_with_faults(&reactor, config, service, faults).unwrap();
+        Self::run(reactor, server)
+    }
+
+    fn run<S, C>(mut reactor: Reactor, mut server: Server<S, C>) -> Self
+    where
+        S: Service + Send + 'static,
+        C: Conduct<Stream: Send> + Send + 'static,
+    {
         let (tcp, udp, stop) = (
             server.tcp_addresses(),
             server.udp_addresses(),
