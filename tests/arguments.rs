@@ -29,6 +29,15 @@ fn mistakes_are_one_line_and_exit_2() {
         (&["serve", "--no-tcp", "--no-udp"], "nothing to listen on"),
         (&["serve", "--udp", ":0"], "--udp-public"),
         (&["serve", "--udp", "0.0.0.0:0"], "--udp-public"),
+        (&["serve", "--fault", "stall:1s"], "stall:TIME@TIME"),
+        (
+            &["serve", "--fault", "udp-drop:60%", "--fault", "udp-dup:50%"],
+            "at most 100%",
+        ),
+        (
+            &["serve", "--fault", "slice:1", "--fault", "slice:2"],
+            "twice",
+        ),
         (&["serve", "--frobnicate"], "--frobnicate"),
         (&["swerve"], "swerve"),
         (&["serve", "--tcp", "a\nb:80:"], "'a b:80:'"),
@@ -85,5 +94,11 @@ fn help_and_version_are_asked_for_and_succeed() {
         assert!(!output.stdout.is_empty());
     }
     let help = String::from_utf8(run(&["serve", "--help"]).stdout).unwrap();
-    assert!(help.contains("Examples:\n  echoloop serve"), "{help}");
+    for part in [
+        "Examples:\n  echoloop serve",
+        "\nFaults:\n",
+        "serve --fault ",
+    ] {
+        assert!(help.contains(part), "{help}");
+    }
 }

@@ -38,6 +38,38 @@ fn it_listens_serves_drains_and_says_what_it_did() {
 }
 
 #[test]
+fn it_misbehaves_when_told_to_and_says_so() {
+    let faults = ["delay:30ms", "udp-drop:100%", "stall:1ms@0"];
+    let options = faults.iter().flat_map(|fault| ["--fault", fault]);
+    let process = Process::serve(&options.chain(["--seed", "42"]).collect::<Vec<_>>());
+    // To be precise to less than a millisecond takes a timer of its own.
+    assert_eq!(process.descriptors("timerfd"), 1);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(b"hello", process.udp[0]).unwrap();
+    let client = process.connect();
+    let start = Instant::now();
+    round_trip(&client, b"hello");
+    assert!(start.elapsed() >= Duration::from_millis(30), "too early");
+    process.signal("TERM");
+    drop(client);
+    let (code, out, err) = process.end();
+    assert_eq!(code, 0);
+    assert!(
+        out.ends_with("; faults: 1 stall, 1 answer dropped, 1 delayed\n"),
+        "{out}"
+    );
+    let told = "faults are on: delay:30ms, udp-drop:100%, stall:1ms@0 (--seed 42)";
+    assert!(err.contains(told) && err.lines().count() == 1, "{err}");
+
+    // What is not punctual to that degree has no use for one.
+    for options in [&[][..], &["--fault", "slice:1"]] {
+        let process = Process::serve(options);
+        assert_eq!(process.descriptors("timerfd"), 0);
+        round_trip(&process.connect(), b"hello");
+    }
+}
+
+#[test]
 fn it_is_one_thread() {
     let process = Process::serve(&[]);
     let clients: Vec<_> = (0..50).map(|_| process.connect()).collect();

@@ -105,6 +105,15 @@ impl Process {
         (status.code().expect("an exit code, not a signal"), out, err)
     }
 
+    /// How many of its open descriptors are of this kind.
+    pub fn descriptors(&self, kind: &str) -> usize {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let targets = descriptors.map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap());
+        targets
+            .filter(|target| target.to_str().unwrap().contains(kind))
+            .count()
+    }
+
     /// User and system time used so far, in clock ticks of 10 ms.
     pub fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
-use echoloop::reactor::Reactor;
-use echoloop::server::{Address, Config, Server};
-use echoloop::service::{Console, Discard, Echo, Service, Suffix};
+use echoloop::reactor::{Reactor, Timer};
+use echoloop::server::{Address, Conduct, Config, Honest, Server};
+use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
@@ -29,46 +29,80 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     config.tcp = resolve(args.tcp(), "tcp")?;
     config.udp = resolve(args.udp(), "udp")?;
     config.check().map_err(Failure::Usage)?;
+    let faults = args.faults.faults().map_err(Failure::Usage)?;
     config.max_conns = max_conns(args);
     warn_of_capped_backlog(config.backlog);
     if args.console {
         // A message is what one recv brings, as in the documents.
         config.read_ahead = config.recv_size;
         let language = args.lang.language();
-        let started = Started::new(config, Console::new(language), true)?;
-        return console::run(started, language);
+        let console = Console::new(language);
+        let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
+        return console::run(Started::new(Timer::Poll, true, bind)?, language);
+    }
+    if faults.is_some() {
+        log::warn!("faults are on: {}", args.faults.told());
     }
     match &args.reply {
-        Reply::Discard => serve(config, Discard),
-        Reply::Echo => serve(config, Echo),
-        Reply::Suffix(suffix) => serve(config, Suffix::new(suffix.as_bytes())),
+        Reply::Discard => serve(config, Discard, faults),
+        Reply::Echo => serve(config, Echo, faults),
+        Reply::Suffix(suffix) => serve(config, Suffix::new(suffix.as_bytes()), faults),
     }
 }
 
-fn serve(config: Config, service: impl Service) -> Result<ExitCode, Failure> {
-    let mut started = Started::new(config, service, false)?;
-    started
-        .reactor
-        .run(&mut started.server)
-        .map_err(|error| Failure::cannot("wait for events", &error))?;
-    started.finish(true)
+fn serve(
+    config: Config,
+    service: impl Service,
+    faults: Option<Faults>,
+) -> Result<ExitCode, Failure> {
+    let Some(faults) = faults else {
+        let bind = |reactor: &Reactor| Server::bind(reactor, config, service);
+        return Started::new(Timer::Poll, false, bind)?.run();
+    };
+    // A delay is to be as long as was asked for; nothing else here is a matter of microseconds.
+    let timer = faults.delay.map_or(Timer::Poll, |_| Timer::Timerfd);
+    let bind = |reactor: &Reactor| Server::bind_with_faults(reactor, config, service, &faults);
+    Started::new(timer, false, bind)?.run()
+}
+
+/// A loop that sleeps by `timer`, or as well as it can.
+fn start_loop(timer: Timer) -> Result<Reactor, Failure> {
+    let reactor = match Reactor::with_timer(timer) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            log::warn!("delays are rounded up to whole milliseconds: {error}");
+            Reactor::new()
+        }
+        outcome => outcome,
+    };
+    reactor.map_err(|error| Failure::cannot("start the loop", &error))
 }
 
 /// A server that can be reached, and the loop it is to be run on.
-pub(crate) struct Started<S> {
+pub(crate) struct Started<S, C: Conduct = Honest> {
     pub(crate) reactor: Reactor,
-    pub(crate) server: Signalled<S>,
+    pub(crate) server: Signalled<S, C>,
 }
 
-impl<S: Service> Started<S> {
-    fn new(config: Config, service: S, terminal: bool) -> Result<Self, Failure> {
-        let reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
-        let server =
-            Server::bind(&reactor, config, service).map_err(|error| cannot_listen(&error))?;
+impl<S: Service, C: Conduct> Started<S, C> {
+    fn new(
+        timer: Timer,
+        terminal: bool,
+        bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C>>,
+    ) -> Result<Self, Failure> {
+        let reactor = start_loop(timer)?;
+        let server = bind(&reactor).map_err(|error| cannot_listen(&error))?;
         let server = Signalled::new(&reactor, server, terminal)
             .map_err(|error| Failure::cannot("watch for signals", &error))?;
         announce(server.server()).map_err(|error| Failure::cannot("write to stdout", &error))?;
         Ok(Self { reactor, server })
+    }
+
+    /// Serves until it is told to stop, and says what it has done.
+    fn run(mut self) -> Result<ExitCode, Failure> {
+        self.reactor
+            .run(&mut self.server)
+            .map_err(|error| Failure::cannot("wait for events", &error))?;
+        self.finish(true)
     }
 
     /// How it has ended. Prints the totals, if asked to.
@@ -95,7 +129,7 @@ impl<S: Service> Started<S> {
 }
 
 /// Says where the server can be reached, now that it can.
-fn announce(server: &Server<impl Service>) -> io::Result<()> {
+fn announce(server: &Server<impl Service, impl Conduct>) -> io::Result<()> {
     let tcp = server
         .tcp_addresses()
         .into_iter()

@@ -4,14 +4,14 @@ use std::io;
 use std::time::Instant;
 
 use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
-use echoloop::server::Server;
+use echoloop::server::{Conduct, Honest, Server};
 use echoloop::service::Service;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 /// A server that drains at the first signal and stops at the second.
-pub(crate) struct Signalled<S> {
-    server: Server<S>,
+pub(crate) struct Signalled<S, C: Conduct = Honest> {
+    server: Server<S, C>,
     signals: Signals,
     pending: bool,
     draining: bool,
@@ -19,10 +19,10 @@ pub(crate) struct Signalled<S> {
     stopped_by: Option<i32>,
 }
 
-impl<S: Service> Signalled<S> {
+impl<S: Service, C: Conduct> Signalled<S, C> {
     /// Catches signals for `server`, as long as `reactor` runs it. With `terminal`, those of one too: that it
     /// was closed, or is ours again. (Otherwise SIGHUP is left as it was found: see nohup(1).)
-    pub(crate) fn new(reactor: &Reactor, server: Server<S>, terminal: bool) -> io::Result<Self> {
+    pub(crate) fn new(reactor: &Reactor, server: Server<S, C>, terminal: bool) -> io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         if terminal {
             signals.add_signal(SIGHUP)?;
@@ -42,7 +42,7 @@ impl<S: Service> Signalled<S> {
     }
 
     /// The server.
-    pub(crate) fn server(&self) -> &Server<S> {
+    pub(crate) fn server(&self) -> &Server<S, C> {
         &self.server
     }
 
@@ -87,7 +87,7 @@ impl<S: Service> Signalled<S> {
     }
 }
 
-impl<S: Service> Handler for Signalled<S> {
+impl<S: Service, C: Conduct> Handler for Signalled<S, C> {
     fn ready(&mut self, event: &Event) {
         if event.token() == EXTERNAL {
             self.pending = true;

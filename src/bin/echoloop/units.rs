@@ -39,6 +39,21 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
+/// A share of the whole, from 0 to 1: a number with `%`.
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').filter(|number| {
+        number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    });
+    let percent = number.and_then(|number| number.parse::<f64>().ok());
+    let share = percent.ok_or("write a number with its sign, such as 1% or 0.5%")? / 100.0;
+    if share > 1.0 {
+        return Err("give 100% at most".to_owned());
+    }
+    Ok(share)
+}
+
 /// As [`time`], where 0 means never.
 pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
     let time = time(text)?;
@@ -109,6 +124,19 @@ mod tests {
         assert_eq!(timeout("0"), Ok(Timeout(None)));
         assert_eq!(timeout("0s"), Ok(Timeout(None)));
         assert_eq!(timeout("1s"), Ok(Timeout(Some(Duration::from_secs(1)))));
+    }
+
+    #[test]
+    fn shares_are_percentages() {
+        assert_eq!(percent("1%"), Ok(0.01));
+        assert_eq!(percent("0.5%"), Ok(0.005));
+        assert_eq!((percent("0%"), percent("100%")), (Ok(0.0), Ok(1.0)));
+        assert!(percent("100.1%").unwrap_err().contains("100%"));
+        for text in [
+            "", "%", "1", "-1%", "+1%", "1 %", "1e1%", "nan%", "inf%", ".%", "1%%", "é%",
+        ] {
+            assert!(percent(text).is_err(), "{text}");
+        }
     }
 
     #[test]

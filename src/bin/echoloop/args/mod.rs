@@ -1,6 +1,7 @@
 //! The command line, parsed: no side effects, nothing resolved.
 
 mod connect;
+mod faults;
 mod lang;
 mod serve;
 
@@ -10,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use connect::{ConnectArgs, Target};
+pub(crate) use faults::FaultArgs;
 pub(crate) use lang::Lang;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 
@@ -129,6 +131,17 @@ mod tests {
             ("--recv-siez 1", "--recv-siez", "--recv-size"),
             ("--no-tcp --tcp :1", "--no-tcp", "--tcp"),
             ("--udp", "--udp", "HOST:PORT"),
+            ("--fault stall:1s", "stall:1s", "stall:TIME@TIME"),
+            ("--fault stall:1@5s", "stall:1@5s", "500ms"),
+            ("--fault delay:exp:2", "delay:exp:2", "500ms"),
+            ("--fault slow", "slow", "delay:TIME"),
+            ("--fault slow:1", "slow:1", "delay:TIME"),
+            ("--fault slice:0", "slice:0", "at least 1"),
+            ("--fault udp-drop:1", "udp-drop:1", "0.5%"),
+            ("--fault udp-drop:101%", "udp-drop:101%", "100%"),
+            ("--fault delay:1s --console", "--console", "--fault"),
+            ("--seed 7", "not provided", "--fault"),
+            ("--fault slice:1 --seed +1", "+1", "number from 0"),
         ] {
             let argv = format!("echoloop serve {options}");
             let parsed = parse(argv.split_whitespace().map(OsString::from));

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use echoloop::connection::Watermarks;
 use echoloop::server::{Config, OverLimit};
 
-use super::Lang;
+use super::{FaultArgs, Lang};
 use crate::units::{Timeout, count, count32, nonzero_size, size, time, timeout};
 
 /// The documents' ports.
@@ -20,6 +20,7 @@ const ANSWERS: &str = "Answers";
 const LIMITS: &str = "Limits";
 const TIMES: &str = "Times";
 const GUARD: &str = "Datagrams from elsewhere";
+const FAULTS: &str = "Faults";
 
 /// The arguments of `echoloop serve`.
 #[derive(Args, Debug)]
@@ -31,12 +32,25 @@ stops it at once.
 
 Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000), times ms, s, m and h.
 
+Faults:
+  stall:1s@5s     nothing moves for 1s, 5s after the first client or datagram
+  delay:2ms       the answers to TCP clients are held back for 2ms
+  delay:exp:2ms   the same, for random times of this mean
+  corrupt:N       one bit of byte N of what a TCP client is sent is flipped
+  slice:N         at most N bytes leave for a TCP client at once
+  close:N         a TCP client is hung up on behind N bytes
+  reset:N         a TCP connection is reset behind N bytes
+  udp-drop:1%     so many answers to datagrams are not sent
+  udp-dup:0.5%    so many are sent twice
+  udp-reorder:2%  so many are sent behind the next to the same client
+
 Examples:
   echoloop serve                               loopback, TCP 25555 and UDP 25556
   echoloop serve --tcp :25555 --no-udp         every interface, TCP only
   echoloop serve --tcp 127.0.0.1:0             a port the system chooses
   echoloop serve --reply 'suffix:| lee' --udp-suffix ''
   echoloop serve --console                     answer each client yourself
+  echoloop serve --fault delay:exp:2ms --fault udp-drop:1% --seed 7
 
 Exit codes: 0 drained, 1 failed or clients were cut off by the drain timeout, 2 usage, 130 and 143 \
 stopped by a second signal."
@@ -130,6 +144,9 @@ pub(crate) struct ServeArgs {
     /// limit [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_loop_limit: Option<u32>,
+
+    #[command(flatten, next_help_heading = FAULTS)]
+    pub(crate) faults: FaultArgs,
 }
 
 /// What TCP clients get.
