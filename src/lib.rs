@@ -49,7 +49,8 @@
 //!    channels, and a [`Waker`](reactor::Waker); see [`client::Input`] and [`client::Output`].
 //! 10. **`now` is an argument.** The clock is read once a turn, and every timer is in
 //!     [`Deadlines`](reactor::Deadlines). How punctually a deadline ends the loop's sleep is chosen with a
-//!     [`Timer`](reactor::Timer).
+//!     [`Timer`](reactor::Timer). (A server that misbehaves on purpose ([`Faulty`](server::Faulty)) breaks
+//!     this rule and the one before: it looks at the clock for each message, and blocks.)
 //!
 //! # A service of your own
 //!
