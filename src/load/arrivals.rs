@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plan::Arrival;
-use super::random::{Random, mix};
+use super::random::{Random, exponential, mix};
 use super::rate::Profile;
 
 /// The due times of one of `connections` connections, which share a [`Profile`] evenly.
@@ -35,7 +35,7 @@ impl Arrivals {
                 let mut random = Random::new(mix(seed ^ mix(connection as u64 + 1)));
                 Self {
                     connections,
-                    next: random.exponential(),
+                    next: exponential(&mut random),
                     random: Some(random),
                 }
             }
@@ -53,7 +53,7 @@ impl Arrivals {
     pub(super) fn advance(&mut self) {
         self.next += match &mut self.random {
             None => 1.0,
-            Some(random) => random.exponential(),
+            Some(random) => exponential(random),
         };
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use super::answers::{Answers, InFlight, Wrong};
+use super::mismatch::Place;
 use super::outcome::Step;
 use super::pacer::{Due, Pacer};
 use super::plan::{Churn, Reply};
@@ -307,6 +308,16 @@ impl Connection {
             Some(Churn::After(time)) => {
                 self.messages > 0 && now - self.since.min(now) >= time.as_nanos() as u64
             }
+        }
+    }
+
+    /// Where in the pattern it is.
+    pub(super) const fn place(&self) -> Place {
+        let next = self.answers.place();
+        Place {
+            connection: self.number,
+            next,
+            in_flight: self.begun - next,
         }
     }
 

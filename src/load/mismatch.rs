@@ -11,17 +11,24 @@ const SHOWN: usize = 16;
 /// How many bytes must agree with the pattern to say where in it they are from.
 const FOUND: usize = 8;
 
-/// How far from where another connection is its bytes may be to be taken for its.
-const REACH: u64 = 4096;
+/// Where in the pattern a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) connection: usize,
+    /// Where the byte is that is to come next.
+    pub(super) next: u64,
+    /// How many bytes of messages are on their way from there on.
+    pub(super) in_flight: u64,
+}
 
-/// Describes what was wrong at `connection`: `got`, from the first wrong byte on. `places` are where in the pattern all
-/// connections are.
+/// Describes what was wrong at `connection`: `got`, from the first wrong byte on. `places` are where all connections
+/// are.
 pub(super) fn describe(
     connection: &Connection,
     wrong: Wrong,
     got: &[u8],
     pattern: &Pattern,
-    places: &[(usize, u64)],
+    places: &[Place],
 ) -> Mismatch {
     let expected = wrong.place.map_or_else(Vec::new, |place| {
         pattern.at(place, SHOWN.min(got.len())).to_vec()
@@ -36,7 +43,14 @@ pub(super) fn describe(
         offset: connection.answers.received(),
         expected,
         got: got[..got.len().min(SHOWN)].to_vec(),
-        kind: kind(connection.number, wrong, got, pattern, places),
+        kind: kind(
+            connection.number,
+            wrong,
+            got,
+            pattern,
+            places,
+            connection.answers.received(),
+        ),
     }
 }
 
@@ -45,7 +59,8 @@ fn kind(
     wrong: Wrong,
     got: &[u8],
     pattern: &Pattern,
-    places: &[(usize, u64)],
+    places: &[Place],
+    received: u64,
 ) -> MismatchKind {
     if wrong.surplus {
         return MismatchKind::Surplus;
@@ -57,22 +72,21 @@ fn kind(
         return MismatchKind::Altered;
     };
     let period = pattern.period();
-    let ahead = (found + period - place % period) % period;
-    let behind = (period - ahead) % period;
-    if ahead.min(behind) > REACH {
-        let near = |other: u64| {
-            let ahead = (found + period - other % period) % period;
-            ahead.min(period - ahead) <= REACH
-        };
-        let mut others = places.iter().filter(|(other, _)| *other != number);
-        if let Some((other, _)) = others.find(|(_, other)| near(*other)) {
-            return MismatchKind::Foreign(*other);
-        }
+    let ahead_of = |place: u64| (found + period - place % period) % period;
+    let (ahead, behind) = (ahead_of(place), period - ahead_of(place));
+    // Nothing can be missing that was not sent, nor come again that has not come.
+    let own = places.iter().find(|other| other.connection == number);
+    if own.is_some_and(|own| ahead < own.in_flight) {
+        return MismatchKind::Lost(ahead);
     }
-    if ahead <= behind {
-        MismatchKind::Lost(ahead)
-    } else {
-        MismatchKind::Repeated(behind)
+    if behind <= received {
+        return MismatchKind::Repeated(behind);
+    }
+    let sent_it =
+        |other: &&Place| other.connection != number && ahead_of(other.next) < other.in_flight;
+    match places.iter().find(sent_it) {
+        Some(other) => MismatchKind::Foreign(other.connection),
+        None => MismatchKind::Altered,
     }
 }
 
@@ -80,27 +94,35 @@ fn kind(
 mod tests {
     use super::*;
 
-    fn kind_at(place: u64, got: &[u8], places: &[(usize, u64)]) -> MismatchKind {
-        let wrong = Wrong {
-            at: 0,
-            place: Some(place),
-            surplus: false,
-        };
-        kind(0, wrong, got, &Pattern::random(1), places)
-    }
-
     #[test]
     fn what_is_missing_repeated_anothers_or_altered_is_told_apart() {
         let pattern = Pattern::random(1);
-        let places = [(0, 100), (7, 40_000), (8, 20_000)];
-        let at = |place| kind_at(100, pattern.at(place, 32), &places);
+        let place = |connection, next, in_flight| Place {
+            connection,
+            next,
+            in_flight,
+        };
+        let places = [place(0, 100, 64), place(7, 40_000, 64), place(8, 300, 64)];
+        let kind_of = |got: &[u8]| {
+            let wrong = Wrong {
+                at: 0,
+                place: Some(100),
+                surplus: false,
+            };
+            kind(0, wrong, got, &pattern, &places, 80)
+        };
+        let at = |place| kind_of(pattern.at(place, 32));
         assert_eq!(at(105), MismatchKind::Lost(5));
         assert_eq!(at(40), MismatchKind::Repeated(60));
-        assert_eq!(at(100 + 65_521 - 40), MismatchKind::Repeated(40));
-        assert_eq!(at(39_990), MismatchKind::Foreign(7));
-        assert_eq!(at(60_000), MismatchKind::Repeated(5_621));
+        assert_eq!(at(40_010), MismatchKind::Foreign(7));
+        assert_eq!(
+            at(310),
+            MismatchKind::Foreign(8),
+            "no more than 64 could be missing"
+        );
+        assert_eq!(at(20_000), MismatchKind::Altered, "nobody has sent that");
         let mut altered = pattern.at(100, 32).to_vec();
         altered[0] ^= 1;
-        assert_eq!(kind_at(100, &altered, &places), MismatchKind::Altered);
+        assert_eq!(kind_of(&altered), MismatchKind::Altered);
     }
 }

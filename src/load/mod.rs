@@ -212,6 +212,7 @@ impl Load {
                 let ended = self.shared.now() + 1;
                 self.drain(now, ended);
             }
+            Phase::Measuring if self.is_stuck(now) => self.drain(now, now),
             Phase::Draining
                 if now >= self.phase_until || self.book.is_settled(&self.shared, now) =>
             {
@@ -219,6 +220,15 @@ impl Load {
             }
             _ => {}
         }
+    }
+
+    /// Whether a run that is to last for so many messages has come to a stand: nothing was sent or answered for longer
+    /// than an answer may take and is waited for. Looked at in every interval.
+    fn is_stuck(&self, now: u64) -> bool {
+        let plan = &self.shared.plan;
+        let patience = nanoseconds(plan.timeout).saturating_add(nanoseconds(plan.drain));
+        let moved = self.shared.recorder.moved.max(self.measuring_from);
+        self.shared.left.is_some() && now >= moved.saturating_add(patience)
     }
 
     /// The connections are there: messages are due from now on.
@@ -296,8 +306,9 @@ impl Handler for Load {
             .saturating_duration_since(self.shared.start)
             .as_nanos() as u64;
         self.book.expire(&mut self.shared, now);
-        self.book.dial(&mut self.shared, registry, now);
         self.book.serve(&mut self.shared, now);
+        // Behind those that were served, who may have ended, or been connected and made room for another attempt.
+        self.book.dial(&mut self.shared, registry, now);
         self.go_on(now);
         self.tell(now);
         self.turn_ended = Instant::now();

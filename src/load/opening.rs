@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::book::{Book, Member, Slot, Timer};
 use super::connection::{Connection, End, Socket};
 use super::flow::Flow;
-use super::mismatch::describe;
+use super::mismatch::{Place, describe};
 use super::outcome::Step;
 use super::pacer::Pacer;
 use super::plan::{Close, Plan};
@@ -142,7 +142,7 @@ impl Book {
     }
 
     /// Where in the pattern every connection is.
-    fn places(&mut self) -> Vec<(usize, u64)> {
+    fn places(&mut self) -> Vec<Place> {
         let keys: Vec<Key> = self.slots.keys().collect();
         let mut places = Vec::with_capacity(keys.len());
         for key in keys {
@@ -151,7 +151,7 @@ impl Book {
                 ..
             }) = self.slots.get_mut(key)
             {
-                places.push((connection.number, connection.answers.place()));
+                places.push(connection.place());
             }
         }
         places

@@ -48,7 +48,8 @@ impl Pacer {
     #[inline]
     pub(super) fn next(&mut self, shared: &mut Shared, now: u64) -> Due {
         let (Some(arrivals), Some(profile)) = (&mut self.arrivals, &shared.plan.rate) else {
-            let due = self.free.max(shared.origin) + nanoseconds(shared.plan.think);
+            let due = self.free.max(shared.origin);
+            let due = due.saturating_add(nanoseconds(shared.plan.think));
             return if now >= shared.due_until || shared.left == Some(0) {
                 Due::Never
             } else if due <= now {

@@ -22,7 +22,7 @@ impl Pattern {
     /// Random bytes, the same for the same seed.
     pub(super) fn random(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let words = (0..PERIOD.div_ceil(8)).flat_map(|_| random.next().to_le_bytes());
+        let words = (0..PERIOD.div_ceil(8)).flat_map(|_| random.bits().to_le_bytes());
         let period: Vec<u8> = words.take(PERIOD).collect();
         Self::repeated(&period)
     }

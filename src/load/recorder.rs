@@ -17,6 +17,8 @@ pub(super) struct Recorder {
     until: u64,
     /// Messages in flight, measured or not.
     pub(super) in_flight: u64,
+    /// When a message was sent or answered last.
+    pub(super) moved: u64,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
     is_open: bool,
     interval: Interval,
@@ -33,6 +35,7 @@ impl Recorder {
             from: u64::MAX,
             until: u64::MAX,
             in_flight: 0,
+            moved: 0,
             is_open,
             interval: Interval::default(),
             interval_began: 0,
@@ -62,6 +65,7 @@ impl Recorder {
     #[inline]
     pub(super) fn sent(&mut self, message: &InFlight, free: u64) {
         self.interval.sent += 1;
+        self.moved = message.sent;
         if self.measures(message.due) {
             self.outcome.messages.offered += 1;
             self.outcome.messages.sent += 1;
@@ -86,6 +90,7 @@ impl Recorder {
     pub(super) fn answered(&mut self, message: &InFlight, now: u64) {
         let (response, service) = (now - message.due, now - message.sent);
         self.interval.answered += 1;
+        self.moved = now;
         self.response.saturating_record(response.max(1));
         if self.measures(message.due) {
             self.outcome.messages.answered += 1;

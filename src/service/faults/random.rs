@@ -25,6 +25,11 @@ impl Random {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// A number below `limit`, which is not 0.
+    pub const fn below(&mut self, limit: u64) -> u64 {
+        ((self.bits() as u128 * limit as u128) >> 64) as u64
+    }
+
     /// A time of this `mean`, exponentially distributed: at most 37 times the mean.
     pub fn exponential(&mut self, mean: Duration) -> Duration {
         // Of 1 less the number, which is never 0.

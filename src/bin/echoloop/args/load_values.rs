@@ -1,0 +1,359 @@
+//! What a load is described with: rates, sizes, answers and addresses, as typed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use echoloop::load::{Churn, Profile, Reply, Sizes};
+
+use super::bench::Percentiles;
+use crate::units;
+
+/// The most source addresses: a /16.
+const SOURCES_MAX: usize = 1 << 16;
+
+/// A total rate of messages, as typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Rate {
+    Constant(f64),
+    /// From one to the other over the whole time.
+    Ramp(f64, f64),
+    Steps(Vec<(f64, Duration)>),
+}
+
+impl Rate {
+    /// The rate over time, of a load that is measured for `duration`.
+    pub(crate) fn profile(&self, duration: Duration) -> Profile {
+        match self {
+            Self::Constant(rate) => Profile::constant(*rate),
+            Self::Ramp(from, to) => Profile::ramp(*from, *to, duration),
+            Self::Steps(steps) => Profile::steps(steps),
+        }
+    }
+
+    /// How long it lasts, if it says so.
+    pub(crate) fn length(&self) -> Option<Duration> {
+        match self {
+            Self::Steps(steps) => Some(steps.iter().map(|(_, time)| *time).sum()),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let how = "write messages a second, such as 20k, a ramp 1k:20k, or steps 1k@10s,2k@10s";
+        if text.contains('@') {
+            let step = |step: &str| {
+                let (rate, time) = step.split_once('@')?;
+                let rate = units::rate(rate).ok()?;
+                let time = units::time(time).ok().filter(|time| !time.is_zero())?;
+                Some((rate, time))
+            };
+            let steps: Option<Vec<_>> = text.split(',').map(step).collect();
+            return steps.map(Self::Steps).ok_or_else(|| how.to_owned());
+        }
+        if let Some((from, to)) = text.split_once(':') {
+            let from = if from == "0" {
+                Ok(0.0)
+            } else {
+                units::rate(from)
+            };
+            return match (from, units::rate(to)) {
+                (Ok(from), Ok(to)) => Ok(Self::Ramp(from, to)),
+                _ => Err(how.to_owned()),
+            };
+        }
+        units::rate(text)
+            .map(Self::Constant)
+            .map_err(|_| how.to_owned())
+    }
+}
+
+/// Message sizes, as typed.
+#[derive(Clone, Debug)]
+pub(crate) struct SizesArg(pub(crate) Sizes, pub(crate) String);
+
+impl FromStr for SizesArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let how =
+            || "write a size such as 64, a range 64..1k, or sizes by weight 64@70,1k@30".to_owned();
+        let sizes = if let Some((least, most)) = text.split_once("..") {
+            let (least, most) = (units::size(least), units::size(most));
+            match (least, most) {
+                (Ok(least), Ok(most)) if least <= most => Sizes::range(least, most),
+                _ => return Err(how()),
+            }
+        } else if text.contains('@') {
+            let weighed = |choice: &str| {
+                let (size, weight) = choice.split_once('@')?;
+                Some((units::size(size).ok()?, weight.parse::<u32>().ok()?))
+            };
+            let choices: Option<Vec<_>> = text.split(',').map(weighed).collect();
+            match choices {
+                Some(choices) if choices.iter().any(|choice| choice.1 > 0) => {
+                    Sizes::weighted(&choices)
+                }
+                _ => return Err(how()),
+            }
+        } else {
+            Sizes::fixed(units::size(text).map_err(|_| how())?)
+        };
+        Ok(Self(sizes, text.to_owned()))
+    }
+}
+
+/// What messages say, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    Text(String),
+    File(PathBuf),
+}
+
+impl FromStr for Message {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(text.strip_prefix('@').map_or_else(
+            || Self::Text(text.to_owned()),
+            |path| Self::File(path.into()),
+        ))
+    }
+}
+
+/// What an answer is to be, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyArg {
+    Echo,
+    Suffix(String),
+    Size(usize),
+    Until(String),
+    None,
+}
+
+impl FromStr for ReplyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("suffix", suffix)) => Ok(Self::Suffix(suffix.to_owned())),
+            Some(("until", end)) => Ok(Self::Until(end.to_owned())),
+            Some(("size", size)) => units::size(size).map(Self::Size),
+            None if text == "echo" => Ok(Self::Echo),
+            None if text == "none" => Ok(Self::None),
+            _ => Err("write echo, suffix:TEXT, size:N, until:TEXT or none".to_owned()),
+        }
+    }
+}
+
+impl ReplyArg {
+    /// What that is in bytes.
+    pub(crate) fn reply(&self, escapes: bool) -> Result<Reply, String> {
+        Ok(match self {
+            Self::Echo => Reply::Echo,
+            Self::Suffix(text) => Reply::Suffix(bytes(text, escapes)?),
+            Self::Size(size) => Reply::Size(*size),
+            Self::Until(text) => Reply::Until(bytes(text, escapes)?),
+            Self::None => Reply::None,
+        })
+    }
+}
+
+/// The bytes of a text, in which backslashes may be escapes.
+pub(crate) fn bytes(text: &str, escapes: bool) -> Result<Vec<u8>, String> {
+    if !escapes {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            rest = behind;
+            continue;
+        }
+        let known = match behind.first() {
+            Some(b'n') => Some((b'\n', 1)),
+            Some(b'r') => Some((b'\r', 1)),
+            Some(b't') => Some((b'\t', 1)),
+            Some(b'0') => Some((0, 1)),
+            Some(b'\\') => Some((b'\\', 1)),
+            Some(b'x') => behind.get(1..3).and_then(|digits| {
+                let digits = std::str::from_utf8(digits).ok()?;
+                Some((u8::from_str_radix(digits, 16).ok()?, 3))
+            }),
+            _ => None,
+        };
+        let Some((byte, length)) = known else {
+            return Err(format!(
+                "'{text}' has a backslash that is no escape: write \\n, \\r, \\t, \\0, \\\\ or \\xHH"
+            ));
+        };
+        bytes.push(byte);
+        rest = &behind[length..];
+    }
+    Ok(bytes)
+}
+
+/// Source addresses, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourcesArg(pub(crate) Vec<IpAddr>);
+
+impl FromStr for SourcesArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let how = || "write addresses, such as 127.0.0.1 or 127.0.0.1-127.0.0.8,::1".to_owned();
+        let mut addresses = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: IpAddr = first.parse().map_err(|_| how())?;
+            let last: IpAddr = last.parse().map_err(|_| how())?;
+            let room = SOURCES_MAX - addresses.len();
+            let range = range(first, last, room).ok_or_else(how)?;
+            addresses.extend(range);
+        }
+        Ok(Self(addresses))
+    }
+}
+
+/// The addresses from `first` to `last`, if they are in order and not more than `most`.
+fn range(first: IpAddr, last: IpAddr, most: usize) -> Option<Vec<IpAddr>> {
+    let fits = |count: u128| count < most as u128;
+    match (first, last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            let count = last.checked_sub(first)?;
+            fits(count.into()).then(|| {
+                (first..=last)
+                    .map(|bits| Ipv4Addr::from_bits(bits).into())
+                    .collect()
+            })
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            let count = last.checked_sub(first)?;
+            fits(count).then(|| {
+                (first..=last)
+                    .map(|bits| Ipv6Addr::from_bits(bits).into())
+                    .collect()
+            })
+        }
+        _ => None,
+    }
+}
+
+/// After how many messages, or how much time, a connection is opened anew.
+pub(crate) fn churn(text: &str) -> Result<Churn, String> {
+    let how = "write a number of messages, such as 100, or a time, such as 500ms";
+    if let Ok(count) = units::count(text) {
+        return match count {
+            0 => Err("give at least 1".to_owned()),
+            count => Ok(Churn::Messages(count as u64)),
+        };
+    }
+    match units::time(text) {
+        Ok(time) if !time.is_zero() => Ok(Churn::After(time)),
+        _ => Err(how.to_owned()),
+    }
+}
+
+/// A name and a value.
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, such as host=laptop".to_owned()),
+    }
+}
+
+/// Percentiles, each above 0 and at most 100.
+pub(crate) fn percentiles(text: &str) -> Result<Percentiles, String> {
+    let one = |text: &str| {
+        let value = text.trim().parse::<f64>().ok()?;
+        (value > 0.0 && value <= 100.0).then_some(value)
+    };
+    let all: Option<Vec<f64>> = text.split(',').map(one).collect();
+    all.map(Percentiles)
+        .ok_or_else(|| "write percentiles above 0 and up to 100, such as 50,99,99.9".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_constant_a_ramp_or_steps() {
+        let seconds = Duration::from_secs;
+        assert_eq!("20k".parse(), Ok(Rate::Constant(20_000.0)));
+        assert_eq!("0.5".parse(), Ok(Rate::Constant(0.5)));
+        assert_eq!("0:1k".parse(), Ok(Rate::Ramp(0.0, 1000.0)));
+        let steps: Rate = "1k@10s,2.5k@500ms".parse().unwrap();
+        assert_eq!(
+            steps,
+            Rate::Steps(vec![
+                (1000.0, seconds(10)),
+                (2500.0, Duration::from_millis(500))
+            ])
+        );
+        assert_eq!(steps.length(), Some(Duration::from_millis(10_500)));
+        for text in [
+            "", "0", "-1", "1k:", "1k@", "1k@0", "1k@1s,", "nan", "inf", "1e9",
+        ] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_one_a_range_or_by_weight() {
+        let sizes = |text: &str| text.parse::<SizesArg>().map(|sizes| sizes.0);
+        assert_eq!(sizes("1k"), Ok(Sizes::fixed(1024)));
+        assert_eq!(sizes("64..1k"), Ok(Sizes::range(64, 1024)));
+        assert_eq!(
+            sizes("64@70,1k@30"),
+            Ok(Sizes::weighted(&[(64, 70), (1024, 30)]))
+        );
+        for text in ["", "a", "1k..64", "64@", "64@0", "64@1,", "..", "-1"] {
+            assert!(sizes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_understood_when_asked_for() {
+        assert_eq!(bytes(r"a\n", false), Ok(b"a\\n".to_vec()));
+        assert_eq!(
+            bytes(r"PING\r\n\t\0\\\x1bé", true),
+            Ok("PING\r\n\t\0\\\x1bé".into())
+        );
+        for text in [r"\", r"\q", r"\x1", r"\xgg", r"\x1é"] {
+            assert!(bytes(text, true).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sources_are_addresses_and_ranges_of_them() {
+        let sources: SourcesArg = "127.0.0.255-127.0.1.1,::1".parse().unwrap();
+        let texts: Vec<String> = sources.0.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["127.0.0.255", "127.0.1.0", "127.0.1.1", "::1"]);
+        for text in [
+            "",
+            "localhost",
+            "127.0.0.2-127.0.0.1",
+            "0.0.0.0-255.255.255.255",
+            "127.0.0.1-::1",
+        ] {
+            assert!(text.parse::<SourcesArg>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn churn_is_by_count_or_by_time() {
+        assert_eq!(churn("100"), Ok(Churn::Messages(100)));
+        assert_eq!(churn("1s"), Ok(Churn::After(Duration::from_secs(1))));
+        assert!(churn("0").is_err() && churn("often").is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! A load with somebody who may stop it, and looks at what it costs.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use echoloop::load::Load;
+use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use super::usage::{Used, own_cpu, own_memory, used_by};
+
+/// A load that ends in good order at the first signal, and at once at the second.
+pub(super) struct Driven {
+    pub(super) load: Load,
+    signals: Signals,
+    pending: bool,
+    stopping: bool,
+    pub(super) stopped_by: Option<i32>,
+    server: Option<u32>,
+    /// The server before any connection was there.
+    server_before: Option<Used>,
+    was_running: bool,
+    was_measuring: bool,
+    pub(super) costs: Costs,
+}
+
+/// What was used while it was measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Costs {
+    client_cpu_from: Duration,
+    pub(super) client_cpu: Duration,
+    /// Our own memory at the beginning and at the end.
+    pub(super) memory_from: u64,
+    pub(super) memory: u64,
+    server_from: Option<Used>,
+    pub(super) server: Option<Used>,
+    /// How much the server's memory has grown by the time that every connection was there.
+    pub(super) server_growth: Option<u64>,
+}
+
+impl Driven {
+    pub(super) fn new(load: Load, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        reactor
+            .registry()
+            .register(&mut signals, EXTERNAL, Interest::READABLE)?;
+        Ok(Self {
+            load,
+            signals,
+            pending: false,
+            stopping: false,
+            stopped_by: None,
+            server,
+            server_before: server.and_then(used_by),
+            was_running: false,
+            was_measuring: false,
+            costs: Costs::default(),
+        })
+    }
+
+    fn obey(&mut self) {
+        for signal in self.signals.pending() {
+            if self.stopping {
+                self.stopped_by = Some(signal);
+                self.load.abort();
+            } else {
+                self.stopping = true;
+                self.load.stop();
+            }
+        }
+    }
+
+    /// Looks at the costs when the measuring begins and ends.
+    fn look(&mut self) {
+        if !self.was_running && self.load.is_running() {
+            self.was_running = true;
+            let now = self.server.and_then(used_by);
+            let grown = |(before, now): (Used, Used)| {
+                now.anonymous_bytes.saturating_sub(before.anonymous_bytes)
+            };
+            self.costs.server_growth = self.server_before.zip(now).map(grown);
+        }
+        let measuring = self.load.is_measuring();
+        if measuring == self.was_measuring {
+            return;
+        }
+        self.was_measuring = measuring;
+        let (cpu, memory, server) = (own_cpu(), own_memory(), self.server.and_then(used_by));
+        let costs = &mut self.costs;
+        if measuring {
+            costs.client_cpu_from = cpu;
+            costs.memory_from = memory;
+            costs.server_from = server;
+        } else {
+            costs.client_cpu = cpu.saturating_sub(costs.client_cpu_from);
+            costs.memory = memory;
+            costs.server = costs.server_from.zip(server).map(|(from, now)| Used {
+                cpu: now.cpu.saturating_sub(from.cpu),
+                voluntary_switches: now
+                    .voluntary_switches
+                    .saturating_sub(from.voluntary_switches),
+                involuntary_switches: now
+                    .involuntary_switches
+                    .saturating_sub(from.involuntary_switches),
+                ..now
+            });
+        }
+    }
+}
+
+impl Handler for Driven {
+    #[inline]
+    fn ready(&mut self, event: &Event) {
+        if event.token() == EXTERNAL {
+            self.pending = true;
+        } else {
+            self.load.ready(event);
+        }
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        if std::mem::take(&mut self.pending) {
+            self.obey();
+        }
+        let next = self.load.turn(registry, now);
+        self.look();
+        next
+    }
+}

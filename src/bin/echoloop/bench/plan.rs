@@ -1,0 +1,132 @@
+//! What was typed, made a plan.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use echoloop::load::{Churn, Plan, Stop};
+use echoloop::reactor::{DialOptions, Timer};
+use echoloop::server::TIME_MAX;
+
+use crate::args::load_values::{self, Message};
+use crate::args::{LoadArgs, TimerArg};
+use crate::{Failure, names};
+
+/// How many datagrams may be in flight on one flow of an open loop: what is lost must not keep the next from being
+/// sent when it is due.
+const DATAGRAMS_IN_FLIGHT: usize = 1024;
+
+/// How long a load is measured by default.
+const WARMUP: Duration = Duration::from_secs(1);
+
+/// The plan that follows from `args`, with names looked up and files read.
+pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure> {
+    let mut plan = Plan::new();
+    (plan.udp, plan.targets) = targets(args)?;
+    plan.sources = args.sources();
+    check_families(&plan)?;
+    plan.connections = args.connections;
+    plan.idle = args.idle;
+    let all = (args.connections + args.idle) as f64;
+    let ramp = args.ramp.filter(|ramp| !ramp.is_zero());
+    plan.connect_rate = args
+        .connect_rate
+        .or_else(|| Some(all / ramp?.as_secs_f64()));
+    plan.connect_timeout = args.connect_timeout.0.unwrap_or(TIME_MAX);
+    plan.dial = DialOptions {
+        nodelay: args.nodelay,
+        send_buffer: args.sndbuf.map(NonZeroUsize::get),
+        receive_buffer: args.rcvbuf.map(NonZeroUsize::get),
+    };
+    plan.close = args.close.into();
+    plan.churn = args.churn;
+    let duration = match args.rate.as_ref().and_then(|rate| rate.length()) {
+        Some(length) if args.messages.is_none() => length,
+        _ => args.duration,
+    };
+    plan.stop = match args.messages {
+        Some(count) => Stop::Messages(count as u64),
+        None => Stop::After(duration),
+    };
+    plan.warmup = args.warmup.unwrap_or(match plan.stop {
+        Stop::After(_) => WARMUP,
+        Stop::Messages(_) => Duration::ZERO,
+    });
+    plan.rate = args.rate.as_ref().map(|rate| rate.profile(duration));
+    plan.arrival = args.arrival.into();
+    let pipeline = if plan.udp && plan.is_open() {
+        DATAGRAMS_IN_FLIGHT
+    } else {
+        1
+    };
+    plan.pipeline = args.pipeline.unwrap_or(pipeline);
+    plan.think = args.think;
+    plan.sizes = args.size.0.clone();
+    plan.message = message(args)?;
+    plan.reply = args.reply.reply(args.escapes).map_err(Failure::Usage)?;
+    plan.verify = args.verify.into();
+    plan.timeout = args.timeout;
+    plan.deadline = args.deadline;
+    plan.drain = args.drain;
+    plan.interval = interval;
+    plan.seed = args.seed;
+    plan.check().map_err(Failure::Usage)?;
+    if let (Stop::After(time), Some(Churn::After(churn))) = (plan.stop, plan.churn)
+        && churn > time
+    {
+        log::warn!("--churn {churn:?} is longer than the whole run: no connection is opened anew");
+    }
+    Ok(plan)
+}
+
+/// How the loop sleeps.
+pub(crate) const fn timer(arg: TimerArg) -> Timer {
+    match arg {
+        TimerArg::Auto | TimerArg::Timerfd => Timer::Timerfd,
+        TimerArg::Spin => Timer::Spin,
+        TimerArg::Poll => Timer::Poll,
+    }
+}
+
+/// Whether the servers are reached by UDP, and their addresses: the first one of each name.
+fn targets(args: &LoadArgs) -> Result<(bool, Vec<SocketAddr>), Failure> {
+    let udp = args.targets[0].udp;
+    let mut addresses = Vec::new();
+    for target in &args.targets {
+        if target.udp != udp {
+            return Err(Failure::Usage(
+                "servers of TCP and of UDP are two loads: run one bench for each".to_owned(),
+            ));
+        }
+        let found = names::addresses(&target.host, target.port).map_err(Failure::Failed)?;
+        addresses.extend(found.first());
+    }
+    Ok((udp, addresses))
+}
+
+/// A source must speak the protocol of the server.
+fn check_families(plan: &Plan) -> Result<(), Failure> {
+    let mut pairs = plan.sources.iter().zip(plan.targets.iter().cycle());
+    match pairs.find(|(source, target)| source.is_ipv4() != target.is_ipv4()) {
+        Some((source, target)) => Err(Failure::Usage(format!(
+            "--source {source} can't reach {target}: give one of the same kind, IPv4 or IPv6"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn message(args: &LoadArgs) -> Result<Option<Vec<u8>>, Failure> {
+    match &args.message {
+        None => Ok(None),
+        Some(Message::Text(text)) => load_values::bytes(text, args.escapes)
+            .map(Some)
+            .map_err(Failure::Usage),
+        Some(Message::File(path)) => fs::read(path).map(Some).map_err(|error| {
+            Failure::Usage(format!(
+                "--message @{}: {error}; give a file that can be read",
+                path.display()
+            ))
+        }),
+    }
+}

@@ -1,0 +1,1 @@
+//! Whether this machine can carry out a plan.
