@@ -26,7 +26,9 @@
 //! | [`service`] | what to answer, by rule or by an operator's [console](service::Console), and what to get [wrong](service::Faults) on purpose; the guard that decides whether a datagram is; the sanitizer of what a person is shown, and the phrases it is told in | the same |
 //! | [`probe`] | counters | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
-//! | [`server`], [`client`], [`load`] | the roles that put them together | |
+//! | [`server`], [`client`] | the roles that put them together | |
+//! | [`load`] | the load generator: what is due, what comes back, and how long it took | |
+//! | [`report`] | what its numbers come to: a verdict, text, JSON | no socket, no clock, no mio |
 //! | `bin/echoloop` | arguments, signals, exit codes, the terminal and the log | this library from outside |
 //!
 //! # The rules of the loop
@@ -105,6 +107,8 @@ pub mod connection;
 pub mod load;
 pub mod probe;
 pub mod reactor;
+#[cfg(feature = "bench")]
+pub mod report;
 pub mod server;
 pub mod service;
 

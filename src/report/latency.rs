@@ -1,0 +1,76 @@
+//! The table of how long things took.
+
+use hdrhistogram::Histogram;
+
+use super::page::{INDENT, Page, Row, Table};
+use super::percentiles::percentile;
+use super::units::{percentile_name, time};
+use crate::load::{Outcome, Plan};
+
+/// Tells how long things took, at `percentiles` and at most.
+pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &mut Page) {
+    let latency = &outcome.latency;
+    let row = |label, times: &Histogram<u64>, note: &str| {
+        let cells = percentiles.iter().chain(&[100.0]);
+        Row {
+            label,
+            cells: cells.map(|&wanted| cell(times, wanted)).collect(),
+            note: note.to_owned(),
+        }
+    };
+    let sent = "from when it was sent";
+    let (label, mut rows) = if plan.is_open() {
+        let rows = vec![
+            row("  response", &latency.response, "from when it was due"),
+            row("  service", &latency.service, sent),
+            row("  lag", &latency.lag, "this client's own lateness"),
+        ];
+        ("latency", rows)
+    } else {
+        ("", vec![row("latency", &latency.service, sent)])
+    };
+    if !plan.udp {
+        let label = if plan.is_open() {
+            "  connect"
+        } else {
+            "connect"
+        };
+        rows.push(row(label, &latency.connect, ""));
+    }
+    let header = percentiles
+        .iter()
+        .map(|&wanted| format!("p{}", percentile_name(wanted)));
+    let table = Table {
+        header: Row {
+            label,
+            cells: header.chain(["max".to_owned()]).collect(),
+            note: String::new(),
+        },
+        rows,
+    };
+    table.write(page);
+    let left_out = table
+        .rows
+        .iter()
+        .any(|row| row.cells.contains(&NONE.to_owned()));
+    if left_out {
+        remark("- means that fewer than 10 samples lie beyond it.", page);
+    }
+    if !plan.is_open() {
+        remark(
+            "A closed loop sends least when the server is slowest, and so hides stalls: --rate shows them.",
+            page,
+        );
+    }
+}
+
+/// What stands where there are too few samples.
+const NONE: &str = "-";
+
+fn cell(times: &Histogram<u64>, wanted: f64) -> String {
+    percentile(times, wanted).map_or_else(|| NONE.to_owned(), time)
+}
+
+fn remark(text: &str, page: &mut Page) {
+    page.words(&" ".repeat(INDENT), INDENT, text);
+}

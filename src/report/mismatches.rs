@@ -1,0 +1,249 @@
+//! Answers that were not what they should be, in words.
+
+use super::page::{INDENT, Page};
+use super::units::{count, hex, thousands};
+use crate::load::{Mismatch, MismatchKind, Outcome, Plan, Reply};
+
+/// How many are told of. They tend to be alike.
+const SHOWN: usize = 3;
+
+/// As many bytes as are kept of what came: of so many, there may have been more.
+const KEPT: usize = 16;
+
+/// How many bytes behind something that was put in must go on as expected, for it to be that.
+const AGREE: usize = 4;
+
+/// Tells of the first answers that were wrong.
+pub(super) fn write(outcome: &Outcome, plan: &Plan, page: &mut Page) {
+    let mut said = String::new();
+    for mismatch in outcome.mismatches.iter().take(SHOWN) {
+        write_bytes(mismatch, plan, page);
+        let words = words(mismatch, plan);
+        if words != said {
+            page.words(&" ".repeat(INDENT), INDENT, &words);
+            said = words;
+        }
+    }
+    let wrong = outcome
+        .messages
+        .mismatch
+        .max(outcome.mismatches.len() as u64);
+    let shown = outcome.mismatches.len().min(SHOWN) as u64;
+    if shown > 0 && wrong > shown {
+        page.items("", &[format!("and {} more", thousands(wrong - shown))]);
+    }
+}
+
+/// Where it was, and which bytes they are.
+fn write_bytes(mismatch: &Mismatch, plan: &Plan, page: &mut Page) {
+    let member = member(plan);
+    let local = mismatch.local.map(|local| format!(" ({local})"));
+    let mut items = vec![
+        format!(
+            "{member} {}{}",
+            mismatch.connection,
+            local.unwrap_or_default()
+        ),
+        format!("byte {}", thousands(mismatch.offset)),
+    ];
+    if !mismatch.expected.is_empty() {
+        items.push(format!("expected {}", hex(&mismatch.expected, " ")));
+    }
+    items.push(match mismatch.got.as_slice() {
+        [] => "got nothing".to_owned(),
+        got => format!("got {}", hex(got, " ")),
+    });
+    page.items("mismatch", &items);
+}
+
+/// What that means, and what to do.
+fn words(mismatch: &Mismatch, plan: &Plan) -> String {
+    let meaning = meaning(mismatch.kind, member(plan));
+    match remedy(mismatch, plan) {
+        Some(remedy) => format!("{meaning} {remedy}"),
+        None => meaning,
+    }
+}
+
+const fn member(plan: &Plan) -> &'static str {
+    if plan.udp { "flow" } else { "connection" }
+}
+
+/// What a wrong answer looks like, in words.
+fn meaning(kind: MismatchKind, member: &str) -> String {
+    match kind {
+        MismatchKind::Altered => format!("No {member} has sent that."),
+        MismatchKind::Foreign(other) => {
+            format!("That was sent on {member} {other}: the server has mixed up two clients.")
+        }
+        MismatchKind::Lost(bytes) => format!("Missing before it: {}.", count(bytes, "byte")),
+        MismatchKind::Repeated(bytes) => {
+            format!("That has come before, {} earlier.", count(bytes, "byte"))
+        }
+        MismatchKind::Surplus => "Nothing more was to come.".to_owned(),
+        MismatchKind::Size(size) => {
+            format!("The answer was to be {} long.", count(size as u64, "byte"))
+        }
+    }
+}
+
+/// What to say if the server is meant to answer so.
+fn remedy(mismatch: &Mismatch, plan: &Plan) -> Option<String> {
+    if plan.reply != Reply::Echo {
+        return None;
+    }
+    let added = added(mismatch);
+    if let Some(text) = added.and_then(as_typed) {
+        return Some(format!(
+            "If the server adds that to every answer, say --reply 'suffix:{text}'."
+        ));
+    }
+    // The head of a datagram covers its size, so one with a suffix looks damaged from its first byte on.
+    let headless = plan.udp && mismatch.kind == MismatchKind::Altered && mismatch.offset == 0;
+    (added.is_some() || headless).then(|| {
+        "If the server adds something to every answer, say what with --reply 'suffix:TEXT'."
+            .to_owned()
+    })
+}
+
+/// The bytes that were put behind the right ones, if it looks like that.
+fn added(mismatch: &Mismatch) -> Option<&[u8]> {
+    let Mismatch { got, expected, .. } = mismatch;
+    match mismatch.kind {
+        MismatchKind::Surplus => Some(got),
+        MismatchKind::Size(size) if mismatch.offset == size as u64 && !got.is_empty() => Some(got),
+        // The next answer goes on behind it.
+        MismatchKind::Altered => (1..got.len().saturating_sub(AGREE - 1))
+            .find(|&end| expected.starts_with(&got[end..]))
+            .map(|end| &got[..end]),
+        _ => None,
+    }
+}
+
+/// Bytes as they can be typed between single quotes, if all of them are there and none needs more than that.
+fn as_typed(bytes: &[u8]) -> Option<&str> {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\');
+    let typed = bytes.len() < KEPT && bytes.iter().all(plain);
+    std::str::from_utf8(bytes).ok().filter(|_| typed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn told(mismatch: Mismatch, plan: &Plan) -> String {
+        let mut outcome = sample::outcome();
+        outcome.messages.mismatch = 1;
+        outcome.mismatches.push(mismatch);
+        let mut page = Page::new();
+        write(&outcome, plan, &mut page);
+        page.into_text()
+    }
+
+    #[test]
+    fn what_looks_like_a_suffix_is_told_with_what_to_say() {
+        let expected = "  mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65\n\
+                        \x20             Nothing more was to come. If the server adds that to every answer, say\n\
+                        \x20             --reply 'suffix:| lee'.\n";
+        assert_eq!(told(sample::mismatch(), &sample::plan()), expected);
+        let between = Mismatch {
+            kind: MismatchKind::Altered,
+            expected: b"0123456789abcdef".to_vec(),
+            got: b"| lee0123456789a".to_vec(),
+            ..sample::mismatch()
+        };
+        assert!(told(between, &sample::plan()).contains("'suffix:| lee'"));
+        let longer = Mismatch {
+            kind: MismatchKind::Size(64),
+            offset: 64,
+            ..sample::mismatch()
+        };
+        let told_of = told(longer, &sample::plan());
+        assert!(
+            told_of.contains("The answer was to be 64 bytes long. If"),
+            "{told_of}"
+        );
+        assert!(told_of.contains("'suffix:| lee'"), "{told_of}");
+    }
+
+    #[test]
+    fn bytes_that_can_not_be_typed_or_are_cut_short_are_not_told_to_be() {
+        for got in [
+            &b"it's"[..],
+            b"\x1b[2J",
+            b"a\\",
+            b"0123456789abcdef",
+            b"\xff",
+        ] {
+            let surplus = Mismatch {
+                got: got.to_vec(),
+                ..sample::mismatch()
+            };
+            let told = told(surplus, &sample::plan());
+            assert!(told.contains("'suffix:TEXT'"), "{told}");
+            assert!(!told.contains('\x1b'), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_told_in_words_and_has_no_remedy_that_does_not_fit() {
+        for (kind, words) in [
+            (MismatchKind::Altered, "No connection has sent that.\n"),
+            (
+                MismatchKind::Foreign(3),
+                "That was sent on connection 3: the server has mixed up two clients.\n",
+            ),
+            (MismatchKind::Lost(1), "Missing before it: 1 byte.\n"),
+            (
+                MismatchKind::Repeated(5_621),
+                "That has come before, 5 621 bytes earlier.\n",
+            ),
+            (
+                MismatchKind::Size(64),
+                "The answer was to be 64 bytes long.\n",
+            ),
+        ] {
+            let mismatch = Mismatch {
+                kind,
+                expected: vec![1; 16],
+                got: vec![2; 16],
+                ..sample::mismatch()
+            };
+            let told = told(mismatch, &sample::plan());
+            assert!(told.ends_with(words), "{told}");
+        }
+        let mut plan = sample::plan();
+        plan.reply = Reply::Suffix(b"!".to_vec());
+        assert!(told(sample::mismatch(), &plan).ends_with("Nothing more was to come.\n"));
+    }
+
+    #[test]
+    fn a_numbered_datagram_that_has_grown_looks_damaged() {
+        let mut plan = sample::plan();
+        plan.udp = true;
+        let damaged = Mismatch {
+            kind: MismatchKind::Altered,
+            offset: 0,
+            got: b"echoload12345678".to_vec(),
+            ..sample::mismatch()
+        };
+        let told = told(damaged, &plan);
+        assert!(
+            told.contains("flow 7") && told.contains("'suffix:TEXT'"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn only_the_first_few_are_told_of() {
+        let mut outcome = sample::outcome();
+        outcome.messages.mismatch = 1_000;
+        outcome.mismatches = vec![sample::mismatch(); 10];
+        let mut page = Page::new();
+        write(&outcome, &sample::plan(), &mut page);
+        let text = page.into_text();
+        assert_eq!(text.matches("connection 7").count(), 3);
+        assert!(text.ends_with("              and 997 more\n"), "{text}");
+    }
+}
