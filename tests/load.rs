@@ -118,6 +118,27 @@ fn an_open_loop_offers_what_its_schedule_says_however_it_is_spread() {
     serving.finish();
 }
 
+#[test]
+fn every_interval_is_told_and_together_they_are_the_whole() {
+    let serving = Serving::start(config(), Echo);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        (plan.connections, plan.interval) = (4, 100 * MS);
+        plan.rate = Some(Profile::constant(1_000.0));
+        (plan.stop, plan.warmup) = (Stop::After(400 * MS), 50 * MS);
+    }));
+    assert_eq!(outcome.intervals.len(), 4, "{:?}", outcome.intervals);
+    let sent: u64 = outcome.intervals.iter().map(|interval| interval.sent).sum();
+    // What was due in the last moment may have been sent behind it.
+    assert!((396..=400).contains(&sent), "{sent}");
+    assert!(
+        outcome
+            .intervals
+            .iter()
+            .all(|interval| interval.p50 > 0 && interval.max >= interval.p99)
+    );
+    serving.finish();
+}
+
 /// A message is measured from when it was due, although it could not be sent before the one ahead of it was answered.
 #[test]
 fn what_waits_behind_a_slow_answer_is_measured_from_when_it_was_due() {

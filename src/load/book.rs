@@ -229,7 +229,7 @@ impl Book {
     }
 
     /// Everyone may send from now on.
-    pub(super) fn start_all(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn start_all(&mut self, shared: &Shared, now: u64) {
         self.deadlines
             .arm(shared.instant(now) + shared.plan.interval, Timer::Interval);
         self.queue_all();
@@ -258,7 +258,7 @@ impl Book {
     }
 
     /// Whether nothing is in flight, and nothing that was due is still to be sent.
-    pub(super) fn is_settled(&mut self, shared: &Shared, now: u64) -> bool {
+    pub(super) fn is_settled(&self, shared: &Shared, now: u64) -> bool {
         if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
             return false;
         }

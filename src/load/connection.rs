@@ -292,9 +292,7 @@ impl Connection {
         error: io::Error,
     ) -> Result<bool, End> {
         while self.readiness.is_readable() {
-            if let Err(end) = self.receive(stream, shared, &mut now) {
-                return Err(end);
-            }
+            self.receive(stream, shared, &mut now)?;
         }
         Err(End::Failed(Step::Write, error))
     }

@@ -87,7 +87,10 @@ impl Draft {
         if expected.verify == Verify::Off || (wrong_size.is_none() && altered.is_none()) {
             return None;
         }
-        Some((altered.unwrap_or(answer.len().min(size)), wrong_size))
+        Some((
+            altered.unwrap_or_else(|| answer.len().min(size)),
+            wrong_size,
+        ))
     }
 
     /// Where in the pattern the body of a datagram begins: each somewhere else.

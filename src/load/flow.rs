@@ -140,7 +140,12 @@ impl Flow {
             }
             Read::Damaged => {
                 datagrams(shared).corrupt += 1;
-                return self.mismatch(0, size, MismatchKind::Altered, shared);
+                // Most often a server adds something, and whoever asks has not said so.
+                let sent = Header::sent_size(&shared.room[..size], self.run);
+                let (at, kind) = sent.map_or((0, MismatchKind::Altered), |sent| {
+                    (sent, MismatchKind::Surplus)
+                });
+                return self.mismatch(at, size, kind, shared);
             }
             Read::Ours(_) | Read::Foreign => {
                 datagrams(shared).foreign += 1;

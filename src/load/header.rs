@@ -2,8 +2,8 @@
 
 use super::random::mix;
 
-/// How many bytes it takes. Smaller datagrams are not numbered.
-pub(super) const SIZE: usize = 32;
+/// How many bytes the number of a datagram takes. Smaller ones are not numbered.
+pub const SIZE: usize = 32;
 
 /// "echoload", so that another program's datagram is not taken for a damaged one of ours.
 const MAGIC: u64 = u64::from_le_bytes(*b"echoload");
@@ -60,6 +60,13 @@ impl Header {
         }
     }
 
+    /// How long a datagram of ours was when it was sent, of which `datagram` begins with the whole. For telling what
+    /// a server has added to it: takes a look at every length there may be.
+    pub(super) fn sent_size(datagram: &[u8], run: u32) -> Option<usize> {
+        let mut sizes = (SIZE..datagram.len()).rev();
+        sizes.find(|&size| matches!(Self::read(datagram, size, run), Read::Ours(_)))
+    }
+
     fn place(self) -> u64 {
         u64::from(self.run) | u64::from(self.flow) << 32
     }
@@ -92,6 +99,9 @@ mod tests {
             assert!(matches!(read, Read::Damaged | Read::Foreign), "bit {bit}");
             assert!(read == Read::Damaged || bit / 8 < 12, "bit {bit}");
         }
+        let longer = [&datagram[..], b"| lee"].concat();
+        assert_eq!(Header::sent_size(&longer, 7), Some(64));
+        assert_eq!(Header::sent_size(&datagram[..60], 7), None);
         assert_eq!(Header::read(&datagram, 64, 8), Read::Damaged);
         assert_eq!(Header::read(b"hello", 5, 7), Read::Foreign);
         assert_eq!(Header::read(&[0; 64], 64, 7), Read::Foreign);

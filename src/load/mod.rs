@@ -40,6 +40,7 @@ mod window;
 use std::io;
 use std::time::{Duration, Instant};
 
+pub use header::SIZE as NUMBERED_MIN;
 pub use outcome::{
     Client, Connections, Datagrams, INTERVALS_MAX, Interval, Latency, MISMATCHES_MAX, Messages,
     Mismatch, MismatchKind, Outcome, Step,
@@ -247,7 +248,7 @@ impl Load {
         };
         self.shared.recorder.measure_until(self.shared.due_until);
         (self.phase, self.phase_until) = (Phase::WarmingUp, from);
-        self.book.start_all(&mut self.shared, now);
+        self.book.start_all(&self.shared, now);
         if warmup == 0 {
             self.measure(now);
         }
@@ -260,6 +261,9 @@ impl Load {
 
     /// Nothing more is due: what was is still sent, and answers are awaited.
     fn drain(&mut self, now: u64, ended: u64) {
+        if self.shared.recorder.interval_length(now) * 2 >= self.shared.plan.interval {
+            self.tell_interval(now);
+        }
         self.shared.due_until = ended;
         self.shared.recorder.measure_until(ended);
         self.shared.recorder.outcome.measured =
@@ -271,9 +275,12 @@ impl Load {
 
     /// The figures of the interval at hand, if it has ended.
     fn tell(&mut self, now: u64) {
-        if !self.book.take_interval_end() || self.phase == Phase::Draining {
-            return;
+        if self.book.take_interval_end() && self.phase != Phase::Draining {
+            self.tell_interval(now);
         }
+    }
+
+    fn tell_interval(&mut self, now: u64) {
         let (interval, response) = self.shared.recorder.end_interval(now);
         let left = match self.shared.plan.stop {
             Stop::After(_) => Some(Duration::from_nanos(

@@ -258,7 +258,8 @@ pub(super) fn histogram() -> Histogram<u64> {
 }
 
 impl Outcome {
-    pub(super) fn new(udp: bool) -> Self {
+    /// Nothing has come of anything yet.
+    pub(crate) fn new(udp: bool) -> Self {
         Self {
             interrupted: false,
             measured: Duration::ZERO,

@@ -220,7 +220,7 @@ impl Plan {
         let largest = self
             .message
             .as_ref()
-            .map_or(self.sizes.largest(), |message| message.len());
+            .map_or_else(|| self.sizes.largest(), |message| message.len());
         if largest > DATAGRAM_MAX {
             return Err(format!(
                 "{largest} bytes do not fit into a datagram: give {DATAGRAM_MAX} at most"

@@ -188,6 +188,11 @@ impl Recorder {
         }
     }
 
+    /// How long the interval at hand has lasted.
+    pub(super) const fn interval_length(&self, now: u64) -> Duration {
+        Duration::from_nanos(now.saturating_sub(self.interval_began))
+    }
+
     /// The interval at hand has ended: its figures, and how long each of its answers took.
     pub(super) fn end_interval(&mut self, now: u64) -> (Interval, Histogram<u64>) {
         let client = &self.outcome.client;

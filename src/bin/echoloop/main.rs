@@ -1,6 +1,7 @@
 //! The `echoloop` program: arguments in, a role of the library run, an exit code out.
 
 mod args;
+mod bench;
 mod connect;
 mod console;
 mod logger;
@@ -69,16 +70,27 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
+        Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => bench::doctor(&args),
         Command::Connect(args) => connect::run(&args),
         Command::Serve(args) => serve::run(&args),
     }
 }
 
+/// Prints to stdout at once. That nobody reads it any more is no failure.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// Prints what was asked for. A reader that has had enough (`| head`) is no failure.
 fn show(text: &str) -> ExitCode {
-    match write!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(FAILED, &error.to_string()),
-        _ => ExitCode::SUCCESS,
+    match print(text) {
+        Err(error) => fail(FAILED, &error.to_string()),
+        Ok(()) => ExitCode::SUCCESS,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `echoloop serve`: settings resolved, the server run, totals printed.
 
 use std::fs;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use echoloop::reactor::{Reactor, Timer};
@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
-use crate::{FAILED, Failure, SIGNALLED, console, logger, names};
+use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
@@ -59,8 +59,8 @@ fn serve(
         let bind = |reactor: &Reactor| Server::bind(reactor, config, service);
         return Started::new(Timer::Poll, false, bind)?.run();
     };
-    // A delay is to be as long as was asked for; nothing else here is a matter of microseconds.
-    let timer = faults.delay.map_or(Timer::Poll, |_| Timer::Timerfd);
+    // A delay is to be as long as was asked for, whatever that costs; nothing else here is a matter of microseconds.
+    let timer = faults.delay.map_or(Timer::Poll, |_| Timer::Spin);
     let bind = |reactor: &Reactor| Server::bind_with_faults(reactor, config, service, &faults);
     Started::new(timer, false, bind)?.run()
 }
@@ -139,15 +139,6 @@ fn announce(server: &Server<impl Service, impl Conduct>) -> io::Result<()> {
         .into_iter()
         .map(|address| format!("listening udp://{address}\n"));
     print(&tcp.chain(udp).collect::<String>())
-}
-
-/// Prints to stdout at once. That nobody reads it is no reason not to serve.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
-    }
 }
 
 fn cannot_listen(error: &io::Error) -> Failure {

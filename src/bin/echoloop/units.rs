@@ -25,6 +25,34 @@ pub(crate) fn count32(text: &str) -> Result<u32, String> {
     u32::try_from(count(text)?).map_err(|_| format!("write at most {}", u32::MAX))
 }
 
+/// How many a second: a number above 0, which need not be whole, with `k` or `M` for powers of 1000.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let how = || "write how many a second, such as 500, 20k or 0.5".to_owned();
+    let (number, scale) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => match text.strip_suffix('M') {
+            Some(number) => (number, 1e6),
+            None => (text, 1.0),
+        },
+    };
+    // `parse` alone would take signs, exponents and names.
+    if !number
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        return Err(how());
+    }
+    let rate = number.parse::<f64>().map_err(|_| how())? * scale;
+    if rate > 0.0 && rate <= RATE_MAX {
+        Ok(rate)
+    } else {
+        Err(how())
+    }
+}
+
+/// More than any machine can do, by far.
+const RATE_MAX: f64 = 1e9;
+
 /// A time with its unit: `ms`, `s`, `m` or `h`; or a bare 0.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) =
@@ -113,6 +141,18 @@ mod tests {
         assert_eq!(count("1M"), Ok(1_000_000));
         assert_eq!(count32("4294967295"), Ok(u32::MAX));
         assert!(count32("5G").unwrap_err().contains("4294967295"));
+    }
+
+    #[test]
+    fn rates_are_powers_of_1000_and_need_not_be_whole() {
+        assert_eq!(rate("20k"), Ok(20_000.0));
+        assert_eq!(rate("1.5M"), Ok(1_500_000.0));
+        assert_eq!(rate("0.5"), Ok(0.5));
+        for text in [
+            "", "0", "0k", ".", "-1", "1e3", "inf", "nan", "2G", "1..5", "2000M",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

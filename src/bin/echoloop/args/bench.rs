@@ -10,7 +10,7 @@ use echoloop::load::{Arrival, Churn, Close, Verify};
 
 use super::Target;
 use super::load_values::{
-    Message, Rate, ReplyArg, SizesArg, SourcesArg, churn, label, percentiles,
+    Message, Percentiles, RateArg, ReplyArg, SizesArg, SourcesArg, churn, label,
 };
 use crate::units::{Timeout, count, nonzero_size, rate, time, timeout};
 
@@ -45,7 +45,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) latency: bool,
     /// The percentiles to print, such as 50,99,99.9
-    #[arg(long, value_name = "LIST", value_parser = percentiles, help_heading = OUTPUT)]
+    #[arg(long, value_name = "LIST", help_heading = OUTPUT)]
     pub(crate) percentiles: Option<Percentiles>,
     /// Write everything as JSON; - for standard output, without the text
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
@@ -72,10 +72,6 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "GOAL", help_heading = CONTEXT)]
     pub(crate) slo: Vec<String>,
 }
-
-/// Percentiles, as typed.
-#[derive(Clone, Debug)]
-pub(crate) struct Percentiles(pub(crate) Vec<f64>);
 
 /// The arguments of `echoloop doctor`: those of `bench` that say what the load is to be.
 #[derive(Args, Debug)]
@@ -111,7 +107,7 @@ pub(crate) struct LoadArgs {
     pub(crate) messages: Option<usize>,
     /// Messages a second in all: 20k, a ramp 1k:20k, or steps 1k@10s,2k@10s
     #[arg(short = 'R', long, value_name = "RATE")]
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<RateArg>,
     /// How the messages of a rate are spread: at equal distances, or at random
     #[arg(long, value_enum, value_name = "HOW", default_value = "const")]
     pub(crate) arrival: ArrivalArg,

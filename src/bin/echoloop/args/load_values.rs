@@ -6,14 +6,26 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use echoloop::load::{Churn, Profile, Reply, Sizes};
+use echoloop::report::parse_percentiles;
 
-use super::bench::Percentiles;
 use crate::units;
 
 /// The most source addresses: a /16.
 const SOURCES_MAX: usize = 1 << 16;
 
-/// A total rate of messages, as typed.
+/// A total rate of messages, and how it was typed.
+#[derive(Clone, Debug)]
+pub(crate) struct RateArg(pub(crate) Rate, pub(crate) String);
+
+impl FromStr for RateArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(text.parse()?, text.to_owned()))
+    }
+}
+
+/// A total rate of messages.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Rate {
     Constant(f64),
@@ -271,15 +283,16 @@ pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Percentiles, each above 0 and at most 100.
-pub(crate) fn percentiles(text: &str) -> Result<Percentiles, String> {
-    let one = |text: &str| {
-        let value = text.trim().parse::<f64>().ok()?;
-        (value > 0.0 && value <= 100.0).then_some(value)
-    };
-    let all: Option<Vec<f64>> = text.split(',').map(one).collect();
-    all.map(Percentiles)
-        .ok_or_else(|| "write percentiles above 0 and up to 100, such as 50,99,99.9".to_owned())
+/// Percentiles, as typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Percentiles(pub(crate) Vec<f64>);
+
+impl FromStr for Percentiles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_percentiles(text).map(Self)
+    }
 }
 
 #[cfg(test)]

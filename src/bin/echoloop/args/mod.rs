@@ -1,8 +1,10 @@
 //! The command line, parsed: no side effects, nothing resolved.
 
+mod bench;
 mod connect;
 mod faults;
 mod lang;
+pub(crate) mod load_values;
 mod serve;
 
 use std::ffi::OsString;
@@ -10,6 +12,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use bench::{BenchArgs, DoctorArgs, LoadArgs, TimerArg};
 pub(crate) use connect::{ConnectArgs, Target};
 pub(crate) use faults::FaultArgs;
 pub(crate) use lang::Lang;
@@ -75,8 +78,12 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Load a server over TCP or UDP, verify every byte, and tell how long answers take
+    Bench(Box<BenchArgs>),
     /// Talk to a server: standard input to it, and what it says to standard output
     Connect(ConnectArgs),
+    /// Look whether this machine can carry out a bench, and what to change if it can't
+    Doctor(Box<DoctorArgs>),
     /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
 }

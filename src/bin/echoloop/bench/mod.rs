@@ -1,64 +1,272 @@
 //! `echoloop bench`: a plan carried out, and what came of it told.
 
 mod driven;
+mod logs;
 mod plan;
 mod preflight;
+mod progress;
 mod usage;
 
+use std::cell::RefCell;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
-use echoloop::load::Load;
-use echoloop::reactor::Reactor;
+use echoloop::load::{Load, Outcome, Plan};
+use echoloop::reactor::{Reactor, Timer};
+use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict, hgrm};
 
-use self::driven::Driven;
-use crate::Failure;
-use crate::args::{BenchArgs, DoctorArgs};
+use self::driven::{Costs, Driven};
+use self::logs::{Logs, create};
+pub(crate) use self::preflight::doctor;
+use self::preflight::{Health, Machine};
+use self::progress::Progress;
+use crate::args::{BenchArgs, Target};
+use crate::{FAILED, Failure, SIGNALLED, print};
+
+/// A goal was missed.
+const MISSED: u8 = 3;
+
+/// An answer was not what it should be.
+const MISMATCHED: u8 = 4;
 
 /// Loads a server, and says what that has shown.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let plan = plan::plan(&args.load, args.interval)?;
-    let timer = plan::timer(args.load.timer);
-    let mut reactor =
-        Reactor::with_timer(timer).map_err(|error| Failure::cannot("start the loop", &error))?;
-    let load = Load::new(plan, |tick| log::debug!("{tick:?}"))
-        .map_err(|error| Failure::cannot("begin", &error))?;
-    let mut driven = Driven::new(load, args.server_pid, &reactor)
-        .map_err(|error| Failure::cannot("watch for signals", &error))?;
-    reactor
-        .run(&mut driven)
-        .map_err(|error| Failure::cannot("wait for events", &error))?;
-    let outcome = driven
-        .load
-        .finish()
-        .map_err(|error| Failure::cannot("connect", &error))?;
-    let h = |h: &hdrhistogram::Histogram<u64>| {
-        format!(
-            "n {} p50 {} p99 {} max {}",
-            h.len(),
-            h.value_at_quantile(0.5),
-            h.value_at_quantile(0.99),
-            h.max()
-        )
+    let goals = goals(args)?;
+    check_server(args.server_pid)?;
+    let machine = Machine::look();
+    let checks = machine.check(&plan);
+    if let Some(broken) = checks.iter().find(|check| check.verdict == Health::Broken) {
+        return Err(Failure::Usage(broken.sentence()));
+    }
+    let doubtful = checks
+        .iter()
+        .filter(|check| check.verdict == Health::Doubtful);
+    let mut context = Context {
+        warnings: doubtful.map(preflight::Check::sentence).collect(),
+        cpus: Some(machine.cpus),
+        fd_limit: Some(machine.descriptors),
+        ..context(args)
     };
-    println!(
-        "{:#?} {:?} {:?} {:?}",
-        outcome.messages, outcome.connections, outcome.errors, outcome.udp
+    let timer = plan::timer(args.load.timer);
+    context.timer = Some(timer_name(timer).to_owned());
+    let Measured {
+        outcome,
+        costs,
+        stopped_by,
+    } = measure(args, &plan, timer)?;
+    context.cpu = Some(costs.client_cpu);
+    context.rss_bytes = Some(costs.memory);
+    log::info!(
+        "resident memory of this client: {} KiB when measuring began, {} KiB at the end",
+        costs.memory_from / 1024,
+        costs.memory / 1024
     );
-    println!(
-        "measured {:?} busy {:.3} {:?}",
-        outcome.measured,
-        outcome.client.busy_share(),
-        outcome.client
-    );
-    println!("service  {}", h(&outcome.latency.service));
-    println!("response {}", h(&outcome.latency.response));
-    println!("lag      {}", h(&outcome.latency.lag));
-    println!("connect  {}", h(&outcome.latency.connect));
-    println!("{:?}", outcome.mismatches);
-    println!("costs {:?} turns {:?}", driven.costs, reactor.turns());
-    Ok(ExitCode::SUCCESS)
+    context.server = args.server_pid.and_then(|pid| server(pid, &costs, &plan));
+    context.goals = goals
+        .iter()
+        .map(|goal| goal.judge(&outcome, &plan))
+        .collect();
+    let mut report = Report::new(&outcome, &plan, &context);
+    if let Some(percentiles) = &args.percentiles {
+        report = report.with_percentiles(percentiles.0.clone());
+    }
+    tell(args, &report, &outcome)?;
+    Ok(code(
+        &outcome,
+        &context,
+        report.judgement().verdict,
+        stopped_by,
+    ))
 }
 
-pub(crate) fn doctor(_args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    Ok(ExitCode::SUCCESS)
+/// What a run has come to.
+struct Measured {
+    outcome: Outcome,
+    costs: Costs,
+    stopped_by: Option<i32>,
+}
+
+/// Carries out `plan`.
+fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Failure> {
+    let mut reactor =
+        Reactor::with_timer(timer).map_err(|error| Failure::cannot("start the loop", &error))?;
+    let progress = Progress::open(reactor.waker())
+        .map_err(|error| Failure::cannot("show the progress", &error))?;
+    let logs = Logs::open(args.csv.as_ref(), args.hlog.as_ref(), reactor.waker())?;
+    let watchers = Rc::new(RefCell::new(Some((progress, logs))));
+    let told = watchers.clone();
+    let listener = move |tick: &echoloop::load::Tick<'_>| {
+        if let Some((progress, logs)) = told.borrow_mut().as_mut() {
+            progress.tell(tick);
+            logs.tell(tick);
+        }
+    };
+    let load =
+        Load::new(plan.clone(), listener).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut driven = Driven::new(load, args.server_pid, &reactor)
+        .map_err(|error| Failure::cannot("watch for signals", &error))?;
+    let ran = reactor.run(&mut driven);
+    let written = watchers
+        .borrow_mut()
+        .take()
+        .map_or(Ok(()), |(progress, logs)| {
+            progress.close();
+            logs.close()
+        });
+    ran.map_err(|error| Failure::cannot("wait for events", &error))?;
+    written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
+    let Driven {
+        load,
+        costs,
+        stopped_by,
+        ..
+    } = driven;
+    let mut outcome = load
+        .finish()
+        .map_err(|error| unreachable_server(plan, &error))?;
+    outcome.client.turns = reactor.turns().clone();
+    Ok(Measured {
+        outcome,
+        costs,
+        stopped_by,
+    })
+}
+
+fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
+    use io::ErrorKind as Kind;
+    let address = plan.targets[0];
+    let why = match error.kind() {
+        Kind::ConnectionRefused => "refused: nobody listens there".to_owned(),
+        Kind::TimedOut => format!("no answer within {:?}", plan.connect_timeout),
+        Kind::AddrNotAvailable => {
+            format!("{error}; is --source an address of this machine?")
+        }
+        Kind::HostUnreachable | Kind::NetworkUnreachable => {
+            "unreachable: there is no way to that address".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    Failure::Failed(format!("cannot connect to {address}: {why}"))
+}
+
+/// Tells what came of it, in every shape that was asked for.
+fn tell(args: &BenchArgs, report: &Report<'_>, outcome: &Outcome) -> Result<(), Failure> {
+    let json_on_stdout = args.json.as_deref() == Some(Path::new("-"));
+    let text = if json_on_stdout {
+        report.json() + "\n"
+    } else {
+        report.text(args.latency)
+    };
+    print(&text).map_err(|error| Failure::cannot("write to stdout", &error))?;
+    let write = |path: &Path, text: String| {
+        let mut file = create(path)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.flush())
+            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    };
+    if let (Some(path), false) = (&args.json, json_on_stdout) {
+        write(path, report.json() + "\n")?;
+    }
+    if let Some(path) = &args.hgrm {
+        let latency = &outcome.latency;
+        let times = if latency.response.is_empty() {
+            &latency.service
+        } else {
+            &latency.response
+        };
+        write(path, hgrm(times))?;
+    }
+    Ok(())
+}
+
+fn code(
+    outcome: &Outcome,
+    context: &Context,
+    verdict: Verdict,
+    stopped_by: Option<i32>,
+) -> ExitCode {
+    if let Some(signal) = stopped_by {
+        return ExitCode::from((SIGNALLED + signal) as u8);
+    }
+    if verdict == Verdict::Mismatch {
+        return ExitCode::from(MISMATCHED);
+    }
+    if context.goals.iter().any(|finding| !finding.met) {
+        return ExitCode::from(MISSED);
+    }
+    let unheard = outcome.messages.answered == 0 && outcome.latency.service.is_empty();
+    let nothing = outcome.messages.sent == 0 || (unheard && outcome.messages.unanswered > 0);
+    if nothing && !outcome.interrupted {
+        return ExitCode::from(FAILED);
+    }
+    ExitCode::SUCCESS
+}
+
+fn goals(args: &BenchArgs) -> Result<Vec<Goal>, Failure> {
+    let goals = args.slo.iter().map(|goal| goal.parse::<Goal>());
+    goals.collect::<Result<_, _>>().map_err(Failure::Usage)
+}
+
+fn check_server(pid: Option<u32>) -> Result<(), Failure> {
+    match pid {
+        Some(pid) if usage::used_by(pid).is_none() => Err(Failure::Usage(format!(
+            "--server-pid {pid}: there is no such process to look at; give the id of one on this machine"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn context(args: &BenchArgs) -> Context {
+    let target = |target: &Target| {
+        let scheme = if target.udp { "udp" } else { "tcp" };
+        let Target { host, port, .. } = target;
+        if host.contains(':') {
+            format!("{scheme}://[{host}]:{port}")
+        } else {
+            format!("{scheme}://{host}:{port}")
+        }
+    };
+    let version = fs::read_to_string("/proc/sys/kernel/osrelease");
+    Context {
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        started_at: Some(jiff::Timestamp::now().to_string()),
+        targets: args.load.targets.iter().map(target).collect(),
+        size: args
+            .load
+            .message
+            .is_none()
+            .then(|| args.load.size.1.clone()),
+        rate: args.load.rate.as_ref().map(|rate| rate.1.clone()),
+        labels: args.label.clone(),
+        os: version
+            .ok()
+            .map(|version| format!("linux {}", version.trim())),
+        ..Context::default()
+    }
+}
+
+const fn timer_name(timer: Timer) -> &'static str {
+    match timer {
+        Timer::Poll => "poll",
+        Timer::Spin => "timerfd+spin",
+        Timer::Timerfd => "timerfd",
+    }
+}
+
+fn server(pid: u32, costs: &Costs, plan: &Plan) -> Option<ServerFigures> {
+    let used = costs.server?;
+    let all = (plan.connections + plan.idle) as f64;
+    Some(ServerFigures {
+        pid,
+        cpu: used.cpu,
+        rss_bytes: used.resident_bytes,
+        anonymous_bytes: used.anonymous_bytes,
+        bytes_per_connection: costs.server_growth.map(|growth| growth as f64 / all),
+        ctx_voluntary: used.voluntary_switches,
+        ctx_involuntary: used.involuntary_switches,
+    })
 }

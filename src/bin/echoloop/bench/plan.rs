@@ -41,7 +41,7 @@ pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure>
     };
     plan.close = args.close.into();
     plan.churn = args.churn;
-    let duration = match args.rate.as_ref().and_then(|rate| rate.length()) {
+    let duration = match args.rate.as_ref().and_then(|rate| rate.0.length()) {
         Some(length) if args.messages.is_none() => length,
         _ => args.duration,
     };
@@ -53,7 +53,7 @@ pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure>
         Stop::After(_) => WARMUP,
         Stop::Messages(_) => Duration::ZERO,
     });
-    plan.rate = args.rate.as_ref().map(|rate| rate.profile(duration));
+    plan.rate = args.rate.as_ref().map(|rate| rate.0.profile(duration));
     plan.arrival = args.arrival.into();
     let pipeline = if plan.udp && plan.is_open() {
         DATAGRAMS_IN_FLIGHT

@@ -1,1 +1,393 @@
-//! Whether this machine can carry out a plan.
+//! Whether this machine can carry out a plan, told before it is begun.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use echoloop::load::{Plan, port_range};
+use echoloop::report::thousands;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::args::DoctorArgs;
+use crate::{FAILED, Failure, print};
+
+/// Descriptors that are not connections: standard streams, poll, waker, timer, signals, files that are written.
+const DESCRIPTORS_RESERVED: u64 = 24;
+
+/// The load of a machine above which times are somebody else's as well, for each of its cores.
+const LOAD_MAX: f64 = 0.5;
+
+/// What a datagram takes of a receive buffer beyond its payload, at least (skbuff and head, on Linux).
+const DATAGRAM_OVERHEAD: usize = 768;
+
+/// How long a server may take to be reached.
+const REACH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    pub(super) verdict: Health,
+    what: &'static str,
+    told: String,
+}
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Fine,
+    /// The run can be made, and may tell less than it seems to.
+    Doubtful,
+    /// The run would die half-way.
+    Broken,
+}
+
+/// What this machine has.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    /// How many descriptors this process may have.
+    pub(super) descriptors: u64,
+    ports: u64,
+    backlog: Option<u64>,
+    receive_buffer: Option<u64>,
+    receive_buffer_max: Option<u64>,
+    pub(super) cpus: usize,
+    load: Option<f64>,
+}
+
+impl Machine {
+    /// Looks at it, and raises the limit of open files as far as the system lets us.
+    pub(super) fn look() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        let limit = if setrlimit(Resource::Nofile, raised).is_ok() {
+            raised
+        } else {
+            limit
+        };
+        let (first, last) = port_range();
+        Self {
+            descriptors: limit.current.unwrap_or(u64::MAX),
+            ports: u64::from(last - first) + 1,
+            backlog: number("/proc/sys/net/core/somaxconn"),
+            receive_buffer: number("/proc/sys/net/core/rmem_default"),
+            receive_buffer_max: number("/proc/sys/net/core/rmem_max"),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            load: fs::read_to_string("/proc/loadavg")
+                .ok()
+                .and_then(|text| text.split_whitespace().next()?.parse().ok()),
+        }
+    }
+
+    /// Everything that is known about whether `plan` can be carried out here.
+    pub(super) fn check(&self, plan: &Plan) -> Vec<Check> {
+        let mut checks = vec![self.check_descriptors(plan)];
+        if plan.udp {
+            checks.push(self.check_buffers(plan));
+        } else {
+            checks.push(self.check_ports(plan));
+            checks.push(self.check_backlog(plan));
+        }
+        checks.push(self.check_cores(plan));
+        checks.push(self.check_load());
+        checks
+    }
+
+    fn check_descriptors(&self, plan: &Plan) -> Check {
+        let needed = (plan.connections + plan.idle) as u64 + DESCRIPTORS_RESERVED;
+        let told = format!(
+            "{} of {} needed",
+            thousands(needed),
+            thousands(self.descriptors)
+        );
+        if needed <= self.descriptors {
+            return Check::fine("descriptors", told);
+        }
+        let most = self.descriptors.saturating_sub(DESCRIPTORS_RESERVED);
+        Check::broken(
+            "descriptors",
+            format!(
+                "{told}: raise the limit of open files (ulimit -Hn), or ask for at most {} connections",
+                thousands(most)
+            ),
+        )
+    }
+
+    fn check_ports(&self, plan: &Plan) -> Check {
+        let sources = plan.sources.len().max(1) as u64;
+        let servers = plan.targets.len() as u64;
+        let room = self.ports * sources * servers;
+        let needed = (plan.connections + plan.idle) as u64;
+        let told = format!(
+            "{} of {} needed ({} ports, {sources} source{}, {servers} server{})",
+            thousands(needed),
+            thousands(room),
+            thousands(self.ports),
+            plural(sources),
+            plural(servers)
+        );
+        if needed <= room {
+            return Check::fine("ports", told);
+        }
+        let more = needed.div_ceil(self.ports * servers).min(254);
+        let remedy = if plan.targets.iter().all(|target| target.ip().is_loopback()) {
+            format!("--source 127.0.0.1-127.0.0.{more}")
+        } else {
+            format!("--source with {more} addresses of this machine")
+        };
+        Check::broken("ports", format!("{told}: add {remedy}"))
+    }
+
+    fn check_backlog(&self, plan: &Plan) -> Check {
+        let told = |backlog| format!("the kernel keeps at most {backlog} connections for a server");
+        match self.backlog {
+            Some(backlog) if backlog < 128 && plan.connect_rate.is_none() => Check::doubtful(
+                "backlog",
+                format!(
+                    "{}: set net.core.somaxconn, or --connect-rate",
+                    told(backlog)
+                ),
+            ),
+            Some(backlog) => Check::fine("backlog", told(backlog)),
+            None => Check::fine("backlog", "not known here".to_owned()),
+        }
+    }
+
+    fn check_buffers(&self, plan: &Plan) -> Check {
+        let size = plan
+            .message
+            .as_ref()
+            .map_or_else(|| plan.sizes.largest(), Vec::len);
+        let most = plan.pipeline.min(1 << 16) * (size + DATAGRAM_OVERHEAD);
+        let has = match (plan.dial.receive_buffer, self.receive_buffer_max) {
+            (Some(asked), Some(max)) if asked as u64 > max => {
+                return Check::doubtful(
+                    "receive buffer",
+                    format!(
+                        "--rcvbuf {asked} is capped at {max} by the kernel (net.core.rmem_max)"
+                    ),
+                );
+            }
+            (Some(asked), _) => Some(asked as u64),
+            (None, _) => self.receive_buffer,
+        };
+        match has {
+            Some(has)
+                if plan.is_open()
+                    && plan.rate.as_ref().is_some_and(|r| r.peak() > 1e4)
+                    && has < most as u64 =>
+            {
+                Check::doubtful(
+                    "receive buffer",
+                    format!(
+                        "{has} bytes for up to {} datagrams in flight: what overflows is told apart; \
+                         --rcvbuf 4M makes room",
+                        plan.pipeline
+                    ),
+                )
+            }
+            Some(has) => Check::fine("receive buffer", format!("{has} bytes")),
+            None => Check::fine("receive buffer", "not known here".to_owned()),
+        }
+    }
+
+    fn check_cores(&self, plan: &Plan) -> Check {
+        let told = format!("{} core{}", self.cpus, plural(self.cpus as u64));
+        let local = plan.targets.iter().any(|target| target.ip().is_loopback());
+        if local && self.cpus < 2 {
+            let told = format!("{told}, shared with the server: each waits for the other");
+            return Check::doubtful("cores", told);
+        }
+        let shared = if local {
+            ", shared with the server"
+        } else {
+            ""
+        };
+        Check::fine("cores", format!("{told}{shared}"))
+    }
+
+    fn check_load(&self) -> Check {
+        match self.load {
+            Some(load) if load > LOAD_MAX * self.cpus as f64 => Check::doubtful(
+                "load",
+                format!("{load:.2}: others are at work here, and times will be theirs as well"),
+            ),
+            Some(load) => Check::fine("load", format!("{load:.2}")),
+            None => Check::fine("load", "not known here".to_owned()),
+        }
+    }
+}
+
+impl Check {
+    const fn fine(what: &'static str, told: String) -> Self {
+        Self::new(Health::Fine, what, told)
+    }
+
+    const fn doubtful(what: &'static str, told: String) -> Self {
+        Self::new(Health::Doubtful, what, told)
+    }
+
+    const fn broken(what: &'static str, told: String) -> Self {
+        Self::new(Health::Broken, what, told)
+    }
+
+    const fn new(verdict: Health, what: &'static str, told: String) -> Self {
+        Self {
+            verdict,
+            what,
+            told,
+        }
+    }
+
+    /// In one sentence.
+    pub(super) fn sentence(&self) -> String {
+        format!("{}: {}", self.what, self.told)
+    }
+}
+
+/// Tells what was found, and whether the server can be reached.
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    let plan = super::plan::plan(&args.load, Duration::from_secs(1))?;
+    let mut checks = Machine::look().check(&plan);
+    if !plan.udp {
+        checks.extend(plan.targets.iter().map(|&target| reach(target)));
+    }
+    let lines = checks.iter().map(|check| {
+        let mark = match check.verdict {
+            Health::Fine => "ok",
+            Health::Doubtful => "note",
+            Health::Broken => "FAILS",
+        };
+        format!("{mark:<6}{:<16}{}\n", check.what, check.told)
+    });
+    print(&lines.collect::<String>())
+        .map_err(|error| Failure::cannot("write to stdout", &error))?;
+    let broken = checks.iter().any(|check| check.verdict == Health::Broken);
+    Ok(if broken {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn reach(target: SocketAddr) -> Check {
+    let start = Instant::now();
+    match TcpStream::connect_timeout(&target, REACH_TIMEOUT) {
+        Ok(_) => {
+            let took = start.elapsed().as_micros();
+            Check::fine(
+                "server",
+                format!("{target} answers a connection in {took} µs"),
+            )
+        }
+        Err(error) => Check::broken(
+            "server",
+            format!("{target} can't be connected to: {error}; start it, or check the address"),
+        ),
+    }
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+const fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+mod tests {
+    use echoloop::load::Profile;
+
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            descriptors: 20_000,
+            ports: 28_232,
+            backlog: Some(4096),
+            receive_buffer: Some(212_992),
+            receive_buffer_max: Some(4 << 20),
+            cpus: 2,
+            load: Some(0.1),
+        }
+    }
+
+    fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
+        let mut plan = Plan::new();
+        plan.targets = vec!["127.0.0.1:25555".parse().unwrap()];
+        change(&mut plan);
+        plan
+    }
+
+    fn told(machine: &Machine, plan: &Plan, what: &str) -> (Health, String) {
+        let checks = machine.check(plan);
+        let check = checks.iter().find(|check| check.what == what).unwrap();
+        (check.verdict, check.told.clone())
+    }
+
+    #[test]
+    fn what_a_run_would_die_of_is_named_with_its_remedy() {
+        let plan = plan(|plan| plan.connections = 50_000);
+        let (health, told_) = told(&machine(), &plan, "descriptors");
+        assert_eq!(health, Health::Broken);
+        assert!(
+            told_.starts_with("50 024 of 20 000 needed: raise"),
+            "{told_}"
+        );
+        let (health, told_) = told(&machine(), &plan, "ports");
+        assert_eq!(health, Health::Broken);
+        assert!(
+            told_.ends_with("add --source 127.0.0.1-127.0.0.2"),
+            "{told_}"
+        );
+        let roomy = Machine {
+            descriptors: 100_000,
+            ..machine()
+        };
+        assert_eq!(told(&roomy, &plan, "descriptors").0, Health::Fine);
+    }
+
+    #[test]
+    fn sources_and_servers_multiply_the_ports() {
+        let plan = plan(|plan| {
+            plan.connections = 50_000;
+            plan.sources = vec![[127, 0, 0, 1].into(), [127, 0, 0, 2].into()];
+        });
+        assert_eq!(told(&machine(), &plan, "ports").0, Health::Fine);
+    }
+
+    #[test]
+    fn what_makes_figures_doubtful_is_told() {
+        let busy = Machine {
+            load: Some(1.5),
+            cpus: 1,
+            ..machine()
+        };
+        let tcp = plan(|_| ());
+        assert_eq!(told(&busy, &tcp, "load").0, Health::Doubtful);
+        assert_eq!(told(&busy, &tcp, "cores").0, Health::Doubtful);
+        assert!(
+            machine()
+                .check(&tcp)
+                .iter()
+                .all(|check| check.verdict == Health::Fine)
+        );
+        let udp = plan(|plan| {
+            plan.udp = true;
+            plan.pipeline = 1024;
+            plan.rate = Some(Profile::constant(100_000.0));
+        });
+        assert_eq!(told(&machine(), &udp, "receive buffer").0, Health::Doubtful);
+        let capped = plan(|plan| {
+            plan.udp = true;
+            plan.dial.receive_buffer = Some(64 << 20);
+        });
+        let (health, told_) = told(&machine(), &capped, "receive buffer");
+        assert_eq!(health, Health::Doubtful);
+        assert!(told_.contains("rmem_max"), "{told_}");
+    }
+}

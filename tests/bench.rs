@@ -1,0 +1,403 @@
+//! `echoloop bench` and `echoloop doctor`, as a person or a script uses them.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/process.rs"]
+mod process;
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use process::{PROGRAM, Process};
+use serde_json::Value;
+use support::serving::eventually;
+
+fn run(command: &str, arguments: &[&str]) -> Output {
+    let mut program = Command::new(PROGRAM);
+    program.args(["-q", command]).args(arguments);
+    program.output().unwrap()
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    run("bench", arguments)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a run comes to, as JSON.
+fn json(arguments: &[&str]) -> Value {
+    let output = bench(&[arguments, &["--json", "-"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn temporary(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    folder.join(format!("{}-{name}", std::process::id()))
+}
+
+#[test]
+fn the_verdict_comes_first_and_every_message_is_accounted_for() {
+    let server = Process::serve(&[]);
+    let output = bench(&["-c", "5", "-n", "2k", &server.tcp[0].to_string()]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(
+        output.stderr.is_empty(),
+        "no progress in a pipe: {output:?}"
+    );
+    let told = text(&output);
+    let first = told.lines().next().unwrap();
+    assert!(
+        first.contains("closed loop, 5 TCP connections, 64 B, every byte verified"),
+        "{told}"
+    );
+    let verdict = first.split("  ").next().unwrap();
+    assert!(
+        verdict.chars().all(|c| c.is_ascii_uppercase() || c == '-'),
+        "{told}"
+    );
+    assert!(told.contains("2 000"), "{told}");
+}
+
+#[test]
+fn files_of_every_kind_are_written_and_agree() {
+    let server = Process::serve(&[]);
+    let files = ["json", "hgrm", "hlog", "csv"].map(temporary);
+    let paths = files.each_ref().map(|path| path.to_str().unwrap());
+    let address = server.tcp[0].to_string();
+    let output = bench(&[
+        "-c",
+        "4",
+        "-R",
+        "2k",
+        "-d",
+        "600ms",
+        "--warmup",
+        "100ms",
+        "--interval",
+        "200ms",
+        "--json",
+        paths[0],
+        "--hgrm",
+        paths[1],
+        "--hlog",
+        paths[2],
+        "--csv",
+        paths[3],
+        "--label",
+        "where=here",
+        &address,
+    ]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let read = files
+        .each_ref()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    let json: Value = serde_json::from_str(&read[0]).unwrap();
+    assert_eq!(json["messages"]["sent"], 1_200);
+    assert_eq!(json["messages"]["answered"], 1_200);
+    assert_eq!(json["config"]["labels"]["where"], "here");
+    assert_eq!(json["latency_ns"]["response"]["count"], 1_200);
+    assert!(json["latency_ns"]["response"]["p"]["99"].is_u64(), "{json}");
+    assert!(
+        json["latency_ns"]["response"]["p"]["99.9"].is_null(),
+        "too few for it: {json}"
+    );
+    assert!(read[1].contains("1200"), "{}", read[1]);
+    assert!(read[2].contains("HISTF"), "{}", read[2]);
+    let rows: Vec<&str> = read[3].lines().collect();
+    assert!(
+        rows[0].starts_with("end_ns,") && rows.len() >= 3,
+        "{rows:?}"
+    );
+    for path in &files {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_wrong_answer_is_exit_4_with_its_connection_and_place() {
+    let server = Process::serve(&["--fault", "corrupt:6400"]);
+    let output = bench(&["-n", "200", &server.tcp[0].to_string()]);
+    assert_eq!(code(&output), 4);
+    let told = text(&output);
+    assert!(told.starts_with("MISMATCH  "), "{told}");
+    assert!(
+        told.contains("connection 0 (127.0.0.1:") && told.contains("byte 6 400"),
+        "{told}"
+    );
+    let json = json(&["-n", "200", &server.tcp[0].to_string()]);
+    assert_eq!(json["validity"]["verdict"], "mismatch");
+    assert_eq!(json["mismatches"][0]["offset"], 6_400);
+}
+
+#[test]
+fn writes_of_one_byte_each_are_no_error() {
+    let server = Process::serve(&["--fault", "slice:1"]);
+    let json = json(&[
+        "-c",
+        "3",
+        "-n",
+        "100",
+        "-s",
+        "1..300",
+        &server.tcp[0].to_string(),
+    ]);
+    assert_eq!(json["messages"]["answered"], 100);
+    assert_eq!(json["messages"]["mismatch"], 0);
+    assert_eq!(json["errors"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn the_tutorials_suffix_is_recognised_and_its_remedy_told() {
+    let server = Process::serve(&[]);
+    let address = format!("udp://{}", server.udp[0]);
+    let output = bench(&[
+        "-n",
+        "5",
+        "--timeout",
+        "100ms",
+        "--drain",
+        "100ms",
+        &address,
+    ]);
+    assert_eq!(code(&output), 4);
+    let words: Vec<String> = text(&output)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        words.join(" ").contains("--reply 'suffix:| lee'"),
+        "{}",
+        text(&output).replace('\n', " ")
+    );
+    let json = json(&["-n", "500", "--reply", "suffix:| lee", &address]);
+    assert_eq!(json["udp"]["lost"], 0);
+    assert_eq!(json["messages"]["answered"], 500);
+}
+
+/// What the server says it has done to datagrams is what the client says it has seen.
+#[test]
+fn lost_duplicate_and_reordered_datagrams_are_the_servers_own_count() {
+    let server = Process::serve(&[
+        "--fault",
+        "udp-drop:1%",
+        "--fault",
+        "udp-dup:0.5%",
+        "--fault",
+        "udp-reorder:2%",
+    ]);
+    let address = format!("udp://{}", server.udp[0]);
+    let json = json(&[
+        "-c",
+        "4",
+        "-R",
+        "8k",
+        "-n",
+        "16k",
+        "--timeout",
+        "300ms",
+        "--reply",
+        "suffix:| lee",
+        &address,
+    ]);
+    server.signal("TERM");
+    let (_, totals, _) = server.end();
+    let told = |what: &str| {
+        let before = totals.split(what).next().unwrap();
+        let number = before.rsplit([' ', ',']).find(|word| !word.is_empty());
+        number.unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(json["udp"]["lost"], told(" answers dropped"), "{totals}");
+    assert_eq!(json["udp"]["duplicate"], told(" sent twice"), "{totals}");
+    assert_eq!(json["udp"]["reordered"], told(" out of order"), "{totals}");
+    assert_eq!(json["udp"]["corrupt"], 0);
+}
+
+/// A second in which the server stands still: the schedule sees it, and who waits for answers does not.
+#[test]
+fn a_stall_is_seen_by_the_open_loop_and_hidden_by_the_closed_one() {
+    let p99 = |json: &Value, what: &str| json["latency_ns"][what]["p"]["99"].as_u64().unwrap();
+    let run = |rate: &[&str]| {
+        let server = Process::serve(&["--fault", "stall:600ms@1s"]);
+        let address = server.tcp[0].to_string();
+        json(
+            &[
+                &["-c", "4", "-d", "3s", "--warmup", "200ms"],
+                rate,
+                &[&address],
+            ]
+            .concat(),
+        )
+    };
+    let open = run(&["-R", "1k"]);
+    let closed = run(&[]);
+    // A fifth of the messages were due while it stood still; all but four of them waited for their turn.
+    assert!(p99(&open, "response") > 400_000_000, "{open}");
+    assert!(p99(&open, "service") < p99(&open, "response") / 2, "{open}");
+    assert!(
+        p99(&closed, "service") < p99(&open, "response") / 2,
+        "{closed}"
+    );
+}
+
+#[test]
+fn goals_are_met_or_missed() {
+    let server = Process::serve(&[]);
+    let address = server.tcp[0].to_string();
+    let run = ["-n", "500", "--slo", "errors<1%", &address];
+    assert_eq!(code(&bench(&run)), 0);
+    let output = bench(&[&["--slo", "max<1ns"][..], &run].concat());
+    assert_eq!(code(&output), 3);
+    assert!(text(&output).contains("missed"), "{}", text(&output));
+}
+
+#[test]
+fn what_makes_no_sense_is_one_line_and_exit_2() {
+    for (arguments, told) in [
+        (&["-c", "0", "127.0.0.1:1"][..], "at least 1"),
+        (&["-d", "0", "127.0.0.1:1"], "some time"),
+        (&["-R", "fast", "127.0.0.1:1"], "20k"),
+        (&["-s", "1k..64", "127.0.0.1:1"], "64..1k"),
+        (&["-s", "0", "127.0.0.1:1"], "0 bytes"),
+        (&["-s", "70k", "udp://127.0.0.1:1"], "65507"),
+        (&["--slo", "p99=5ms", "127.0.0.1:1"], "p99=5ms"),
+        (&["--reply", "shout", "127.0.0.1:1"], "suffix:TEXT"),
+        (&["-m", r"\q", "-e", "127.0.0.1:1"], r"\xHH"),
+        (&["-m", "@/no/such/file", "127.0.0.1:1"], "/no/such/file"),
+        (&["-R", "1k", "--think", "1ms", "127.0.0.1:1"], "--think"),
+        (&["--deadline", "1s", "127.0.0.1:1"], "--rate"),
+        (&["-d", "1s", "-n", "5", "127.0.0.1:1"], "--messages"),
+        (&["127.0.0.1:1", "udp://127.0.0.1:1"], "two loads"),
+        (&["--source", "::1", "127.0.0.1:1"], "IPv4 or IPv6"),
+        (&["--churn", "1", "udp://127.0.0.1:1"], "--churn"),
+        (&["-c", "1M", "127.0.0.1:1"], "limit of open files"),
+        (
+            &["--server-pid", "4294967295", "127.0.0.1:1"],
+            "no such process",
+        ),
+        (&["--percentiles", "101", "127.0.0.1:1"], "101"),
+        (&[], "SERVER"),
+    ] {
+        let output = bench(arguments);
+        let line = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(code(&output), 2, "{arguments:?}: {line}");
+        assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+        assert!(line.contains(told), "{arguments:?}: {line}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_one_line_and_exit_1() {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let output = bench(&["-c", "3", &nobody.to_string()]);
+    assert_eq!(code(&output), 1);
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.ends_with("refused: nobody listens there\n"), "{line}");
+    let output = run("doctor", &[&nobody.to_string()]);
+    assert_eq!(code(&output), 1);
+    assert!(text(&output).contains("FAILS server"), "{}", text(&output));
+}
+
+#[test]
+fn a_doctor_says_what_can_be_done_and_what_would_help() {
+    let server = Process::serve(&[]);
+    let address = server.tcp[0].to_string();
+    let output = run("doctor", &["-c", "10", &address]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    for what in ["descriptors", "ports", "backlog", "cores", "load", "server"] {
+        assert!(text(&output).contains(what), "{}", text(&output));
+    }
+    let output = run("doctor", &["-c", "1M", &address]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        text(&output).contains("--source 127.0.0.1-127.0.0."),
+        "{}",
+        text(&output)
+    );
+}
+
+/// A run that is going on.
+fn start(arguments: &[&str]) -> Child {
+    let mut program = Command::new(PROGRAM);
+    program.args(["-q", "bench"]).args(arguments);
+    program.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let kill = Command::new("kill").args(["-s", "INT", &pid]).status();
+    assert!(kill.unwrap().success());
+}
+
+#[test]
+fn an_interrupted_run_reports_what_it_has_measured() {
+    let server = Process::serve(&["--stats-interval", "10ms"]);
+    let address = server.tcp[0].to_string();
+    let mut child = start(&[
+        "-c", "2", "-R", "1k", "-d", "10m", "--warmup", "0", "--json", "-", &address,
+    ]);
+    thread::sleep(Duration::from_millis(600));
+    interrupt(&child);
+    let mut out = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["interrupted"], true);
+    let answered = json["messages"]["answered"].as_u64().unwrap();
+    assert!((1..=60_000).contains(&answered), "{json}");
+    assert_eq!(
+        json["messages"]["offered"], json["messages"]["answered"],
+        "{json}"
+    );
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let server = Process::serve(&["--reply", "discard"]);
+    let address = server.tcp[0].to_string();
+    let mut child = start(&["-d", "10m", "--warmup", "0", "--drain", "10m", &address]);
+    // Connected, and its message sent: it is measuring, and catches signals.
+    let status = format!("/proc/{}/status", child.id());
+    eventually("it catches signals", || {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 2 != 0)
+    });
+    thread::sleep(Duration::from_millis(100));
+    interrupt(&child);
+    thread::sleep(Duration::from_millis(100));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+/// `echoloop bench ... | head -1`.
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let server = Process::serve(&[]);
+    let mut child = start(&["-n", "100", "--latency", &server.tcp[0].to_string()]);
+    let mut line = String::new();
+    let mut out = BufReader::with_capacity(16, child.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    drop(out);
+    assert!(line.contains("closed loop"), "{line}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
