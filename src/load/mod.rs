@@ -303,6 +303,7 @@ impl Handler for Load {
     #[inline]
     fn ready(&mut self, event: &Event) {
         if let Some(key) = Key::from_token(event.token()) {
+            self.shared.recorder.events += 1;
             self.book.ready(key, event);
         }
     }

@@ -225,7 +225,7 @@ pub struct Client {
     pub writes: u64,
     /// Those of them that found nothing to read or no room to write.
     pub would_block: u64,
-    /// What its loop has done, in the whole run.
+    /// What its loop has done.
     pub turns: Turns,
 }
 

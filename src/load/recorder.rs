@@ -6,7 +6,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::answers::InFlight;
-use super::outcome::{INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Step, histogram};
+use super::outcome::{
+    Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Step, histogram,
+};
 
 /// Counts and times, of the whole run and of the interval at hand. Times are in nanoseconds since the load began.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) struct Recorder {
     until: u64,
     /// Messages in flight, measured or not.
     pub(super) in_flight: u64,
+    /// Events that came since a turn was last counted.
+    pub(super) events: u64,
     /// When a message was sent or answered last.
     pub(super) moved: u64,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
@@ -35,6 +39,7 @@ impl Recorder {
             from: u64::MAX,
             until: u64::MAX,
             in_flight: 0,
+            events: 0,
             moved: 0,
             is_open,
             interval: Interval::default(),
@@ -183,8 +188,11 @@ impl Recorder {
     /// Time was spent at work, and waiting before it.
     pub(super) fn spent(&mut self, waiting: Duration, busy: Duration, now: u64) {
         if self.measures(now) {
-            self.outcome.client.busy += busy;
-            self.outcome.client.waiting += waiting;
+            let client = &mut self.outcome.client;
+            client.busy += busy;
+            client.waiting += waiting;
+            client.turns.count += 1;
+            client.turns.events += std::mem::take(&mut self.events);
         }
     }
 
@@ -225,8 +233,10 @@ impl Recorder {
         (figures, response)
     }
 
-    /// What was counted before the measuring began is forgotten, as far as intervals are concerned.
+    /// What was counted before the measuring began is forgotten, as far as intervals and costs are concerned.
     pub(super) fn begin_intervals(&mut self, now: u64) {
+        self.outcome.client = Client::default();
+        (self.busy_at, self.waiting_at) = (Duration::ZERO, Duration::ZERO);
         (self.interval, self.interval_began) = (Interval::default(), now);
         self.response.reset();
     }

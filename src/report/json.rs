@@ -318,6 +318,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_is_told_but_not_what_was_said() {
+        let mut plan = sample::plan();
+        plan.message = Some(b"secret".to_vec());
+        plan.reply = crate::load::Reply::Suffix(b"secret".to_vec());
+        plan.stop = crate::load::Stop::Messages(1_000);
+        plan.churn = Some(crate::load::Churn::Messages(1));
+        let written = written(&sample::outcome(), &plan, &sample::context());
+        let config = &written["config"];
+        for (name, value) in [
+            ("message_bytes", json!(6)),
+            ("reply", json!("suffix")),
+            ("requests", json!(1_000)),
+            ("duration_ns", Value::Null),
+            ("churn_messages", json!(1)),
+            ("rate_given", json!("50k")),
+            ("arrival", json!("const")),
+        ] {
+            assert_eq!(config[name], value, "{name}");
+        }
+        assert!(!written.to_string().contains("secret"));
+    }
+
+    #[test]
     fn verdicts_are_spelt_in_lower_case() {
         assert_eq!(lower_case(Verdict::RateNotReached), "rate-not-reached");
         assert_eq!(lower_case(Verdict::TooFewSamples), "too-few-samples");

@@ -37,7 +37,7 @@ pub fn percentile(samples: &Histogram<u64>, percentile: f64) -> Option<u64> {
         return None;
     }
     let all = samples.len() as f64;
-    // 0.999 of 10 000 is a little more than 9990 in binary, which is not to make it the 9991st.
+    // 99.9 % of 41 000 is a little more than 40 959 in binary, which is not to make it the 40 960th.
     let rank = (all * percentile / 100.0 - 1e-6).ceil().max(1.0);
     Some(samples.value_at_quantile((rank - 0.5) / all))
 }
@@ -107,6 +107,16 @@ mod tests {
             assert_eq!(percentile(&samples, 100.0), Some(count));
             assert_eq!(percentile(&samples, 0.0), Some(1));
         }
+    }
+
+    #[test]
+    fn what_binary_fractions_add_does_not_make_it_the_next_rank() {
+        let mut samples = samples(0);
+        samples.record_n(1, 40_959).unwrap();
+        samples.record_n(2, 41).unwrap();
+        assert_eq!(percentile(&samples, 99.9), Some(1));
+        samples.record(2).unwrap();
+        assert_eq!(percentile(&samples, 99.9), Some(2));
     }
 
     #[test]
