@@ -127,6 +127,12 @@ fn every_interval_is_told_and_together_they_are_the_whole() {
         (plan.stop, plan.warmup) = (Stop::After(400 * MS), 50 * MS);
     }));
     assert_eq!(outcome.intervals.len(), 4, "{:?}", outcome.intervals);
+    assert!(
+        outcome
+            .intervals
+            .iter()
+            .all(|interval| interval.answered > 0)
+    );
     let sent: u64 = outcome.intervals.iter().map(|interval| interval.sent).sum();
     // What was due in the last moment may have been sent behind it.
     assert!((396..=400).contains(&sent), "{sent}");

@@ -15,6 +15,9 @@ use super::random::mix;
 use super::shared::Shared;
 use crate::reactor::{Deadlines, Event, Key, Slots, readiness};
 
+/// How long duplicates are waited for behind the last answer, in nanoseconds.
+const QUIET: u64 = 50_000_000;
+
 /// One connection or flow, and what is armed for it.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -262,17 +265,17 @@ impl Book {
         if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
             return false;
         }
-        if shared.plan.udp {
-            return self.is_quiet(shared, now);
+        if let Some(quiet_at) = self.quiet_at(shared) {
+            return now >= quiet_at;
         }
         // Who is being opened again may have been to send something.
         self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0)
     }
 
-    /// Whether no datagram has come for a while, after which a duplicate of the last is not to be expected.
-    fn is_quiet(&self, shared: &Shared, now: u64) -> bool {
-        const QUIET: u64 = 50_000_000;
-        now >= shared.due_until.saturating_add(QUIET)
+    /// When no duplicate of the last datagram is to be expected any more.
+    pub(super) fn quiet_at(&self, shared: &Shared) -> Option<u64> {
+        let last = shared.recorder.moved.max(shared.due_until);
+        shared.plan.udp.then(|| last.saturating_add(QUIET))
     }
 
     /// The run is over: what is in flight, and what was due, is counted as it stands.

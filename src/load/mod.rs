@@ -275,7 +275,8 @@ impl Load {
 
     /// The figures of the interval at hand, if it has ended.
     fn tell(&mut self, now: u64) {
-        if self.book.take_interval_end() && self.phase != Phase::Draining {
+        let told = matches!(self.phase, Phase::WarmingUp | Phase::Measuring);
+        if self.book.take_interval_end() && told {
             self.tell_interval(now);
         }
     }
@@ -328,14 +329,13 @@ impl Handler for Load {
         if self.book.is_runnable() {
             return Next::until(Some(began), began);
         }
-        let phase_until =
-            (self.phase_until != u64::MAX).then(|| self.shared.instant(self.phase_until));
-        let next = self
-            .book
-            .next_deadline()
-            .into_iter()
-            .chain(phase_until)
-            .min();
+        let phase_until = (self.phase_until != u64::MAX).then_some(self.phase_until);
+        let quiet = (self.phase == Phase::Draining)
+            .then(|| self.book.quiet_at(&self.shared))
+            .flatten();
+        let next = phase_until.into_iter().chain(quiet).min();
+        let next = next.map(|next| self.shared.instant(next));
+        let next = self.book.next_deadline().into_iter().chain(next).min();
         Next::until(next, began)
     }
 }

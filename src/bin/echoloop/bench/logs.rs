@@ -1,7 +1,7 @@
 //! Figures of each interval, written as it ends.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, LineWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -53,7 +53,6 @@ impl Logs {
         let write = move |(interval, response): Entry| {
             if let Some(file) = &mut csv {
                 writeln!(file, "{}", interval_row(&interval))?;
-                file.flush()?;
             }
             if let Some(log) = &mut hlog {
                 log.write(&interval, &response)?;
@@ -93,9 +92,9 @@ impl Logs {
     }
 }
 
-/// A file to write to.
-pub(super) fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+/// A file to write to, line by line: what a run that is killed has measured is there.
+pub(super) fn create(path: &Path) -> Result<LineWriter<File>, Failure> {
     File::create(path)
-        .map(BufWriter::new)
+        .map(LineWriter::new)
         .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
 }

@@ -125,10 +125,9 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
         stopped_by,
         ..
     } = driven;
-    let mut outcome = load
+    let outcome = load
         .finish()
         .map_err(|error| unreachable_server(plan, &error))?;
-    outcome.client.turns = reactor.turns().clone();
     Ok(Measured {
         outcome,
         costs,
