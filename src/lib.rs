@@ -1,6 +1,6 @@
 //! An event-driven, non-blocking reactor: one thread, one poll loop, many TCP clients and UDP.
 //!
-//! `echoloop` is a program (`echoloop serve`, `echoloop connect`) and the library it is made of. The library is a
+//! `echoloop` is a program (`echoloop serve`, `echoloop connect`, `echoloop bench`) and the library it is made of. The library is a
 //! readiness loop written by hand over [mio](https://docs.rs/mio), with a slab of connection states; it is not
 //! an async runtime, and uses none. This page is where to start reading.
 //!

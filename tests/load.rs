@@ -168,6 +168,24 @@ fn what_waits_behind_a_slow_answer_is_measured_from_when_it_was_due() {
     serving.finish();
 }
 
+/// A server that falls behind already while it warms up: what was due then is not what is measured.
+#[test]
+fn what_a_warm_up_leaves_behind_is_not_sent_in_the_place_of_what_is_measured() {
+    let faults = Faults {
+        delay: Some(Delay::Constant(50 * MS)),
+        ..Faults::default()
+    };
+    let serving = Serving::start_faulty(config(), Echo, &faults);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        plan.rate = Some(Profile::constant(100.0));
+        (plan.stop, plan.warmup, plan.drain) = (Stop::After(500 * MS), 500 * MS, MS);
+    }));
+    let counted = &outcome.messages;
+    assert_eq!(counted.offered, 50, "{counted:?}");
+    assert!((1..=12).contains(&counted.sent), "{counted:?}");
+    serving.finish();
+}
+
 #[test]
 fn what_is_too_late_to_be_sent_is_dropped_and_counted() {
     let faults = Faults {

@@ -49,6 +49,18 @@ impl Arrivals {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
+    /// The next message is the first that is due at `seconds` or later.
+    pub(super) fn skip_to(&mut self, seconds: f64, profile: &Profile) {
+        if self.random.is_none() {
+            // Of this connection's messages, so many are due before that.
+            let before = profile.count(seconds) / self.connections - self.next;
+            self.next += before.ceil().max(0.0);
+        }
+        while profile.due(self.next * self.connections) < seconds {
+            self.advance();
+        }
+    }
+
     /// The next message is the one behind it.
     pub(super) fn advance(&mut self) {
         self.next += match &mut self.random {
@@ -119,6 +131,23 @@ mod tests {
         let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
         let long = gaps.filter(|gap| *gap > 0.002).count() as f64 / times.len() as f64;
         assert!((long - (-2.0f64).exp()).abs() < 0.01, "{long}");
+    }
+
+    #[test]
+    fn skipping_leads_to_the_first_message_that_is_due_then() {
+        for arrival in [Arrival::Constant, Arrival::Poisson] {
+            let profile = Profile::ramp(10.0, 500.0, Duration::from_secs(7));
+            for seconds in [0.0, 0.3, 2.0, 7.0, 11.1] {
+                let mut skipping = Arrivals::new(arrival, 3, 7, 1);
+                let mut stepping = skipping.clone();
+                skipping.skip_to(seconds, &profile);
+                while stepping.due(&profile).as_secs_f64() < seconds {
+                    stepping.advance();
+                }
+                let due = |arrivals: &Arrivals| arrivals.due(&profile);
+                assert_eq!(due(&skipping), due(&stepping), "{arrival:?}, {seconds}");
+            }
+        }
     }
 
     #[test]

@@ -238,8 +238,21 @@ impl Book {
         self.queue_all();
     }
 
-    /// Intervals are counted from now on.
-    pub(super) fn begin_intervals(&mut self, shared: &mut Shared, now: u64) {
+    /// What is due `from` then on is measured, and intervals are counted from now on.
+    pub(super) fn begin_measuring(&mut self, shared: &mut Shared, from: u64, now: u64) {
+        for key in self.slots.keys().collect::<Vec<_>>() {
+            match self.slots.get_mut(key).map(|slot| &mut slot.member) {
+                Some(Member::Stream(connection)) => connection.pacer.skip_to(from, shared),
+                Some(Member::Flow(flow)) => flow.pacer.skip_to(from, shared),
+                None => {}
+            }
+        }
+        let parked = self.parked.iter_mut().flatten();
+        for unopened in self.unopened.iter_mut().chain(parked) {
+            if let Some(pacer) = &mut unopened.pacer {
+                pacer.skip_to(from, shared);
+            }
+        }
         self.deadlines
             .retain(|timer| !matches!(timer, Timer::Interval));
         self.deadlines

@@ -256,7 +256,8 @@ impl Load {
 
     fn measure(&mut self, now: u64) {
         (self.phase, self.phase_until) = (Phase::Measuring, self.shared.due_until);
-        self.book.begin_intervals(&mut self.shared, now);
+        self.book
+            .begin_measuring(&mut self.shared, self.measuring_from, now);
     }
 
     /// Nothing more is due: what was is still sent, and answers are awaited.

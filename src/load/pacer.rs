@@ -1,5 +1,7 @@
 //! When one connection may send its next message.
 
+use std::time::Duration;
+
 use super::answers::InFlight;
 use super::arrivals::Arrivals;
 use super::nanoseconds;
@@ -100,6 +102,15 @@ impl Pacer {
         shared.recorder.in_flight += 1;
         shared.recorder.sent(&message, self.free);
         message
+    }
+
+    /// What was due before `from` and could not be sent is not sent any more: it is not measured, and would only be in
+    /// the way of what is.
+    pub(super) fn skip_to(&mut self, from: u64, shared: &Shared) {
+        if let (Some(arrivals), Some(profile)) = (&mut self.arrivals, &shared.plan.rate) {
+            let since = Duration::from_nanos(from.saturating_sub(shared.origin));
+            arrivals.skip_to(since.as_secs_f64(), profile);
+        }
     }
 
     /// The connection could not take another message when it was last asked to.
