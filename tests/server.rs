@@ -6,8 +6,10 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echoloop::connection::Watermarks;
 use echoloop::service::{Discard, Echo, Suffix};
@@ -134,13 +136,27 @@ fn pitfall_07_a_half_close_and_a_slow_reader_get_every_byte() {
     SockRef::from(&client)
         .set_recv_buffer_size(64 * 1024)
         .unwrap();
+    let written = Arc::new(AtomicUsize::new(0));
     let writer = {
         let (client, sent) = (client.try_clone().unwrap(), sent.clone());
+        let written = written.clone();
         thread::spawn(move || {
-            (&client).write_all(&sent).unwrap();
+            for piece in sent.chunks(16 * 1024) {
+                (&client).write_all(piece).unwrap();
+                written.fetch_add(piece.len(), Ordering::Relaxed);
+            }
             client.shutdown(Shutdown::Write).unwrap();
         })
     };
+    // Nothing is read until everything on the way is full: more is sent than all buffers behind the server take.
+    let (mut before, mut since) = (0, Instant::now());
+    while since.elapsed() < Duration::from_millis(300) {
+        let now = written.load(Ordering::Relaxed);
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
     let mut received = Vec::new();
     let mut chunk = vec![0; 3000];
     loop {

@@ -286,6 +286,7 @@ impl Terminal {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.see_the_rest();
                 return status.code().unwrap_or_else(|| panic!("{status}"));
             }
             assert!(
@@ -295,6 +296,14 @@ impl Terminal {
             );
             thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Waits until everything that was written is seen, unless nobody looks, or others go on writing.
+    fn see_the_rest(&self) {
+        let seen = self.seen();
+        let more = |seen: &mut Seen| !seen.closed && !seen.stopped;
+        let moment = Duration::from_secs(2);
+        drop(self.view.changed.wait_timeout_while(seen, moment, more));
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
