@@ -217,7 +217,13 @@ fn lost_duplicate_and_reordered_datagrams_are_the_servers_own_count() {
         let number = before.rsplit([' ', ',']).find(|word| !word.is_empty());
         number.unwrap().parse::<u64>().unwrap()
     };
-    assert_eq!(json["udp"]["lost"], told(" answers dropped"), "{totals}");
+    // What a busy machine's server had no room for did not reach it.
+    let unseen = 16_000 - told(" datagrams in");
+    assert_eq!(
+        json["udp"]["lost"],
+        told(" answers dropped") + unseen,
+        "{totals}"
+    );
     assert_eq!(json["udp"]["duplicate"], told(" sent twice"), "{totals}");
     assert_eq!(json["udp"]["reordered"], told(" out of order"), "{totals}");
     assert_eq!(json["udp"]["corrupt"], 0);

@@ -503,11 +503,14 @@ fn the_fate_of_every_datagram_is_counted_exactly() {
             }
             plan.stop = Stop::Messages(10_000);
         }));
-        let counters = serving.finish().faults;
+        let counters = serving.finish();
+        // What a busy machine's server had no room for did not reach it.
+        let unseen = 10_000 - counters.datagrams.received;
+        let counters = counters.faults;
         let counted = outcome.udp.unwrap();
         assert_eq!(counted.sent, 10_000);
         assert_eq!(counted.overflow.unwrap_or(0), 0);
-        assert_eq!(counted.lost, counters.dropped, "{counted:?}");
+        assert_eq!(counted.lost, counters.dropped + unseen, "{counted:?}");
         assert_eq!(counted.duplicate, counters.sent_twice, "{counted:?}");
         assert_eq!(counted.reordered, counters.out_of_order, "{counted:?}");
         assert!(counters.dropped > 100 && counters.sent_twice > 80 && counters.out_of_order > 150);
