@@ -38,6 +38,10 @@ fn mistakes_are_one_line_and_exit_2() {
             &["serve", "--fault", "slice:1", "--fault", "slice:2"],
             "twice",
         ),
+        (
+            &["serve", "--no-udp", "--fault", "udp-drop:1%"],
+            "leave --no-udp out",
+        ),
         (&["serve", "--frobnicate"], "--frobnicate"),
         (&["swerve"], "swerve"),
         (&["serve", "--tcp", "a\nb:80:"], "'a b:80:'"),

@@ -29,7 +29,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     config.tcp = resolve(args.tcp(), "tcp")?;
     config.udp = resolve(args.udp(), "udp")?;
     config.check().map_err(Failure::Usage)?;
-    let faults = args.faults.faults().map_err(Failure::Usage)?;
+    let faults = args
+        .faults
+        .faults(!config.tcp.is_empty(), !config.udp.is_empty())
+        .map_err(Failure::Usage)?;
     config.max_conns = max_conns(args);
     warn_of_capped_backlog(config.backlog);
     if args.console {

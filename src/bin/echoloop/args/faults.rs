@@ -46,9 +46,21 @@ enum Fault {
 
 impl FaultArgs {
     /// The faults to commit, if there are any, or why they can't be.
-    pub(crate) fn faults(&self) -> Result<Option<Faults>, String> {
+    pub(crate) fn faults(&self, tcp: bool, udp: bool) -> Result<Option<Faults>, String> {
         if self.specs.is_empty() {
             return Ok(None);
+        }
+        for Spec { fault, text } in &self.specs {
+            let (needed, there) = match fault {
+                Fault::Stall(_) => continue,
+                Fault::Drop(_) | Fault::Duplicate(_) | Fault::Reorder(_) => ("udp", udp),
+                _ => ("tcp", tcp),
+            };
+            if !there {
+                return Err(format!(
+                    "--fault {text} could not happen to anybody: leave --no-{needed} out"
+                ));
+            }
         }
         let mut faults = Faults {
             seed: self.seed,
@@ -149,7 +161,7 @@ mod tests {
         let Command::Serve(args) = cli.command else {
             panic!("{cli:?}")
         };
-        args.faults.faults()
+        args.faults.faults(true, true)
     }
 
     #[test]
