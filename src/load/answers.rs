@@ -213,17 +213,28 @@ impl Answers {
         }
     }
 
-    /// How many messages in flight have become overdue at `now`, that were not told of before; and when the next will.
-    pub(super) fn expire(&mut self, now: u64, timeout: u64) -> (u64, Option<u64>) {
-        let before = self.overdue;
-        while let Some(message) = self.flight.get(self.overdue) {
+    /// Hands every message in flight that is overdue at `now`, and was not before, to `expired`. Returns when the next
+    /// will be.
+    pub(super) fn expire(
+        &mut self,
+        now: u64,
+        timeout: u64,
+        mut expired: impl FnMut(InFlight),
+    ) -> Option<u64> {
+        while let Some(&message) = self.flight.get(self.overdue) {
             let until = message.sent.saturating_add(timeout);
             if until > now {
-                return ((self.overdue - before) as u64, Some(until));
+                return Some(until);
             }
             self.overdue += 1;
+            expired(message);
         }
-        ((self.overdue - before) as u64, None)
+        None
+    }
+
+    /// The first message in flight.
+    pub(super) fn first(&self) -> Option<&InFlight> {
+        self.flight.front()
     }
 
     /// Gives up on every message in flight, and hands each to `lost`.
@@ -368,11 +379,16 @@ mod tests {
                 size: 1,
             });
         }
-        assert_eq!(answers.expire(109, 100), (0, Some(110)));
-        assert_eq!(answers.expire(125, 100), (2, Some(130)));
-        assert_eq!(answers.expire(126, 100), (0, Some(130)));
+        let expire = |answers: &mut Answers, now| {
+            let mut sent = Vec::new();
+            let next = answers.expire(now, 100, |message| sent.push(message.sent));
+            (sent, next)
+        };
+        assert_eq!(expire(&mut answers, 109), (vec![], Some(110)));
+        assert_eq!(expire(&mut answers, 125), (vec![10, 20], Some(130)));
+        assert_eq!(expire(&mut answers, 126), (vec![], Some(130)));
         answers.complete_first();
-        assert_eq!(answers.expire(200, 100), (1, None));
-        assert_eq!(answers.expire(300, 100), (0, None));
+        assert_eq!(expire(&mut answers, 200), (vec![30], None));
+        assert_eq!(expire(&mut answers, 300), (vec![], None));
     }
 }

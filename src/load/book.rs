@@ -67,7 +67,6 @@ pub(super) struct Book {
     pub(super) run: u32,
     pub(super) dialling: usize,
     pub(super) connected: usize,
-    all: usize,
     /// When the next connection may be opened, if there is a rate.
     pub(super) next_dial: u64,
     pub(super) last_error: Option<io::Error>,
@@ -95,7 +94,6 @@ impl Book {
             run: run as u32,
             dialling: 0,
             connected: 0,
-            all,
             next_dial: 0,
             last_error: None,
             interval_ended: false,
@@ -214,9 +212,9 @@ impl Book {
         let timeout = shared.plan.timeout.as_nanos() as u64;
         let next = match &mut slot.member {
             Member::Stream(connection) => {
-                let (count, next) = connection.answers.expire(now, timeout);
-                shared.recorder.timed_out(count, now);
-                next
+                let recorder = &mut shared.recorder;
+                let expire = |message| recorder.timed_out(&message);
+                connection.answers.expire(now, timeout, expire)
             }
             Member::Flow(flow) => flow.expire(shared, now),
         };
@@ -274,15 +272,28 @@ impl Book {
     }
 
     /// Whether nothing is in flight, and nothing that was due is still to be sent.
-    pub(super) fn is_settled(&self, shared: &Shared, now: u64) -> bool {
+    pub(super) fn is_settled(&mut self, shared: &Shared, now: u64) -> bool {
         if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
             return false;
         }
         if let Some(quiet_at) = self.quiet_at(shared) {
             return now >= quiet_at;
         }
-        // Who is being opened again may have been to send something.
-        self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0)
+        // Who is being opened again may have been to send something, and so may who waits for room.
+        let opened = self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0);
+        opened && !self.is_behind(shared, now)
+    }
+
+    /// Whether something that was due is still to be sent on a connection that is there.
+    fn is_behind(&mut self, shared: &Shared, now: u64) -> bool {
+        let keys: Vec<Key> = self.slots.keys().collect();
+        keys.into_iter().any(|key| {
+            let slot = self.slots.get_mut(key);
+            matches!(
+                slot.map(|slot| &slot.member),
+                Some(Member::Stream(connection)) if connection.pacer.is_behind(shared, now)
+            )
+        })
     }
 
     /// When no duplicate of the last datagram is to be expected any more.
@@ -340,17 +351,9 @@ impl Book {
         }
     }
 
-    /// Whether all connections are there.
-    pub(super) const fn is_complete(&self) -> bool {
-        self.connected == self.all
-    }
-
-    /// Whether every connection has been tried and none could be opened.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.connected == 0
-            && self.dialling == 0
-            && self.unopened.is_empty()
-            && self.parked.iter().flatten().count() > 0
+    /// Whether every connection is there, or has been tried at least once.
+    pub(super) fn is_tried(&self) -> bool {
+        self.dialling == 0 && self.unopened.is_empty()
     }
 
     /// How many connections there are.

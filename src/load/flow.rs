@@ -145,7 +145,7 @@ impl Flow {
                 let (at, kind) = sent.map_or((0, MismatchKind::Altered), |sent| {
                     (sent, MismatchKind::Surplus)
                 });
-                return self.mismatch(at, size, kind, shared);
+                return self.mismatch(now, at, size, kind, shared);
             }
             Read::Ours(_) | Read::Foreign => {
                 datagrams(shared).foreign += 1;
@@ -158,7 +158,7 @@ impl Flow {
             .difference(header.number, asked, answer, &shared.expected);
         if let Some(at) = difference {
             datagrams(shared).corrupt += 1;
-            return self.mismatch(at, size, MismatchKind::Altered, shared);
+            return self.mismatch(now, at, size, MismatchKind::Altered, shared);
         }
         let counts = datagrams(shared);
         match self.window.see(header.number) {
@@ -197,7 +197,7 @@ impl Flow {
             self.awaited = 0;
             shared.recorder.in_flight -= 1;
             let kind = wrong_size.map_or(MismatchKind::Altered, MismatchKind::Size);
-            self.mismatch(at, size, kind, shared);
+            self.mismatch(message.due, at, size, kind, shared);
             return self.pacer.release(now);
         }
         self.answered(&message, shared, now);
@@ -233,7 +233,7 @@ impl Flow {
             if until > now {
                 return Some(until);
             }
-            shared.recorder.timed_out(1, now);
+            shared.recorder.timed_out(&message);
             self.lose_first(shared, now);
         }
     }
@@ -317,11 +317,11 @@ impl Flow {
         self.awaited += 1;
     }
 
-    fn mismatch(&self, at: usize, size: usize, kind: MismatchKind, shared: &mut Shared) {
+    fn mismatch(&self, due: u64, at: usize, size: usize, kind: MismatchKind, shared: &mut Shared) {
         let got = shared.room[at.min(size)..size.min(at + 16)].to_vec();
         let local = self.socket.local_addr().ok();
         let connection = self.number;
-        shared.recorder.mismatch(|| Mismatch {
+        shared.recorder.mismatch(due, || Mismatch {
             connection,
             local,
             offset: at as u64,

@@ -193,16 +193,18 @@ impl Load {
                 let opening = self.shared.plan.connect_rate.map_or(0.0, |rate| {
                     (self.shared.plan.connections + self.shared.plan.idle) as f64 / rate
                 });
-                let patience = self.shared.plan.connect_timeout + Duration::from_secs_f64(opening);
-                self.phase_until = now + nanoseconds(patience);
+                let opening = Duration::try_from_secs_f64(opening).unwrap_or(Duration::MAX);
+                let patience = nanoseconds(self.shared.plan.connect_timeout);
+                self.phase_until = now
+                    .saturating_add(patience)
+                    .saturating_add(nanoseconds(opening));
             }
-            Phase::Connecting if self.book.is_complete() => self.begin(now),
-            Phase::Connecting => {
-                let given_up = self.book.is_hopeless() || now >= self.phase_until;
-                if given_up && self.book.connected() == 0 {
+            // Those that could not be opened are tried again while the others are at work.
+            Phase::Connecting if self.book.is_tried() || now >= self.phase_until => {
+                if self.book.connected() == 0 {
                     self.failure = Some(self.book.last_error());
                     self.phase = Phase::Over;
-                } else if now >= self.phase_until {
+                } else {
                     self.begin(now);
                 }
             }
@@ -213,7 +215,9 @@ impl Load {
                 let ended = self.shared.now() + 1;
                 self.drain(now, ended);
             }
-            Phase::Measuring if self.is_stuck(now) => self.drain(now, now),
+            Phase::Measuring if self.stuck_at().is_some_and(|at| at <= now) => {
+                self.drain(now, now);
+            }
             Phase::Draining
                 if now >= self.phase_until || self.book.is_settled(&self.shared, now) =>
             {
@@ -223,13 +227,20 @@ impl Load {
         }
     }
 
-    /// Whether a run that is to last for so many messages has come to a stand: nothing was sent or answered for longer
-    /// than an answer may take and is waited for. Looked at in every interval.
-    fn is_stuck(&self, now: u64) -> bool {
-        let plan = &self.shared.plan;
+    /// When a run that is to last for so many messages has come to a stand: answers are awaited, or there is nobody to
+    /// send to, and nothing was sent or answered for longer than an answer may take and is waited for.
+    fn stuck_at(&self) -> Option<u64> {
+        let Shared {
+            plan,
+            recorder,
+            left,
+            ..
+        } = &self.shared;
+        let waits = recorder.in_flight > 0 || self.book.connected() == 0;
         let patience = nanoseconds(plan.timeout).saturating_add(nanoseconds(plan.drain));
-        let moved = self.shared.recorder.moved.max(self.measuring_from);
-        self.shared.left.is_some() && now >= moved.saturating_add(patience)
+        let moved = recorder.moved.max(self.measuring_from);
+        (self.phase == Phase::Measuring && left.is_some() && waits)
+            .then(|| moved.saturating_add(patience))
     }
 
     /// The connections are there: messages are due from now on.
@@ -334,7 +345,11 @@ impl Handler for Load {
         let quiet = (self.phase == Phase::Draining)
             .then(|| self.book.quiet_at(&self.shared))
             .flatten();
-        let next = phase_until.into_iter().chain(quiet).min();
+        let next = phase_until
+            .into_iter()
+            .chain(quiet)
+            .chain(self.stuck_at())
+            .min();
         let next = next.map(|next| self.shared.instant(next));
         let next = self.book.next_deadline().into_iter().chain(next).min();
         Next::until(next, began)

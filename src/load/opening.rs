@@ -94,10 +94,16 @@ impl Book {
         let dialling = matches!(connection.socket, Socket::Dialling(_) | Socket::Gone);
         if let (Some((wrong, got)), Some(others)) = (wrong, others) {
             shared.recorder.in_flight -= u64::from(!connection.answers.is_empty());
+            let due = connection
+                .answers
+                .first()
+                .map_or(now, |message| message.due);
             let Shared {
                 recorder, expected, ..
             } = shared;
-            recorder.mismatch(|| describe(&connection, wrong, &got, &expected.pattern, &others));
+            recorder.mismatch(due, || {
+                describe(&connection, wrong, &got, &expected.pattern, &others)
+            });
             connection.answers.complete_first();
         }
         connection.answers.abandon(|message| {

@@ -122,10 +122,10 @@ impl Recorder {
     }
 
     /// A message in flight has taken longer than it may.
-    pub(super) fn timed_out(&mut self, count: u64, now: u64) {
-        self.interval.errors += count;
-        if now >= self.from {
-            self.outcome.messages.timeout += count;
+    pub(super) fn timed_out(&mut self, message: &InFlight) {
+        self.interval.errors += 1;
+        if self.measures(message.due) {
+            self.outcome.messages.timeout += 1;
         }
     }
 
@@ -160,10 +160,11 @@ impl Recorder {
         }
     }
 
-    /// An answer was not what it should be. `describe` is asked for the first few.
-    pub(super) fn mismatch(&mut self, describe: impl FnOnce() -> Mismatch) {
+    /// An answer, to a message that was due at `due`, was not what it should be. What comes after the end counts too.
+    /// `describe` is asked for the first few, those of the warm-up too.
+    pub(super) fn mismatch(&mut self, due: u64, describe: impl FnOnce() -> Mismatch) {
         self.interval.errors += 1;
-        self.outcome.messages.mismatch += 1;
+        self.outcome.messages.mismatch += u64::from(due >= self.from);
         if self.outcome.mismatches.len() < MISMATCHES_MAX {
             self.outcome.mismatches.push(describe());
         }
