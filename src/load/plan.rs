@@ -10,6 +10,9 @@ use crate::reactor::DialOptions;
 /// The most messages that may be in flight on one connection or flow.
 pub const PIPELINE_MAX: usize = 1 << 20;
 
+/// The most connections, with those that are idle. No system holds so many.
+const CONNECTIONS_MAX: usize = 1 << 24;
+
 /// The largest message, in bytes.
 pub const MESSAGE_MAX: usize = 1 << 30;
 
@@ -183,6 +186,12 @@ impl Plan {
         }
         if self.connections == 0 {
             return refused("0 connections carry no load: give at least 1");
+        }
+        let all = self.connections.saturating_add(self.idle);
+        if all > CONNECTIONS_MAX {
+            return Err(format!(
+                "{all} connections, the idle ones among them, are too many: give {CONNECTIONS_MAX} at most"
+            ));
         }
         match self.stop {
             Stop::After(time) if time.is_zero() => {

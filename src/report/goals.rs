@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::datagrams::Countable;
 use super::percentiles::{parse_percentile, percentile};
 use super::units::{percent, rate, time};
-use crate::load::{Latency, Outcome, Plan};
+use crate::load::{Latency, Outcome, Plan, Reply};
 
 /// How a goal is written, for whoever wrote another.
 const FORM: &str = "a goal is a figure, <, <=, > or >=, and a limit, such as p99<5ms, service.max<=1s, rate>50k, \
@@ -39,7 +39,7 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Figure {
     Time(Span, Statistic),
-    /// Messages answered in a second.
+    /// Messages answered in a second, or sent if none is answered.
     Rate,
     /// Errors, and messages not answered rightly and in time, as part of those offered.
     Errors,
@@ -183,7 +183,13 @@ impl Figure {
                 statistic.of(times)
             }
             Self::Rate if outcome.measured.is_zero() => Err("nothing was measured"),
-            Self::Rate => Ok(messages.answered_in_time as f64 / outcome.measured.as_secs_f64()),
+            Self::Rate => {
+                let done = match plan.reply {
+                    Reply::None => messages.sent,
+                    _ => messages.answered_in_time,
+                };
+                Ok(done as f64 / outcome.measured.as_secs_f64())
+            }
             Self::Errors if messages.offered == 0 => Err("nothing was offered"),
             Self::Errors => Ok(failures(outcome) as f64 / messages.offered as f64),
             Self::Loss => match (&outcome.udp, Countable::of(outcome, plan)) {

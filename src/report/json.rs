@@ -231,7 +231,7 @@ mod tests {
             ("/schema", json!("echoloop.bench/1")),
             ("/started_at", json!("2026-09-01T10:00:00Z")),
             ("/measured_ns", json!(10_000_000_000_u64)),
-            ("/validity/verdict", json!("valid")),
+            ("/validity/verdict", json!("mismatch")),
             ("/config/model", json!("open")),
             ("/config/rate", json!(50_000.0)),
             ("/config/duration_ns", json!(10_000_000_000_u64)),

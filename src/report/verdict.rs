@@ -5,7 +5,7 @@ use std::fmt;
 use super::percentiles::percentile;
 use super::units::{count, percent, rate, thousands, time};
 use super::{is_steady, measured};
-use crate::load::{Interval, Outcome, Plan, Verify};
+use crate::load::{Interval, Outcome, Plan, Reply, Verify};
 
 /// How busy this client may be in an open loop. Beyond that, messages wait for it: by the theory of queues ten times
 /// as long as it takes to serve one.
@@ -121,7 +121,9 @@ pub fn judge(outcome: &Outcome, plan: &Plan) -> Judgement {
 
 fn mismatch(outcome: &Outcome, _: &Plan) -> Option<String> {
     let corrupt = outcome.udp.as_ref().map_or(0, |udp| udp.corrupt);
-    let wrong = outcome.messages.mismatch.max(corrupt);
+    // Those of the warm-up are described, though they are not counted.
+    let described = outcome.mismatches.len() as u64;
+    let wrong = outcome.messages.mismatch.max(corrupt).max(described);
     (wrong > 0).then(|| {
         let were = if wrong == 1 { "was" } else { "were" };
         format!(
@@ -187,6 +189,9 @@ fn rate_not_reached(outcome: &Outcome, plan: &Plan) -> Option<String> {
             thousands(messages.shed)
         ));
     }
+    if plan.reply == Reply::None {
+        return None;
+    }
     let lost = outcome.udp.as_ref().map_or(0, |udp| udp.lost);
     let none_lost = messages.timeout == 0 && messages.unanswered == 0 && lost == 0;
     let in_time = part(messages.answered_in_time);
@@ -248,7 +253,11 @@ fn unstable(outcome: &Outcome, plan: &Plan) -> Option<String> {
     })
 }
 
-fn too_few_samples(outcome: &Outcome, _: &Plan) -> Option<String> {
+fn too_few_samples(outcome: &Outcome, plan: &Plan) -> Option<String> {
+    if plan.reply == Reply::None {
+        let sent = outcome.messages.sent;
+        return (sent == 0).then(|| "No message was sent: look at the errors.".to_owned());
+    }
     let answered = outcome.messages.answered;
     if answered == 0 {
         return Some("No message was answered: look at the errors.".to_owned());

@@ -120,6 +120,11 @@ fn goals_are_met_or_missed_by_the_figure_they_name() {
             "{text}"
         );
     }
+    let mut silent = plan.clone();
+    silent.reply = Reply::None;
+    outcome.messages.answered_in_time = 0;
+    assert!(finding("rate>49k", &outcome, &silent).0);
+    assert!(!finding("rate>49k", &outcome, &plan).0);
     outcome.messages.timeout = 300;
     outcome.messages.mismatch = 150;
     outcome.messages.unanswered = 200;

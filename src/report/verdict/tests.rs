@@ -306,3 +306,24 @@ fn verdicts_are_written_in_capitals() {
     assert_eq!(format!("{:>10}|", Verdict::Valid), "     VALID|");
     assert_eq!(Verdict::Mismatch.to_string(), "MISMATCH");
 }
+
+#[test]
+fn a_load_that_asks_for_no_answers_is_not_judged_by_them() {
+    let silent = |sent| {
+        judged(|outcome, plan| {
+            plan.reply = Reply::None;
+            let messages = &mut outcome.messages;
+            (messages.offered, messages.sent) = (sent, sent);
+            (messages.answered, messages.answered_in_time) = (0, 0);
+        })
+    };
+    assert_eq!(silent(500_000), (Verdict::Valid, String::new()));
+    let said = "No message was sent: look at the errors.".to_owned();
+    assert_eq!(silent(0), (Verdict::TooFewSamples, said));
+}
+
+#[test]
+fn wrong_answers_of_the_warm_up_are_wrong_too() {
+    let judgement = judged(|outcome, _| outcome.mismatches.push(sample::mismatch()));
+    assert_eq!(judgement.0, Verdict::Mismatch);
+}
