@@ -327,3 +327,15 @@ fn wrong_answers_of_the_warm_up_are_wrong_too() {
     let judgement = judged(|outcome, _| outcome.mismatches.push(sample::mismatch()));
     assert_eq!(judgement.0, Verdict::Mismatch);
 }
+
+#[test]
+fn what_is_sent_last_of_so_many_messages_is_not_to_be_answered_at_once() {
+    let late = |stop: Option<Stop>| {
+        verdict(|outcome, plan| {
+            outcome.messages.answered_in_time = 400_000;
+            plan.stop = stop.unwrap_or(plan.stop);
+        })
+    };
+    assert_eq!(late(None), Verdict::RateNotReached);
+    assert_eq!(late(Some(Stop::Messages(500_000))), Verdict::Valid);
+}
