@@ -238,6 +238,18 @@ fn a_run_of_so_many_messages_ends_although_nobody_answers() {
 }
 
 #[test]
+fn a_load_that_sends_seldom_is_not_taken_for_one_that_has_come_to_a_stand() {
+    let serving = Serving::start(config(), Echo);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        plan.rate = Some(Profile::constant(2.0));
+        (plan.stop, plan.connections) = (Stop::Messages(3), 1);
+        (plan.timeout, plan.drain) = (Duration::from_millis(200), Duration::from_millis(20));
+    }));
+    assert_clean(&outcome, 3);
+    serving.finish();
+}
+
+#[test]
 fn answers_of_every_kind_are_recognised() {
     let serving = Serving::start(config(), Suffix::new(*b"| lee"));
     let suffix = || Reply::Suffix(b"| lee".to_vec());
