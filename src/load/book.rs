@@ -272,7 +272,7 @@ impl Book {
     }
 
     /// Whether nothing is in flight, and nothing that was due is still to be sent.
-    pub(super) fn is_settled(&mut self, shared: &Shared, now: u64) -> bool {
+    pub(super) fn is_settled(&self, shared: &Shared, now: u64) -> bool {
         if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
             return false;
         }
@@ -285,14 +285,9 @@ impl Book {
     }
 
     /// Whether something that was due is still to be sent on a connection that is there.
-    fn is_behind(&mut self, shared: &Shared, now: u64) -> bool {
-        let keys: Vec<Key> = self.slots.keys().collect();
-        keys.into_iter().any(|key| {
-            let slot = self.slots.get_mut(key);
-            matches!(
-                slot.map(|slot| &slot.member),
-                Some(Member::Stream(connection)) if connection.pacer.is_behind(shared, now)
-            )
+    fn is_behind(&self, shared: &Shared, now: u64) -> bool {
+        self.slots.values().any(|slot| {
+            matches!(&slot.member, Member::Stream(connection) if connection.pacer.is_behind(shared, now))
         })
     }
 

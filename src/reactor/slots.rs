@@ -140,6 +140,11 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(_, slot)| slot.key)
     }
 
+    /// All occupants.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.slab.iter().map(|(_, slot)| &slot.value)
+    }
+
     /// How many slots are taken.
     pub fn len(&self) -> usize {
         self.slab.len()
