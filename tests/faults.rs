@@ -349,16 +349,21 @@ fn a_seed_decides_which_datagrams_it_is() {
     assert_ne!(fates(1), fates(2));
 }
 
+/// A server that keeps every answer back for the next to overtake.
+fn serve_all_kept() -> Serving {
+    let odds = Odds {
+        reorder: 1.0,
+        ..Odds::default()
+    };
+    serve(&Faults {
+        odds,
+        ..Faults::default()
+    })
+}
+
 #[test]
 fn an_answer_that_nothing_follows_comes_late_and_in_order() {
-    let faults = Faults {
-        odds: Odds {
-            reorder: 1.0,
-            ..Odds::default()
-        },
-        ..Faults::default()
-    };
-    let serving = serve(&faults);
+    let serving = serve_all_kept();
     let (socket, other) = (socket(&serving), socket(&serving));
     let start = Instant::now();
     socket.send(b"first").unwrap();
@@ -375,14 +380,7 @@ fn an_answer_that_nothing_follows_comes_late_and_in_order() {
 
 #[test]
 fn an_answer_that_is_still_kept_leaves_before_the_server_does() {
-    let faults = Faults {
-        odds: Odds {
-            reorder: 1.0,
-            ..Odds::default()
-        },
-        ..Faults::default()
-    };
-    let serving = serve(&faults);
+    let serving = serve_all_kept();
     let socket = socket(&serving);
     socket.send(b"first").unwrap();
     serving.finish();

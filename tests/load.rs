@@ -145,14 +145,19 @@ fn every_interval_is_told_and_together_they_are_the_whole() {
     serving.finish();
 }
 
-/// A message is measured from when it was due, although it could not be sent before the one ahead of it was answered.
-#[test]
-fn what_waits_behind_a_slow_answer_is_measured_from_when_it_was_due() {
+/// A server that takes 50 ms for an answer.
+fn serve_slowly() -> Serving {
     let faults = Faults {
         delay: Some(Delay::Constant(50 * MS)),
         ..Faults::default()
     };
-    let serving = Serving::start_faulty(config(), Echo, &faults);
+    Serving::start_faulty(config(), Echo, &faults)
+}
+
+/// A message is measured from when it was due, although it could not be sent before the one ahead of it was answered.
+#[test]
+fn what_waits_behind_a_slow_answer_is_measured_from_when_it_was_due() {
+    let serving = serve_slowly();
     let outcome = run(plan(serving.tcp[0], |plan| {
         // One connection can do 20 a second, and is asked for 100.
         plan.rate = Some(Profile::constant(100.0));
@@ -171,11 +176,7 @@ fn what_waits_behind_a_slow_answer_is_measured_from_when_it_was_due() {
 /// A server that falls behind already while it warms up: what was due then is not what is measured.
 #[test]
 fn what_a_warm_up_leaves_behind_is_not_sent_in_the_place_of_what_is_measured() {
-    let faults = Faults {
-        delay: Some(Delay::Constant(50 * MS)),
-        ..Faults::default()
-    };
-    let serving = Serving::start_faulty(config(), Echo, &faults);
+    let serving = serve_slowly();
     let outcome = run(plan(serving.tcp[0], |plan| {
         plan.rate = Some(Profile::constant(100.0));
         (plan.stop, plan.warmup, plan.drain) = (Stop::After(500 * MS), 500 * MS, MS);
@@ -188,11 +189,7 @@ fn what_a_warm_up_leaves_behind_is_not_sent_in_the_place_of_what_is_measured() {
 
 #[test]
 fn what_is_too_late_to_be_sent_is_dropped_and_counted() {
-    let faults = Faults {
-        delay: Some(Delay::Constant(50 * MS)),
-        ..Faults::default()
-    };
-    let serving = Serving::start_faulty(config(), Echo, &faults);
+    let serving = serve_slowly();
     let outcome = run(plan(serving.tcp[0], |plan| {
         plan.rate = Some(Profile::constant(100.0));
         (plan.stop, plan.deadline) = (Stop::After(500 * MS), Some(20 * MS));
