@@ -1,5 +1,6 @@
 //! `echoloop bench`: a plan carried out, and what came of it told.
 
+mod doctor;
 mod driven;
 mod logs;
 mod plan;
@@ -18,9 +19,9 @@ use echoloop::load::{Load, Outcome, Plan};
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict, hgrm};
 
+pub(crate) use self::doctor::doctor;
 use self::driven::{Costs, Driven};
 use self::logs::{Logs, create};
-pub(crate) use self::preflight::doctor;
 use self::preflight::{Health, Machine};
 use self::progress::Progress;
 use crate::args::{BenchArgs, Target};
@@ -57,6 +58,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         outcome,
         costs,
         stopped_by,
+        written,
     } = measure(args, &plan, timer)?;
     context.cpu = Some(costs.client_cpu);
     context.rss_bytes = Some(costs.memory);
@@ -75,6 +77,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         report = report.with_percentiles(percentiles.0.clone());
     }
     tell(args, &report, &outcome)?;
+    written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
     Ok(code(
         &outcome,
         &context,
@@ -88,6 +91,8 @@ struct Measured {
     outcome: Outcome,
     costs: Costs,
     stopped_by: Option<i32>,
+    /// Whether the figures of intervals could be written. If not, those of the whole are still to be told.
+    written: io::Result<()>,
 }
 
 /// Carries out `plan`.
@@ -118,7 +123,6 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
             logs.close()
         });
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
-    written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
     let Driven {
         load,
         costs,
@@ -132,6 +136,7 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
         outcome,
         costs,
         stopped_by,
+        written,
     })
 }
 

@@ -1,16 +1,10 @@
 //! Whether this machine can carry out a plan, told before it is begun.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use echoloop::load::{Plan, port_range};
 use echoloop::report::thousands;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::args::DoctorArgs;
-use crate::{FAILED, Failure, print};
 
 /// Descriptors that are not connections: standard streams, poll, waker, timer, signals, files that are written.
 const DESCRIPTORS_RESERVED: u64 = 24;
@@ -21,15 +15,12 @@ const LOAD_MAX: f64 = 0.5;
 /// What a datagram takes of a receive buffer beyond its payload, at least (skbuff and head, on Linux).
 const DATAGRAM_OVERHEAD: usize = 768;
 
-/// How long a server may take to be reached.
-const REACH_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) verdict: Health,
-    what: &'static str,
-    told: String,
+    pub(super) what: &'static str,
+    pub(super) told: String,
 }
 
 /// How it stands.
@@ -222,15 +213,15 @@ impl Machine {
 }
 
 impl Check {
-    const fn fine(what: &'static str, told: String) -> Self {
+    pub(super) const fn fine(what: &'static str, told: String) -> Self {
         Self::new(Health::Fine, what, told)
     }
 
-    const fn doubtful(what: &'static str, told: String) -> Self {
+    pub(super) const fn doubtful(what: &'static str, told: String) -> Self {
         Self::new(Health::Doubtful, what, told)
     }
 
-    const fn broken(what: &'static str, told: String) -> Self {
+    pub(super) const fn broken(what: &'static str, told: String) -> Self {
         Self::new(Health::Broken, what, told)
     }
 
@@ -245,48 +236,6 @@ impl Check {
     /// In one sentence.
     pub(super) fn sentence(&self) -> String {
         format!("{}: {}", self.what, self.told)
-    }
-}
-
-/// Tells what was found, and whether the server can be reached.
-pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    let plan = super::plan::plan(&args.load, Duration::from_secs(1))?;
-    let mut checks = Machine::look().check(&plan);
-    if !plan.udp {
-        checks.extend(plan.targets.iter().map(|&target| reach(target)));
-    }
-    let lines = checks.iter().map(|check| {
-        let mark = match check.verdict {
-            Health::Fine => "ok",
-            Health::Doubtful => "note",
-            Health::Broken => "FAILS",
-        };
-        format!("{mark:<6}{:<16}{}\n", check.what, check.told)
-    });
-    print(&lines.collect::<String>())
-        .map_err(|error| Failure::cannot("write to stdout", &error))?;
-    let broken = checks.iter().any(|check| check.verdict == Health::Broken);
-    Ok(if broken {
-        ExitCode::from(FAILED)
-    } else {
-        ExitCode::SUCCESS
-    })
-}
-
-fn reach(target: SocketAddr) -> Check {
-    let start = Instant::now();
-    match TcpStream::connect_timeout(&target, REACH_TIMEOUT) {
-        Ok(_) => {
-            let took = start.elapsed().as_micros();
-            Check::fine(
-                "server",
-                format!("{target} answers a connection in {took} µs"),
-            )
-        }
-        Err(error) => Check::broken(
-            "server",
-            format!("{target} can't be connected to: {error}; start it, or check the address"),
-        ),
     }
 }
 
