@@ -157,7 +157,12 @@ impl Answers {
         let all = bytes.len();
         while !bytes.is_empty() {
             let at = all - bytes.len();
-            let Some(&message) = self.flight.front() else {
+            // What is in flight without an answer to come is not what this answers.
+            let awaited = self
+                .flight
+                .front()
+                .filter(|_| expected.reply != Reply::None);
+            let Some(&message) = awaited else {
                 let surplus = expected.verify != Verify::Off;
                 if !surplus {
                     self.received += bytes.len() as u64;

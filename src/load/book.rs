@@ -9,10 +9,11 @@ use super::draft::is_numbered;
 use super::flow::{self, Flow};
 use super::opening::Unopened;
 use super::overflow;
-use super::plan::Plan;
+use super::plan::{Plan, Reply};
 use super::ports::Ports;
 use super::random::mix;
 use super::shared::Shared;
+use super::timers::Timer;
 use crate::reactor::{Deadlines, Event, Key, Slots, readiness};
 
 /// How long duplicates are waited for behind the last answer, in nanoseconds.
@@ -37,22 +38,6 @@ pub(super) enum Member {
     Flow(Box<Flow>),
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Timer {
-    /// A connection's turn has come: its next message is due, or it was to be used no longer than now.
-    Due(Key),
-    /// What it has in flight may have been for too long.
-    Expiry(Key),
-    /// It may not take longer to be opened.
-    Connect(Key),
-    /// It may be tried again.
-    Retry(usize),
-    /// Another connection may be opened.
-    Dial,
-    /// An interval has ended.
-    Interval,
-}
-
 /// All connections of a load.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -70,7 +55,7 @@ pub(super) struct Book {
     /// When the next connection may be opened, if there is a rate.
     pub(super) next_dial: u64,
     pub(super) last_error: Option<io::Error>,
-    interval_ended: bool,
+    pub(super) interval_ended: bool,
 }
 
 impl Book {
@@ -90,7 +75,7 @@ impl Book {
             deadlines: Deadlines::new(start),
             unopened: unopened.collect(),
             parked: std::iter::repeat_with(|| None).take(all).collect(),
-            ports: Ports::new(plan.sources.clone(), run),
+            ports: Ports::new(&plan.sources, run),
             run: run as u32,
             dialling: 0,
             connected: 0,
@@ -152,6 +137,8 @@ impl Book {
             let until = match &mut slot.member {
                 Member::Stream(connection) if connection.answers.is_empty() => None,
                 Member::Flow(flow) if flow.awaited() == 0 => None,
+                // It is not answered, whatever the time.
+                _ if shared.plan.reply == Reply::None => None,
                 _ => Some(
                     shared
                         .now()
@@ -175,57 +162,6 @@ impl Book {
                 self.deadlines.arm(shared.instant(at), Timer::Due(key));
             }
             After::End(end) => self.end(key, end, shared, now),
-        }
-    }
-
-    /// Looks after everyone whose deadline has come.
-    pub(super) fn expire(&mut self, shared: &mut Shared, now: u64) {
-        let at = shared.instant(now);
-        while let Some(timer) = self.deadlines.expire(at) {
-            match timer {
-                Timer::Due(key) => {
-                    if let Some(slot) = self.slots.get_mut(key) {
-                        slot.due_armed = false;
-                    }
-                    self.queue(key);
-                }
-                Timer::Expiry(key) => self.expire_answers(key, shared, now),
-                Timer::Connect(key) => self.expire_dial(key, shared, now),
-                Timer::Retry(number) => {
-                    let parked = self.parked[number].take();
-                    self.unopened.extend(parked);
-                }
-                Timer::Dial => {}
-                Timer::Interval => {
-                    self.interval_ended = true;
-                    self.deadlines
-                        .arm(at + shared.plan.interval, Timer::Interval);
-                }
-            }
-        }
-    }
-
-    fn expire_answers(&mut self, key: Key, shared: &mut Shared, now: u64) {
-        let Some(slot) = self.slots.get_mut(key) else {
-            return;
-        };
-        let timeout = shared.plan.timeout.as_nanos() as u64;
-        let next = match &mut slot.member {
-            Member::Stream(connection) => {
-                let recorder = &mut shared.recorder;
-                let expire = |message| recorder.timed_out(&message);
-                connection.answers.expire(now, timeout, expire)
-            }
-            Member::Flow(flow) => flow.expire(shared, now),
-        };
-        slot.expiry_armed = next.is_some();
-        let is_flow = matches!(slot.member, Member::Flow(_));
-        if let Some(next) = next {
-            self.deadlines.arm(shared.instant(next), Timer::Expiry(key));
-        }
-        if is_flow {
-            // What was given up makes room for the next.
-            self.queue(key);
         }
     }
 
@@ -279,16 +215,8 @@ impl Book {
         if let Some(quiet_at) = self.quiet_at(shared) {
             return now >= quiet_at;
         }
-        // Who is being opened again may have been to send something, and so may who waits for room.
-        let opened = self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0);
-        opened && !self.is_behind(shared, now)
-    }
-
-    /// Whether something that was due is still to be sent on a connection that is there.
-    fn is_behind(&self, shared: &Shared, now: u64) -> bool {
-        self.slots.values().any(|slot| {
-            matches!(&slot.member, Member::Stream(connection) if connection.pacer.is_behind(shared, now))
-        })
+        // Who is being opened again may have been to send something. Who is there and can't has something in flight.
+        self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0)
     }
 
     /// When no duplicate of the last datagram is to be expected any more.
@@ -307,14 +235,10 @@ impl Book {
             };
             match &mut slot.member {
                 Member::Stream(connection) => {
-                    let mut left = Vec::new();
-                    connection.answers.abandon(|message| left.push(message));
-                    for message in left {
+                    connection.answers.abandon(|message| {
                         shared.recorder.in_flight -= 1;
-                        shared
-                            .recorder
-                            .gave_up(message.due, Some(message.sent), now);
-                    }
+                        shared.recorder.gave_up(&message, now);
+                    });
                     connection.pacer.give_up(shared, now);
                 }
                 Member::Flow(flow) => {
@@ -340,8 +264,6 @@ impl Book {
         let numbered = is_numbered(&shared.plan);
         if let Some(datagrams) = &mut shared.recorder.outcome.udp {
             datagrams.numbered = numbered;
-            let answers = datagrams.received - datagrams.duplicate - datagrams.foreign;
-            datagrams.lost = datagrams.sent.saturating_sub(answers);
             datagrams.overflow = overflow::dropped(&ports);
         }
     }

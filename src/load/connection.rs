@@ -7,6 +7,7 @@ use super::mismatch::Place;
 use super::outcome::Step;
 use super::pacer::{Due, Pacer};
 use super::plan::{Churn, Reply};
+use super::recorder::Recorder;
 use super::shared::Shared;
 use crate::connection::Readiness;
 use crate::reactor::{Dial, Dialled, TcpStream};
@@ -233,11 +234,7 @@ impl Connection {
             let message = self.pacer.send(due, size, now, shared);
             self.messages += 1;
             self.begun += size as u64;
-            if shared.plan.reply == Reply::None {
-                shared.recorder.in_flight -= 1;
-            } else {
-                self.answers.await_one(message);
-            }
+            self.answers.await_one(message);
         }
         self.pacer.hold();
         After::Nothing
@@ -266,6 +263,9 @@ impl Connection {
                     }
                     self.written += count as u64;
                     *spent += count;
+                    if shared.plan.reply == Reply::None {
+                        self.complete_written(&mut shared.recorder);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readiness.write_blocked();
@@ -280,6 +280,17 @@ impl Connection {
             }
         }
         Ok(self.readiness.is_writable())
+    }
+
+    /// Messages that have been written need no answer any more.
+    fn complete_written(&mut self, recorder: &mut Recorder) {
+        while let Some(message) = self.answers.first() {
+            if self.answers.place() + message.size as u64 > self.written {
+                return;
+            }
+            self.answers.complete_first();
+            recorder.in_flight -= 1;
+        }
     }
 
     /// A write has failed: whether reading tells more of it.

@@ -35,6 +35,7 @@ mod recorder;
 mod shared;
 mod sizes;
 mod terminator;
+mod timers;
 mod window;
 
 use std::io;
@@ -278,8 +279,9 @@ impl Load {
         }
         self.shared.due_until = ended;
         self.shared.recorder.measure_until(ended);
-        self.shared.recorder.outcome.measured =
-            Duration::from_nanos(ended.saturating_sub(self.measuring_from));
+        let outcome = &mut self.shared.recorder.outcome;
+        outcome.measured = Duration::from_nanos(ended.saturating_sub(self.measuring_from));
+        outcome.connections.at_end = self.book.connected() as u64;
         let drain = self.shared.plan.drain;
         (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
         self.book.queue_all();
@@ -327,6 +329,7 @@ impl Handler for Load {
             .saturating_duration_since(self.shared.start)
             .as_nanos() as u64;
         self.book.expire(&mut self.shared, now);
+        self.book.prune();
         self.book.serve(&mut self.shared, now);
         // Behind those that were served, who may have ended, or been connected and made room for another attempt.
         self.book.dial(&mut self.shared, registry, now);

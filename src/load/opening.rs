@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::book::{Book, Member, Slot, Timer};
+use super::book::{Book, Member, Slot};
 use super::connection::{Connection, End, Socket};
 use super::flow::Flow;
 use super::mismatch::{Place, describe};
@@ -12,6 +12,7 @@ use super::outcome::Step;
 use super::pacer::Pacer;
 use super::plan::{Close, Plan};
 use super::shared::Shared;
+use super::timers::Timer;
 use crate::reactor::{Dial, Interest, Key, Registry, dial_datagrams, reset_on_close};
 
 /// How many connections are being opened at once, unless a rate is given. More than a server's backlog holds would
@@ -148,19 +149,12 @@ impl Book {
     }
 
     /// Where in the pattern every connection is.
-    fn places(&mut self) -> Vec<Place> {
-        let keys: Vec<Key> = self.slots.keys().collect();
-        let mut places = Vec::with_capacity(keys.len());
-        for key in keys {
-            if let Some(Slot {
-                member: Member::Stream(connection),
-                ..
-            }) = self.slots.get_mut(key)
-            {
-                places.push(connection.place());
-            }
-        }
-        places
+    fn places(&self) -> Vec<Place> {
+        let streams = self.slots.values().filter_map(|slot| match &slot.member {
+            Member::Stream(connection) => Some(connection.place()),
+            Member::Flow(_) => None,
+        });
+        streams.collect()
     }
 
     fn open_again(&mut self, unopened: Unopened, shared: &Shared, now: u64) {
@@ -250,10 +244,10 @@ impl Book {
 
     /// Asks for a connection, from the next port that can be had.
     fn start_dial(&mut self, target: SocketAddr, shared: &Shared) -> io::Result<Dial> {
-        let mut attempts = self.ports.attempts();
+        let mut attempts = self.ports.attempts(target);
         loop {
             attempts -= 1;
-            match Dial::start(target, self.ports.next(), &shared.plan.dial) {
+            match Dial::start(target, self.ports.next(target), &shared.plan.dial) {
                 Err(error) if is_taken(&error) && attempts > 0 => {}
                 outcome => return outcome,
             }
@@ -288,7 +282,7 @@ impl Book {
     ) {
         let number = unopened.number;
         let target = target(&shared.plan, number);
-        let source = self.ports.next().map(|source| source.ip());
+        let source = self.ports.next(target).map(|source| source.ip());
         shared.recorder.outcome.connections.attempted += 1;
         let socket = match dial_datagrams(target, source, &shared.plan.dial) {
             Ok(socket) => socket,

@@ -56,7 +56,7 @@ pub struct Outcome {
 pub struct Messages {
     /// Due by the schedule. In a closed loop, as many as were sent.
     pub offered: u64,
-    /// Sent.
+    /// Sent; if none is to be answered, written.
     pub sent: u64,
     /// Answered, and rightly as far as that was verified.
     pub answered: u64,
@@ -66,7 +66,7 @@ pub struct Messages {
     pub timeout: u64,
     /// Not sent, because they were too late by then.
     pub shed: u64,
-    /// Not sent, because the load had ended by then.
+    /// Not sent, because the load had ended by then, or the connection on which it was being written.
     pub unsent: u64,
     /// Never answered: their connection was lost, or the load had ended.
     pub unanswered: u64,
@@ -87,6 +87,8 @@ pub struct Connections {
     pub churned: u64,
     /// The most there were at once.
     pub most: u64,
+    /// Those there were when the measuring ended.
+    pub at_end: u64,
 }
 
 /// What something went wrong at.
@@ -120,7 +122,7 @@ pub struct Datagrams {
     pub sent: u64,
     /// Answers received, whatever they were.
     pub received: u64,
-    /// Sent and never answered, as far as we waited.
+    /// Sent and never answered, as far as we waited. So is what was answered with another number than any sent.
     pub lost: u64,
     /// Answered after the time limit.
     pub late: u64,

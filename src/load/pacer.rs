@@ -113,17 +113,6 @@ impl Pacer {
         }
     }
 
-    /// Whether a message that was due before the end is still to be sent.
-    pub(super) fn is_behind(&self, shared: &Shared, now: u64) -> bool {
-        let (Some(arrivals), Some(profile)) = (&self.arrivals, &shared.plan.rate) else {
-            return false;
-        };
-        let due = shared
-            .origin
-            .saturating_add(nanoseconds(arrivals.due(profile)));
-        due < shared.due_until.min(now) && shared.left != Some(0)
-    }
-
     /// The connection could not take another message when it was last asked to.
     pub(super) const fn hold(&mut self) {
         self.held = true;
@@ -147,7 +136,7 @@ impl Pacer {
                 return;
             }
             take_one(&mut shared.left, &shared.recorder, due);
-            shared.recorder.gave_up(due, None, now);
+            shared.recorder.never_sent(due, now);
             arrivals.advance();
         }
     }

@@ -9,6 +9,7 @@ use super::answers::InFlight;
 use super::outcome::{
     Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Step, histogram,
 };
+use super::plan::{Plan, Reply};
 
 /// Counts and times, of the whole run and of the interval at hand. Times are in nanoseconds since the load began.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Recorder {
     pub(super) moved: u64,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
     is_open: bool,
+    /// No message is answered: it is done when it has been written.
+    silent: bool,
     interval: Interval,
     interval_began: u64,
     response: Histogram<u64>,
@@ -33,15 +36,16 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(udp: bool, is_open: bool) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            outcome: Outcome::new(udp),
+            outcome: Outcome::new(plan.udp),
             from: u64::MAX,
             until: u64::MAX,
             in_flight: 0,
             events: 0,
             moved: 0,
-            is_open,
+            is_open: plan.is_open(),
+            silent: plan.reply == Reply::None,
             interval: Interval::default(),
             interval_began: 0,
             response: histogram(),
@@ -129,32 +133,43 @@ impl Recorder {
         }
     }
 
-    /// A message in flight will not be answered: its connection is lost.
+    /// A message in flight will not be answered: its connection is lost. If none is, it was still to be written.
     pub(super) fn cut_off(&mut self, message: &InFlight) {
-        if self.measures(message.due) {
-            self.outcome.messages.unanswered += 1;
-        }
-    }
-
-    /// The run has ended before a message was answered, or sent at all. It counts with the time that it has waited:
-    /// to leave out just those that wait longest would be to omit what was to be measured.
-    pub(super) fn gave_up(&mut self, due: u64, sent: Option<u64>, now: u64) {
-        if !self.measures(due) {
+        if !self.measures(message.due) {
             return;
         }
         let messages = &mut self.outcome.messages;
-        match sent {
-            Some(sent) => {
-                messages.unanswered += 1;
-                let service = &mut self.outcome.latency.service;
-                service.saturating_record((now - sent).max(1));
-            }
-            None => {
-                messages.offered += 1;
-                messages.unsent += 1;
-            }
+        if self.silent {
+            messages.sent -= 1;
+            messages.unsent += 1;
+            self.outcome.bytes_sent -= message.size as u64;
+        } else {
+            messages.unanswered += 1;
         }
-        if self.is_open {
+    }
+
+    /// The run has ended before a message was answered. It counts with the time that it has waited: to leave out just
+    /// those that wait longest would be to omit what was to be measured.
+    pub(super) fn gave_up(&mut self, message: &InFlight, now: u64) {
+        self.cut_off(message);
+        if self.measures(message.due) && !self.silent {
+            let service = &mut self.outcome.latency.service;
+            service.saturating_record((now - message.sent).max(1));
+            self.waited(message.due, now);
+        }
+    }
+
+    /// The run has ended before a message was sent. It counts with the time that it has waited as well.
+    pub(super) fn never_sent(&mut self, due: u64, now: u64) {
+        if self.measures(due) {
+            self.outcome.messages.offered += 1;
+            self.outcome.messages.unsent += 1;
+            self.waited(due, now);
+        }
+    }
+
+    fn waited(&mut self, due: u64, now: u64) {
+        if self.is_open && !self.silent {
             let response = &mut self.outcome.latency.response;
             response.saturating_record((now - due).max(1));
         }

@@ -37,7 +37,7 @@ impl Shared {
         };
         Self {
             expected: Expected::new(pattern, plan.reply.clone(), plan.verify),
-            recorder: Recorder::new(plan.udp, plan.is_open()),
+            recorder: Recorder::new(&plan),
             random: Random::new(mix(plan.seed ^ 0x51_5e)),
             room: vec![0; ROOM].into_boxed_slice(),
             start,

@@ -34,6 +34,7 @@ pub(super) struct Connections {
     closed_by_peer: u64,
     churned: u64,
     most: u64,
+    at_end: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +117,7 @@ impl Connections {
             closed_by_peer: connections.closed_by_peer,
             churned: connections.churned,
             most: connections.most,
+            at_end: connections.at_end,
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn outcome() -> Outcome {
         attempted: 200,
         established: 200,
         most: 200,
+        at_end: 200,
         ..Connections::default()
     };
     let latency = &mut outcome.latency;

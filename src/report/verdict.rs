@@ -5,7 +5,7 @@ use std::fmt;
 use super::percentiles::percentile;
 use super::units::{count, percent, rate, thousands, time};
 use super::{is_steady, measured};
-use crate::load::{Interval, Outcome, Plan, Reply, Stop, Verify};
+use crate::load::{Connections, Interval, Outcome, Plan, Reply, Stop, Verify};
 
 /// How busy this client may be in an open loop. Beyond that, messages wait for it: by the theory of queues ten times
 /// as long as it takes to serve one.
@@ -209,6 +209,15 @@ fn rate_not_reached(outcome: &Outcome, plan: &Plan) -> Option<String> {
 }
 
 fn unstable(outcome: &Outcome, plan: &Plan) -> Option<String> {
+    let Connections { most, at_end, .. } = outcome.connections;
+    // Those that come and go are not all there at any time.
+    if at_end * 2 < most && !outcome.measured.is_zero() {
+        return Some(format!(
+            "When the measuring ended {} of {} were there: the server has gone, or turns them away.",
+            thousands(at_end),
+            count(most, "connection")
+        ));
+    }
     let intervals: Vec<_> = measured(outcome).collect();
     // Of a rate that changes, the intervals are to differ.
     let steady = plan

@@ -259,6 +259,24 @@ fn a_hundred_answers_are_enough_and_fewer_are_not() {
 }
 
 #[test]
+fn a_server_that_is_gone_at_the_end_is_not_steady_however_short_the_run() {
+    let left = |at_end| {
+        judged(|outcome, plan| {
+            plan.rate = None;
+            answers(outcome, &[50_000; 2]);
+            outcome.connections.at_end = at_end;
+        })
+    };
+    assert_eq!(left(100).0, Verdict::Valid);
+    let (verdict, said) = left(99);
+    assert_eq!(verdict, Verdict::Unstable);
+    assert!(
+        said.starts_with("When the measuring ended 99 of 200 connections were there"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_most_serious_is_said_first_and_the_others_as_well() {
     let (verdict, said) = judged(|outcome, _| {
         outcome.messages.answered = 3;

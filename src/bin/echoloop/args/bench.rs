@@ -99,9 +99,9 @@ pub(crate) struct LoadArgs {
     /// Connections, or flows of datagrams
     #[arg(short = 'c', long, value_name = "N", default_value = "1", value_parser = count)]
     pub(crate) connections: usize,
-    /// How long to measure
-    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s", value_parser = time, conflicts_with = "messages")]
-    pub(crate) duration: Duration,
+    /// How long to measure [default: 10s, or what the steps of --rate take]
+    #[arg(short = 'd', long, value_name = "TIME", value_parser = time, conflicts_with = "messages")]
+    pub(crate) duration: Option<Duration>,
     /// How many messages to measure, instead of a time
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     pub(crate) messages: Option<usize>,

@@ -17,7 +17,8 @@ use crate::{Failure, names};
 /// sent when it is due.
 const DATAGRAMS_IN_FLIGHT: usize = 1024;
 
-/// How long a load is measured by default.
+/// How long a load is measured by default, and how long it runs before.
+const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_secs(1);
 
 /// The plan that follows from `args`, with names looked up and files read.
@@ -41,10 +42,7 @@ pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure>
     };
     plan.close = args.close.into();
     plan.churn = args.churn;
-    let duration = match args.rate.as_ref().and_then(|rate| rate.0.length()) {
-        Some(length) if args.messages.is_none() => length,
-        _ => args.duration,
-    };
+    let duration = duration(args)?;
     plan.stop = match args.messages {
         Some(count) => Stop::Messages(count as u64),
         None => Stop::After(duration),
@@ -80,6 +78,18 @@ pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure>
     Ok(plan)
 }
 
+/// How long a load is measured, unless it is for so many messages; and how long a ramp takes.
+fn duration(args: &LoadArgs) -> Result<Duration, Failure> {
+    let steps = args.rate.as_ref().and_then(|rate| rate.0.length());
+    match (steps, args.duration) {
+        (Some(length), Some(duration)) => Err(Failure::Usage(format!(
+            "--duration {duration:?} and steps of {length:?} in all: leave out --duration"
+        ))),
+        (Some(length), None) => Ok(length),
+        (None, duration) => Ok(duration.unwrap_or(DURATION)),
+    }
+}
+
 /// How the loop sleeps.
 pub(crate) const fn timer(arg: TimerArg) -> Timer {
     match arg {
@@ -105,14 +115,24 @@ fn targets(args: &LoadArgs) -> Result<(bool, Vec<SocketAddr>), Failure> {
     Ok((udp, addresses))
 }
 
-/// A source must speak the protocol of the server.
+/// Every server has to be reached from a source that speaks its protocol, and every source has to reach one.
 fn check_families(plan: &Plan) -> Result<(), Failure> {
-    let mut pairs = plan.sources.iter().zip(plan.targets.iter().cycle());
-    match pairs.find(|(source, target)| source.is_ipv4() != target.is_ipv4()) {
-        Some((source, target)) => Err(Failure::Usage(format!(
-            "--source {source} can't reach {target}: give one of the same kind, IPv4 or IPv6"
-        ))),
-        None => Ok(()),
+    let (sources, targets) = (&plan.sources, &plan.targets);
+    let alone = |is_ipv4: bool| sources.iter().all(|source| source.is_ipv4() != is_ipv4);
+    let lost = |is_ipv4: bool| targets.iter().all(|target| target.is_ipv4() != is_ipv4);
+    let refused = |what: String| {
+        Err(Failure::Usage(format!(
+            "{what}: give addresses of the same kind, IPv4 or IPv6"
+        )))
+    };
+    if let Some(source) = sources.iter().find(|source| lost(source.is_ipv4())) {
+        return refused(format!("--source {source} can't reach {}", targets[0]));
+    }
+    match targets.iter().find(|target| alone(target.is_ipv4())) {
+        Some(target) if !sources.is_empty() => {
+            refused(format!("{target} can't be reached from any --source"))
+        }
+        _ => Ok(()),
     }
 }
 
