@@ -158,7 +158,16 @@ impl Flow {
             .difference(header.number, asked, answer, &shared.expected);
         if let Some(at) = difference {
             datagrams(shared).corrupt += 1;
-            return self.mismatch(now, at, size, MismatchKind::Altered, shared);
+            let seen = self.window.see(header.number);
+            let message = self.take(header.number);
+            let due = message.map_or(now, |message| message.due);
+            self.mismatch(due, at, size, MismatchKind::Altered, shared);
+            match message {
+                Some(_) => self.done(shared, now),
+                None if seen != Seen::Duplicate => came_late(shared),
+                None => {}
+            }
+            return;
         }
         let counts = datagrams(shared);
         match self.window.see(header.number) {
@@ -176,41 +185,47 @@ impl Flow {
                 return;
             }
         }
-        let index = header.number.checked_sub(self.first);
-        let message = index.and_then(|index| self.flight.get_mut(index as usize)?.take());
-        match message {
+        match self.take(header.number) {
             Some(message) => self.answered(&message, shared, now),
-            None => datagrams(shared).late += 1,
+            None => came_late(shared),
         }
     }
 
     /// An answer without a number: to the only datagram in flight.
     fn receive_plain(&mut self, size: usize, shared: &mut Shared, now: u64) {
         let Some(Some(message)) = self.flight.front().copied() else {
-            datagrams(shared).late += 1;
-            return;
+            return came_late(shared);
         };
         self.flight.clear();
         let answer = &shared.room[..size];
         if let Some((at, wrong_size)) = self.draft.difference_from_last(answer, &shared.expected) {
             datagrams(shared).corrupt += 1;
-            self.awaited = 0;
-            shared.recorder.in_flight -= 1;
             let kind = wrong_size.map_or(MismatchKind::Altered, MismatchKind::Size);
             self.mismatch(message.due, at, size, kind, shared);
-            return self.pacer.release(now);
+            return self.done(shared, now);
         }
         self.answered(&message, shared, now);
     }
 
+    /// Datagram `number`, if it is still awaited. Whoever takes it is done with it.
+    fn take(&mut self, number: u64) -> Option<InFlight> {
+        let index = number.checked_sub(self.first)?;
+        self.flight.get_mut(usize::try_from(index).ok()?)?.take()
+    }
+
     fn answered(&mut self, message: &InFlight, shared: &mut Shared, now: u64) {
-        self.awaited -= 1;
-        shared.recorder.in_flight -= 1;
         shared.recorder.answered(message, now);
         let transit = now - message.sent;
         if let Some(before) = self.transit.replace(transit) {
             self.jitter += (transit.abs_diff(before) as f64 - self.jitter) / 16.0;
         }
+        self.done(shared, now);
+    }
+
+    /// A datagram that was taken out of flight is not awaited any more, and makes room for the next.
+    fn done(&mut self, shared: &mut Shared, now: u64) {
+        self.awaited -= 1;
+        shared.recorder.in_flight -= 1;
         self.pacer.release(now);
         self.trim();
     }
@@ -241,10 +256,9 @@ impl Flow {
     fn lose_first(&mut self, shared: &mut Shared, now: u64) {
         if let Some(Some(message)) = self.flight.pop_front() {
             self.first += 1;
-            self.awaited -= 1;
-            shared.recorder.in_flight -= 1;
             shared.recorder.cut_off(&message);
-            self.pacer.release(now);
+            datagrams(shared).lost += 1;
+            self.done(shared, now);
         }
     }
 
@@ -334,6 +348,13 @@ impl Flow {
 
 fn datagrams(shared: &mut Shared) -> &mut Datagrams {
     shared.recorder.outcome.udp.get_or_insert_default()
+}
+
+/// An answer has come to what was given up for lost.
+fn came_late(shared: &mut Shared) {
+    let counts = datagrams(shared);
+    counts.late += 1;
+    counts.lost = counts.lost.saturating_sub(1);
 }
 
 /// Whether the system was out of memory for a datagram, which will pass.

@@ -191,7 +191,7 @@ impl Figure {
                 Ok(done as f64 / outcome.measured.as_secs_f64())
             }
             Self::Errors if messages.offered == 0 => Err("nothing was offered"),
-            Self::Errors => Ok(failures(outcome) as f64 / messages.offered as f64),
+            Self::Errors => Ok(failures(outcome, plan) as f64 / messages.offered as f64),
             Self::Loss => match (&outcome.udp, Countable::of(outcome, plan)) {
                 (Some(udp), _) if udp.sent == 0 => Err("nothing was sent"),
                 (
@@ -248,16 +248,18 @@ impl Statistic {
     }
 }
 
-/// Errors, and messages that were not answered rightly and in time.
-fn failures(outcome: &Outcome) -> u64 {
+/// Errors, and messages that were not answered rightly and in time, or not sent if none is answered.
+fn failures(outcome: &Outcome, plan: &Plan) -> u64 {
     let messages = &outcome.messages;
-    let silent = if outcome.udp.is_some() {
-        // A datagram that has timed out is not awaited any more, and counts as unanswered too.
-        messages.timeout.max(messages.unanswered)
-    } else {
-        messages.timeout + messages.unanswered
+    let done = match plan.reply {
+        Reply::None => messages.sent,
+        _ => messages.answered,
     };
-    outcome.error_count() + messages.mismatch + silent
+    // What has timed out and was never answered is not answered; the others were answered too late.
+    let late = messages.timeout.saturating_sub(messages.unanswered);
+    // A wrong answer is mostly one that was to be right; but a server may also say more than it was asked.
+    let wrong = messages.offered.saturating_sub(done).max(messages.mismatch);
+    outcome.error_count() + wrong + late
 }
 
 /// The figure, the order and the limit of a goal.

@@ -2,21 +2,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod adversity;
+mod datagrams;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use echoloop::Reactor;
 use echoloop::load::{
-    Arrival, Churn, Close, Load, MismatchKind, Outcome, Plan, Profile, Reply, Sizes, Step, Stop,
-    Verify,
+    Arrival, Churn, Close, Load, Outcome, Plan, Profile, Reply, Sizes, Stop, Verify,
 };
 use echoloop::reactor::Timer;
-use echoloop::service::{Delay, Discard, Echo, Faults, Odds, Suffix};
-use socket2::SockRef;
+use echoloop::server::TIME_MAX;
+use echoloop::service::{Delay, Discard, Echo, Faults, Suffix};
 use support::serving::{Serving, config};
 
 const MS: Duration = Duration::from_millis(1);
@@ -220,6 +220,21 @@ fn what_was_never_answered_is_not_left_out() {
     serving.finish();
 }
 
+/// What was due in the warm-up is of no account, in whatever way it fails.
+#[test]
+fn a_message_of_the_warm_up_that_times_out_is_not_counted() {
+    let serving = Serving::start(config(), Discard);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        plan.rate = Some(Profile::constant(100.0));
+        (plan.warmup, plan.stop) = (50 * MS, Stop::After(200 * MS));
+        (plan.timeout, plan.drain) = (100 * MS, 10 * MS);
+    }));
+    let counted = &outcome.messages;
+    assert_eq!((counted.offered, counted.unsent), (20, 20), "{counted:?}");
+    assert_eq!((counted.timeout, counted.unanswered), (0, 0), "{counted:?}");
+    serving.finish();
+}
+
 #[test]
 fn a_run_of_so_many_messages_ends_although_nobody_answers() {
     let serving = Serving::start(config(), Discard);
@@ -281,140 +296,6 @@ fn a_message_of_ones_own_is_sent_as_it_is() {
     assert_eq!(serving.finish().clients.moved.received_bytes, 6_000);
 }
 
-/// A server for one connection at a time, which does with it what it likes.
-fn serve_each(
-    connections: usize,
-    serve: impl Fn(TcpStream) + Send + 'static,
-) -> (SocketAddr, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let served = thread::spawn(move || {
-        for _ in 0..connections {
-            serve(listener.accept().unwrap().0);
-        }
-    });
-    (address, served)
-}
-
-/// Echoes two messages of 64 bytes rightly, then what `change` makes of the third.
-fn tamper(mut stream: TcpStream, change: impl Fn(&mut Vec<u8>)) {
-    let mut bytes = vec![0; 64];
-    for message in 0..3 {
-        stream.read_exact(&mut bytes).unwrap();
-        if message == 2 {
-            change(&mut bytes);
-        }
-        stream.write_all(&bytes).unwrap();
-    }
-    let _ = stream.read_to_end(&mut bytes);
-}
-
-#[test]
-fn a_wrong_byte_is_told_with_its_connection_and_place() {
-    for (change, offset, kind) in [
-        (
-            (|bytes| bytes[5] ^= 1) as fn(&mut Vec<u8>),
-            133,
-            MismatchKind::Altered,
-        ),
-        (|bytes| drop(bytes.drain(3..7)), 131, MismatchKind::Lost(4)),
-        (
-            |bytes| {
-                let again = bytes[2..20].to_vec();
-                drop(bytes.splice(20..20, again));
-            },
-            148,
-            MismatchKind::Repeated(18),
-        ),
-    ] {
-        let (address, served) = serve_each(1, move |stream| tamper(stream, change));
-        let outcome = run(plan(address, |plan| plan.stop = Stop::Messages(3)));
-        assert_eq!(outcome.messages.mismatch, 1);
-        assert_eq!(outcome.messages.answered, 2);
-        let mismatch = &outcome.mismatches[0];
-        assert_eq!((mismatch.connection, mismatch.offset), (0, offset));
-        assert_eq!(mismatch.kind, kind);
-        served.join().unwrap();
-    }
-}
-
-#[test]
-fn bytes_of_another_connection_are_told_as_such() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let served = thread::spawn(move || {
-        let (mut one, mut other) = (listener.accept().unwrap().0, listener.accept().unwrap().0);
-        let (mut first, mut second) = ([0; 64], [0; 64]);
-        one.read_exact(&mut first).unwrap();
-        other.read_exact(&mut second).unwrap();
-        one.write_all(&second).unwrap();
-        let _ = one.read_to_end(&mut Vec::new());
-    });
-    let outcome = run(plan(address, |plan| {
-        (plan.connections, plan.stop) = (2, Stop::Messages(2));
-        plan.drain = 300 * MS;
-    }));
-    assert_eq!(outcome.mismatches.len(), 1, "{outcome:?}");
-    let mismatch = &outcome.mismatches[0];
-    let other = 1 - mismatch.connection;
-    assert_eq!(mismatch.kind, MismatchKind::Foreign(other));
-    served.join().unwrap();
-}
-
-#[test]
-fn a_server_that_closes_resets_or_refuses_is_told_by_name() {
-    let (address, served) = serve_each(3, |mut stream| {
-        stream.read_exact(&mut [0; 64]).unwrap();
-    });
-    let outcome = run(plan(address, |plan| {
-        (plan.stop, plan.drain) = (Stop::Messages(3), 200 * MS);
-    }));
-    let eof = (Step::Read, "end of file before the answer".to_owned());
-    assert_eq!(outcome.errors.get(&eof), Some(&3), "{:?}", outcome.errors);
-    assert_eq!(outcome.messages.unanswered, 3);
-    served.join().unwrap();
-
-    let (address, served) = serve_each(3, |mut stream| {
-        stream.read_exact(&mut [0; 64]).unwrap();
-        SockRef::from(&stream)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
-    });
-    let outcome = run(plan(address, |plan| {
-        (plan.stop, plan.drain) = (Stop::Messages(3), 200 * MS);
-    }));
-    let reset = (Step::Read, "ECONNRESET".to_owned());
-    assert_eq!(outcome.errors.get(&reset), Some(&3), "{:?}", outcome.errors);
-    served.join().unwrap();
-
-    // The last server's port: nobody listens there any more.
-    let mut reactor = Reactor::new().unwrap();
-    let mut load = Load::new(plan(address, |plan| plan.connections = 3), |_| ()).unwrap();
-    reactor.run(&mut load).unwrap();
-    let error = load.finish().unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-}
-
-/// One that ends its side while nothing is in flight has done nothing wrong, and is connected to again.
-#[test]
-fn a_server_that_ends_a_quiet_connection_is_connected_to_again() {
-    let (address, served) = serve_each(2, |mut stream| {
-        let mut bytes = [0; 64];
-        for _ in 0..2 {
-            stream.read_exact(&mut bytes).unwrap();
-            stream.write_all(&bytes).unwrap();
-        }
-        stream.shutdown(Shutdown::Write).unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let outcome = run(plan(address, |plan| {
-        (plan.stop, plan.think) = (Stop::Messages(4), 20 * MS);
-    }));
-    assert_eq!(outcome.messages.answered, 4, "{outcome:?}");
-    assert!(outcome.connections.closed_by_peer >= 1);
-    served.join().unwrap();
-}
-
 #[test]
 fn churn_opens_connections_anew_from_every_source() {
     let serving = Serving::start(config(), Echo);
@@ -454,88 +335,13 @@ fn idle_connections_are_held_and_say_nothing() {
     assert_eq!(counters.clients.moved.received_bytes, 64_000);
 }
 
-fn udp(address: SocketAddr, change: impl FnOnce(&mut Plan)) -> Plan {
-    plan(address, |plan| {
-        plan.udp = true;
-        plan.reply = Reply::Suffix(b"| lee".to_vec());
-        (plan.timeout, plan.drain) = (500 * MS, 500 * MS);
-        change(plan);
-    })
-}
-
+/// As long as may be, counted from now, is still a time.
 #[test]
-fn datagrams_are_numbered_and_all_accounted_for() {
+fn connections_that_may_take_for_ever_are_begun_with_at_once() {
     let serving = Serving::start(config(), Echo);
-    for (connections, pipeline) in [(1, 1), (5, 8)] {
-        let outcome = run(udp(serving.udp[0], |plan| {
-            (plan.connections, plan.pipeline) = (connections, pipeline);
-        }));
-        assert_clean(&outcome, 1_000);
-        let counted = outcome.udp.clone().unwrap();
-        assert!(counted.numbered);
-        assert_eq!(
-            (counted.sent, counted.received, counted.lost),
-            (1_000, 1_000, 0)
-        );
-        assert_eq!(
-            (counted.duplicate, counted.reordered, counted.corrupt),
-            (0, 0, 0)
-        );
-    }
-    // Too small for a number: one at a time.
-    let outcome = run(udp(serving.udp[0], |plan| {
-        (plan.sizes, plan.pipeline) = (Sizes::fixed(5), 8);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        (plan.connections, plan.connect_timeout) = (3, TIME_MAX);
     }));
     assert_clean(&outcome, 1_000);
-    assert!(!outcome.udp.unwrap().numbered);
     serving.finish();
-}
-
-/// Loss, duplicates and reordering that the server commits are counted as it counts them.
-#[test]
-fn the_fate_of_every_datagram_is_counted_exactly() {
-    let faults = Faults {
-        odds: Odds {
-            drop: 0.02,
-            duplicate: 0.015,
-            reorder: 0.03,
-        },
-        ..Faults::default()
-    };
-    for (connections, open) in [(1, true), (4, true), (3, false)] {
-        let serving = Serving::start_faulty(config(), Echo, &faults);
-        let outcome = run(udp(serving.udp[0], |plan| {
-            (plan.connections, plan.pipeline) = (connections, 64);
-            plan.timeout = 200 * MS;
-            if open {
-                plan.rate = Some(Profile::constant(10_000.0));
-            }
-            plan.stop = Stop::Messages(10_000);
-        }));
-        let counters = serving.finish();
-        // What a busy machine's server had no room for did not reach it.
-        let unseen = 10_000 - counters.datagrams.received;
-        let counters = counters.faults;
-        let counted = outcome.udp.unwrap();
-        assert_eq!(counted.sent, 10_000);
-        assert_eq!(counted.overflow.unwrap_or(0), 0);
-        assert_eq!(counted.lost, counters.dropped + unseen, "{counted:?}");
-        assert_eq!(counted.duplicate, counters.sent_twice, "{counted:?}");
-        assert_eq!(counted.reordered, counters.out_of_order, "{counted:?}");
-        assert!(counters.dropped > 100 && counters.sent_twice > 80 && counters.out_of_order > 150);
-    }
-}
-
-#[test]
-fn a_datagram_nobody_takes_is_an_error_by_name() {
-    // Bound, so that nobody else gets the port, and by TCP: whoever sends datagrams there is refused.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let outcome = run(udp(nobody.local_addr().unwrap(), |plan| {
-        (plan.stop, plan.timeout) = (Stop::Messages(3), 50 * MS);
-    }));
-    assert_eq!(outcome.messages.answered, 0);
-    assert_eq!(outcome.udp.as_ref().unwrap().lost, 3);
-    let refused = |step| outcome.errors.get(&(step, "ECONNREFUSED".to_owned()));
-    let count = refused(Step::Read).unwrap_or(&0) + refused(Step::Write).unwrap_or(&0);
-    assert!(count >= 1, "{:?}", outcome.errors);
 }

@@ -1,0 +1,198 @@
+//! Servers that close, reset, refuse, alter, or do not read.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use echoloop::Reactor;
+use echoloop::load::{Load, MismatchKind, Profile, Reply, Sizes, Step, Stop};
+use socket2::SockRef;
+
+use super::{MS, plan, run};
+
+/// A server for one connection at a time, which does with it what it likes.
+fn serve_each(
+    connections: usize,
+    serve: impl Fn(TcpStream) + Send + 'static,
+) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        for _ in 0..connections {
+            serve(listener.accept().unwrap().0);
+        }
+    });
+    (address, served)
+}
+
+/// Echoes two messages of 64 bytes rightly, then what `change` makes of the third.
+fn tamper(mut stream: TcpStream, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = vec![0; 64];
+    for message in 0..3 {
+        stream.read_exact(&mut bytes).unwrap();
+        if message == 2 {
+            change(&mut bytes);
+        }
+        stream.write_all(&bytes).unwrap();
+    }
+    let _ = stream.read_to_end(&mut bytes);
+}
+
+#[test]
+fn a_wrong_byte_is_told_with_its_connection_and_place() {
+    for (change, offset, kind) in [
+        (
+            (|bytes| bytes[5] ^= 1) as fn(&mut Vec<u8>),
+            133,
+            MismatchKind::Altered,
+        ),
+        (|bytes| drop(bytes.drain(3..7)), 131, MismatchKind::Lost(4)),
+        (
+            |bytes| {
+                let again = bytes[2..20].to_vec();
+                drop(bytes.splice(20..20, again));
+            },
+            148,
+            MismatchKind::Repeated(18),
+        ),
+    ] {
+        let (address, served) = serve_each(1, move |stream| tamper(stream, change));
+        let outcome = run(plan(address, |plan| plan.stop = Stop::Messages(3)));
+        assert_eq!(outcome.messages.mismatch, 1);
+        assert_eq!(outcome.messages.answered, 2);
+        let mismatch = &outcome.mismatches[0];
+        assert_eq!((mismatch.connection, mismatch.offset), (0, offset));
+        assert_eq!(mismatch.kind, kind);
+        served.join().unwrap();
+    }
+}
+
+#[test]
+fn bytes_of_another_connection_are_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        let (mut one, mut other) = (listener.accept().unwrap().0, listener.accept().unwrap().0);
+        let (mut first, mut second) = ([0; 64], [0; 64]);
+        one.read_exact(&mut first).unwrap();
+        other.read_exact(&mut second).unwrap();
+        one.write_all(&second).unwrap();
+        let _ = one.read_to_end(&mut Vec::new());
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.connections, plan.stop) = (2, Stop::Messages(2));
+        plan.drain = 300 * MS;
+    }));
+    assert_eq!(outcome.mismatches.len(), 1, "{outcome:?}");
+    let mismatch = &outcome.mismatches[0];
+    let other = 1 - mismatch.connection;
+    assert_eq!(mismatch.kind, MismatchKind::Foreign(other));
+    served.join().unwrap();
+}
+
+#[test]
+fn a_server_that_closes_resets_or_refuses_is_told_by_name() {
+    let (address, served) = serve_each(3, |mut stream| {
+        stream.read_exact(&mut [0; 64]).unwrap();
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.stop, plan.drain) = (Stop::Messages(3), 200 * MS);
+    }));
+    let eof = (Step::Read, "end of file before the answer".to_owned());
+    assert_eq!(outcome.errors.get(&eof), Some(&3), "{:?}", outcome.errors);
+    assert_eq!(outcome.messages.unanswered, 3);
+    served.join().unwrap();
+
+    let (address, served) = serve_each(3, |mut stream| {
+        stream.read_exact(&mut [0; 64]).unwrap();
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.stop, plan.drain) = (Stop::Messages(3), 200 * MS);
+    }));
+    let reset = (Step::Read, "ECONNRESET".to_owned());
+    assert_eq!(outcome.errors.get(&reset), Some(&3), "{:?}", outcome.errors);
+    served.join().unwrap();
+
+    // The last server's port: nobody listens there any more.
+    let mut reactor = Reactor::new().unwrap();
+    let mut load = Load::new(plan(address, |plan| plan.connections = 3), |_| ()).unwrap();
+    reactor.run(&mut load).unwrap();
+    let error = load.finish().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+/// One that ends its side while nothing is in flight has done nothing wrong, and is connected to again.
+#[test]
+fn a_server_that_ends_a_quiet_connection_is_connected_to_again() {
+    let (address, served) = serve_each(2, |mut stream| {
+        let mut bytes = [0; 64];
+        for _ in 0..2 {
+            stream.read_exact(&mut bytes).unwrap();
+            stream.write_all(&bytes).unwrap();
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.stop, plan.think) = (Stop::Messages(4), 20 * MS);
+    }));
+    assert_eq!(outcome.messages.answered, 4, "{outcome:?}");
+    assert!(outcome.connections.closed_by_peer >= 1);
+    served.join().unwrap();
+}
+
+/// What is wrong while the load warms up is told, but is no message of those that are measured.
+#[test]
+fn a_wrong_answer_of_the_warm_up_is_told_and_not_counted() {
+    let (address, served) = serve_each(2, |mut stream| {
+        let mut bytes = [0; 64];
+        let mut first = true;
+        while stream.read_exact(&mut bytes).is_ok() {
+            // A message of the first connection alone: what is connected anew is served rightly.
+            bytes[9] ^= u8::from(std::mem::take(&mut first));
+            if stream.write_all(&bytes).is_err() {
+                return;
+            }
+            first = false;
+        }
+    });
+    drop(served);
+    let outcome = run(plan(address, |plan| {
+        plan.rate = Some(Profile::constant(100.0));
+        (plan.warmup, plan.stop) = (15 * MS, Stop::After(100 * MS));
+        (plan.timeout, plan.drain) = (50 * MS, 100 * MS);
+    }));
+    assert_eq!(outcome.messages.mismatch, 0, "{outcome:?}");
+    assert!(!outcome.mismatches.is_empty(), "{outcome:?}");
+}
+
+/// What the kernel has taken was written, what waits behind it was not, and nobody is to believe that it was.
+#[test]
+fn without_answers_a_message_is_done_when_it_is_written_and_not_before() {
+    let (address, served) = serve_each(1, |mut stream| {
+        thread::sleep(600 * MS);
+        let mut taken = 0;
+        let mut bytes = vec![0; 1 << 20];
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            taken += count;
+        }
+        // One message at most was being written when the connection was closed.
+        assert!(taken >= 1 << 16, "{taken}");
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.reply, plan.sizes) = (Reply::None, Sizes::fixed(1 << 16));
+        (plan.pipeline, plan.stop) = (64, Stop::Messages(10_000));
+        plan.dial.send_buffer = Some(1 << 16);
+        (plan.timeout, plan.drain) = (100 * MS, 100 * MS);
+    }));
+    let counted = &outcome.messages;
+    assert_eq!(counted.sent + counted.unsent, counted.offered);
+    assert!((1..=64).contains(&counted.unsent), "{counted:?}");
+    assert_eq!(outcome.bytes_sent, counted.sent << 16);
+    assert_eq!((counted.unanswered, counted.timeout), (0, 0));
+    served.join().unwrap();
+}
