@@ -134,7 +134,7 @@ pub struct Datagrams {
     pub reorder_extent: u64,
     /// Answers that were not what they should be.
     pub corrupt: u64,
-    /// Answers to nothing that this run has sent.
+    /// Whole answers that carry the number of another run or flow, or one that was not sent yet.
     pub foreign: u64,
     /// Answers that our own receive buffer had no room for. Not lost in the network. `None` where that is not known.
     pub overflow: Option<u64>,
