@@ -395,6 +395,17 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
+/// A load that nobody has answered has failed, in whatever way nobody did.
+#[test]
+fn a_server_that_never_answers_is_a_failure() {
+    let server = Process::serve(&["--reply", "discard"]);
+    let address = server.tcp[0].to_string();
+    let mut child = start(&["-n", "1", "--timeout", "50ms", "--drain", "50ms", &address]);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut child = start(&["-n", "1", "--reply", "none", &address]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// `echoloop bench ... | head -1`.
 #[test]
 fn a_reader_that_has_had_enough_is_no_failure() {

@@ -9,6 +9,7 @@ use super::draft::is_numbered;
 use super::flow::{self, Flow};
 use super::opening::Unopened;
 use super::overflow;
+use super::pacer::Pacer;
 use super::plan::{Plan, Reply};
 use super::ports::Ports;
 use super::random::mix;
@@ -54,6 +55,8 @@ pub(super) struct Book {
     pub(super) connected: usize,
     /// When the next connection may be opened, if there is a rate.
     pub(super) next_dial: u64,
+    /// A timer says when that is.
+    pub(super) dial_armed: bool,
     pub(super) last_error: Option<io::Error>,
     pub(super) interval_ended: bool,
 }
@@ -63,7 +66,7 @@ impl Book {
         let all = plan.connections + plan.idle;
         let unopened = (0..all).map(|number| Unopened {
             number,
-            pacer: None,
+            pacer: Pacer::new(number, plan),
             failures: 0,
         });
         let entropy = start.elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 32;
@@ -80,6 +83,7 @@ impl Book {
             dialling: 0,
             connected: 0,
             next_dial: 0,
+            dial_armed: false,
             last_error: None,
             interval_ended: false,
         }
@@ -183,9 +187,7 @@ impl Book {
         }
         let parked = self.parked.iter_mut().flatten();
         for unopened in self.unopened.iter_mut().chain(parked) {
-            if let Some(pacer) = &mut unopened.pacer {
-                pacer.skip_to(from, shared);
-            }
+            unopened.pacer.skip_to(from, shared);
         }
         self.deadlines
             .retain(|timer| !matches!(timer, Timer::Interval));
@@ -216,7 +218,8 @@ impl Book {
             return now >= quiet_at;
         }
         // Who is being opened again may have been to send something. Who is there and can't has something in flight.
-        self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0)
+        let parked = || self.parked.iter().any(Option::is_some);
+        self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0 && !parked())
     }
 
     /// When no duplicate of the last datagram is to be expected any more.
@@ -229,6 +232,7 @@ impl Book {
     pub(super) fn wind_up(&mut self, shared: &mut Shared, now: u64) {
         let keys: Vec<Key> = self.slots.keys().collect();
         let mut ports = HashSet::new();
+        let mut jitters = 0.0;
         for key in keys {
             let Some(slot) = self.slots.get_mut(key) else {
                 continue;
@@ -248,22 +252,18 @@ impl Book {
                     let (sent, jitter) = flow.figures();
                     let datagrams = shared.recorder.outcome.udp.get_or_insert_default();
                     datagrams.sent += sent;
-                    datagrams.jitter_ns += (jitter / shared.plan.connections as f64) as u64;
+                    jitters += jitter;
                 }
             }
         }
         let parked = self.parked.iter_mut().filter_map(Option::take);
         for mut unopened in self.unopened.drain(..).chain(parked) {
-            if let (Some(pacer), true) = (
-                &mut unopened.pacer,
-                unopened.number < shared.plan.connections,
-            ) {
-                pacer.give_up(shared, now);
-            }
+            unopened.pacer.give_up(shared, now);
         }
         let numbered = is_numbered(&shared.plan);
         if let Some(datagrams) = &mut shared.recorder.outcome.udp {
             datagrams.numbered = numbered;
+            datagrams.jitter_ns = (jitters / shared.plan.connections as f64).round() as u64;
             datagrams.overflow = overflow::dropped(&ports);
         }
     }

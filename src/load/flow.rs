@@ -16,6 +16,12 @@ use crate::reactor::UdpSocket;
 /// How many datagrams one flow may receive, and send, in a turn before it is the next one's.
 const BUDGET: usize = 256;
 
+/// More datagrams a second than one client can send in a closed loop, where nobody says how many.
+const RATE_MAX: f64 = 500_000.0;
+
+/// How many numbers all flows may know together, a bit for each: 8 MiB.
+const NUMBERS_MAX: usize = 1 << 26;
+
 /// How long a flow waits when the system had no memory for a datagram, in nanoseconds: no event will tell.
 const STARVED_PAUSE: u64 = 1_000_000;
 
@@ -51,18 +57,28 @@ pub(super) enum After {
 }
 
 impl Flow {
-    pub(super) fn new(number: usize, socket: UdpSocket, run: u32, shared: &Shared) -> Self {
+    pub(super) fn new(
+        number: usize,
+        socket: UdpSocket,
+        run: u32,
+        pacer: Pacer,
+        shared: &Shared,
+    ) -> Self {
         let plan = &shared.plan;
-        let rate = plan.rate.as_ref().map_or(0.0, |profile| profile.peak());
+        let rate = plan
+            .rate
+            .as_ref()
+            .map_or(RATE_MAX, |profile| profile.peak());
         // As many as can be on their way at once, and twice that.
         let in_flight = rate * plan.timeout.as_secs_f64() / plan.connections as f64;
         let numbers = (in_flight as usize + plan.pipeline).saturating_mul(2);
+        let numbers = numbers.min(NUMBERS_MAX / plan.connections);
         Self {
             number,
             socket,
             readable: false,
             writable: true,
-            pacer: Pacer::new(number, shared),
+            pacer,
             run,
             draft: Draft::new(
                 shared.salt(number),
@@ -164,30 +180,27 @@ impl Flow {
             self.mismatch(due, at, size, MismatchKind::Altered, shared);
             match message {
                 Some(_) => self.done(shared, now),
-                None if seen != Seen::Duplicate => came_late(shared),
+                None if matches!(seen, Seen::InOrder | Seen::Reordered(_)) => came_late(shared),
                 None => {}
             }
             return;
         }
+        let seen = self.window.see(header.number);
         let counts = datagrams(shared);
-        match self.window.see(header.number) {
-            Seen::InOrder => {}
-            Seen::Reordered(extent) => {
-                counts.reordered += 1;
-                counts.reorder_extent = counts.reorder_extent.max(extent);
+        match (seen, self.take(header.number)) {
+            (Seen::Duplicate, _) => counts.duplicate += 1,
+            // Whether it has come before is not known any more.
+            (Seen::TooOld(_), None) => counts.late += 1,
+            (seen, message) => {
+                if let Seen::Reordered(extent) | Seen::TooOld(extent) = seen {
+                    counts.reordered += 1;
+                    counts.reorder_extent = counts.reorder_extent.max(extent);
+                }
+                match message {
+                    Some(message) => self.answered(&message, shared, now),
+                    None => came_late(shared),
+                }
             }
-            Seen::Duplicate => {
-                counts.duplicate += 1;
-                return;
-            }
-            Seen::TooOld => {
-                counts.late += 1;
-                return;
-            }
-        }
-        match self.take(header.number) {
-            Some(message) => self.answered(&message, shared, now),
-            None => came_late(shared),
         }
     }
 

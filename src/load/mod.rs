@@ -149,8 +149,12 @@ impl Load {
     }
 
     /// Ends it at once, whatever is in flight.
-    pub const fn abort(&mut self) {
+    pub fn abort(&mut self) {
         self.shared.recorder.outcome.interrupted = true;
+        if self.phase == Phase::Measuring {
+            let now = self.shared.now();
+            self.drain(now, now);
+        }
         self.phase = Phase::Over;
     }
 
@@ -165,7 +169,7 @@ impl Load {
         }
         let now = self.shared.now();
         self.book.wind_up(&mut self.shared, now);
-        Ok(self.shared.recorder.outcome)
+        Ok(self.shared.recorder.finish())
     }
 
     /// The plan, as it is carried out.
@@ -278,10 +282,8 @@ impl Load {
             self.tell_interval(now);
         }
         self.shared.due_until = ended;
-        self.shared.recorder.measure_until(ended);
-        let outcome = &mut self.shared.recorder.outcome;
-        outcome.measured = Duration::from_nanos(ended.saturating_sub(self.measuring_from));
-        outcome.connections.at_end = self.book.connected() as u64;
+        self.shared.recorder.end_measuring(ended);
+        self.shared.recorder.outcome.connections.at_end = self.book.connected() as u64;
         let drain = self.shared.plan.drain;
         (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
         self.book.queue_all();

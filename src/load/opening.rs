@@ -28,7 +28,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Unopened {
     pub(super) number: usize,
     /// What is left of its part of the schedule.
-    pub(super) pacer: Option<Pacer>,
+    pub(super) pacer: Pacer,
     pub(super) failures: u32,
 }
 
@@ -109,7 +109,7 @@ impl Book {
         }
         connection.answers.abandon(|message| {
             shared.recorder.in_flight -= 1;
-            shared.recorder.cut_off(&message);
+            shared.recorder.gave_up(&message, now);
         });
         if dialling {
             self.dialling -= 1;
@@ -122,7 +122,7 @@ impl Book {
         connection.pacer.hold();
         let unopened = Unopened {
             number: connection.number,
-            pacer: Some(connection.pacer),
+            pacer: connection.pacer,
             failures: if dialling { failures + 1 } else { 0 },
         };
         self.open_again(unopened, shared, now);
@@ -171,15 +171,21 @@ impl Book {
 
     /// Opens as many connections as may be opened now.
     pub(super) fn dial(&mut self, shared: &mut Shared, registry: &Registry, now: u64) {
-        while !self.unopened.is_empty() && self.dialling < DIALLING_MAX {
+        while !self.unopened.is_empty() {
             if let Some(rate) = shared.plan.connect_rate {
                 if self.next_dial > now {
-                    let at = shared.instant(self.next_dial);
-                    return self.deadlines.arm(at, Timer::Dial);
+                    if !self.dial_armed {
+                        let at = shared.instant(self.next_dial);
+                        self.deadlines.arm(at, Timer::Dial);
+                    }
+                    self.dial_armed = true;
+                    return;
                 }
                 let distance = (1e9 / rate) as u64;
                 // Not faster afterwards, if it could not keep up.
                 self.next_dial = (self.next_dial + distance).max(now.saturating_sub(distance * 8));
+            } else if self.dialling >= DIALLING_MAX {
+                return;
             }
             let Some(unopened) = self.unopened.pop_front() else {
                 return;
@@ -205,7 +211,6 @@ impl Book {
             failures,
         } = unopened;
         let target = target(&shared.plan, number);
-        let pacer = pacer.unwrap_or_else(|| Pacer::new(number, shared));
         shared.recorder.outcome.connections.attempted += 1;
         let mut connection = match self.start_dial(target, shared) {
             Ok(dial) => Connection::new(number, dial, pacer, shared),
@@ -267,7 +272,7 @@ impl Book {
         self.last_error = Some(error);
         let unopened = Unopened {
             number,
-            pacer: Some(pacer),
+            pacer,
             failures: failures + 1,
         };
         self.open_again(unopened, shared, now);
@@ -280,18 +285,19 @@ impl Book {
         registry: &Registry,
         now: u64,
     ) {
-        let number = unopened.number;
+        let Unopened {
+            number,
+            pacer,
+            failures,
+        } = unopened;
         let target = target(&shared.plan, number);
         let source = self.ports.next(target).map(|source| source.ip());
         shared.recorder.outcome.connections.attempted += 1;
         let socket = match dial_datagrams(target, source, &shared.plan.dial) {
             Ok(socket) => socket,
-            Err(error) => {
-                let pacer = Pacer::new(number, shared);
-                return self.not_opened(number, pacer, unopened.failures, error, shared, now);
-            }
+            Err(error) => return self.not_opened(number, pacer, failures, error, shared, now),
         };
-        let flow = Flow::new(number, socket, self.run, shared);
+        let flow = Flow::new(number, socket, self.run, pacer, shared);
         let Ok(key) = self.slots.insert(Slot {
             member: Member::Flow(Box::new(flow)),
             queued: false,
@@ -301,18 +307,20 @@ impl Book {
         }) else {
             return;
         };
-        if let Some(Slot {
-            member: Member::Flow(flow),
-            ..
-        }) = self.slots.get_mut(key)
-        {
-            let interests = Interest::READABLE | Interest::WRITABLE;
-            let registered = registry.register(&mut flow.socket, key.token(), interests);
-            if let Err(error) = registered {
-                self.last_error = Some(error);
-                self.slots.remove(key);
-                return;
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        let registered = match self.slots.get_mut(key).map(|slot| &mut slot.member) {
+            Some(Member::Flow(flow)) => registry.register(&mut flow.socket, key.token(), interests),
+            _ => Ok(()),
+        };
+        if let Err(error) = registered {
+            if let Some(Slot {
+                member: Member::Flow(flow),
+                ..
+            }) = self.slots.remove(key)
+            {
+                self.not_opened(number, flow.pacer, failures, error, shared, now);
             }
+            return;
         }
         self.connected += 1;
         let connections = &mut shared.recorder.outcome.connections;

@@ -29,9 +29,9 @@ pub struct Outcome {
     pub measured: Duration,
     /// What became of messages.
     pub messages: Messages,
-    /// Bytes of messages measured, and of their answers.
+    /// Bytes of the messages measured.
     pub bytes_sent: u64,
-    /// See [`bytes_sent`](Self::bytes_sent).
+    /// Bytes received while it was measured, whatever they answer.
     pub bytes_received: u64,
     /// What became of connections.
     pub connections: Connections,
@@ -62,6 +62,8 @@ pub struct Messages {
     pub answered: u64,
     /// Of those, answered before the measured time was over.
     pub answered_in_time: u64,
+    /// Of those answered, later than the time limit.
+    pub answered_late: u64,
     /// Not answered within the time limit. Of a stream, they may have been answered later.
     pub timeout: u64,
     /// Not sent, because they were too late by then.

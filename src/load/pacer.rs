@@ -31,16 +31,18 @@ pub(super) enum Due {
 }
 
 impl Pacer {
-    pub(super) fn new(connection: usize, shared: &Shared) -> Self {
-        let Plan {
+    pub(super) fn new(connection: usize, plan: &Plan) -> Self {
+        let &Plan {
             arrival,
             connections,
             seed,
             ..
-        } = shared.plan;
-        let arrivals = Arrivals::new(arrival, connection, connections, seed);
+        } = plan;
+        // Those that are idle have no part in the schedule.
+        let scheduled = plan.is_open() && connection < connections;
+        let arrivals = || Arrivals::new(arrival, connection, connections, seed);
         Self {
-            arrivals: shared.plan.is_open().then_some(arrivals),
+            arrivals: scheduled.then(arrivals),
             free: 0,
             held: true,
         }

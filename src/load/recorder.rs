@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::answers::InFlight;
+use super::nanoseconds;
 use super::outcome::{
     Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Step, histogram,
 };
@@ -22,12 +23,16 @@ pub(super) struct Recorder {
     pub(super) in_flight: u64,
     /// Events that came since a turn was last counted.
     pub(super) events: u64,
+    /// System calls of each kind, when the measuring was over.
+    calls: Option<[u64; 3]>,
     /// When a message was sent or answered last.
     pub(super) moved: u64,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
     is_open: bool,
     /// No message is answered: it is done when it has been written.
     silent: bool,
+    /// How long an answer may take.
+    timeout: u64,
     interval: Interval,
     interval_began: u64,
     response: Histogram<u64>,
@@ -43,9 +48,11 @@ impl Recorder {
             until: u64::MAX,
             in_flight: 0,
             events: 0,
+            calls: None,
             moved: 0,
             is_open: plan.is_open(),
             silent: plan.reply == Reply::None,
+            timeout: nanoseconds(plan.timeout),
             interval: Interval::default(),
             interval_began: 0,
             response: histogram(),
@@ -104,6 +111,7 @@ impl Recorder {
         if self.measures(message.due) {
             self.outcome.messages.answered += 1;
             self.outcome.messages.answered_in_time += u64::from(now < self.until);
+            self.outcome.messages.answered_late += u64::from(service > self.timeout);
             self.outcome
                 .latency
                 .service
@@ -133,7 +141,7 @@ impl Recorder {
         }
     }
 
-    /// A message in flight will not be answered: its connection is lost. If none is, it was still to be written.
+    /// A message in flight will not be answered. If none is, it was still to be written.
     pub(super) fn cut_off(&mut self, message: &InFlight) {
         if !self.measures(message.due) {
             return;
@@ -148,7 +156,7 @@ impl Recorder {
         }
     }
 
-    /// The run has ended before a message was answered. It counts with the time that it has waited: to leave out just
+    /// The connection, or the run, has ended before a message was answered. It counts with the time that it has waited: to leave out just
     /// those that wait longest would be to omit what was to be measured.
     pub(super) fn gave_up(&mut self, message: &InFlight, now: u64) {
         self.cut_off(message);
@@ -212,6 +220,28 @@ impl Recorder {
         }
     }
 
+    /// The measuring is over: what is called from now on is no cost of it.
+    pub(super) fn end_measuring(&mut self, ended: u64) {
+        self.until = ended;
+        self.outcome.measured = Duration::from_nanos(ended.saturating_sub(self.from));
+        let Client {
+            reads,
+            writes,
+            would_block,
+            ..
+        } = self.outcome.client;
+        self.calls = Some([reads, writes, would_block]);
+    }
+
+    /// What it has all come to.
+    pub(super) fn finish(mut self) -> Outcome {
+        if let Some([reads, writes, would_block]) = self.calls {
+            let client = &mut self.outcome.client;
+            (client.reads, client.writes, client.would_block) = (reads, writes, would_block);
+        }
+        self.outcome
+    }
+
     /// How long the interval at hand has lasted.
     pub(super) const fn interval_length(&self, now: u64) -> Duration {
         Duration::from_nanos(now.saturating_sub(self.interval_began))
@@ -252,6 +282,7 @@ impl Recorder {
     /// What was counted before the measuring began is forgotten, as far as intervals and costs are concerned.
     pub(super) fn begin_intervals(&mut self, now: u64) {
         self.outcome.client = Client::default();
+        self.events = 0;
         (self.busy_at, self.waiting_at) = (Duration::ZERO, Duration::ZERO);
         (self.interval, self.interval_began) = (Interval::default(), now);
         self.response.reset();

@@ -44,7 +44,7 @@ impl Book {
                     let parked = self.parked[number].take();
                     self.unopened.extend(parked);
                 }
-                Timer::Dial => {}
+                Timer::Dial => self.dial_armed = false,
                 Timer::Interval => {
                     self.interval_ended = true;
                     self.deadlines

@@ -25,8 +25,8 @@ pub(super) enum Seen {
     Reordered(u64),
     /// It has come before.
     Duplicate,
-    /// It is too old to tell.
-    TooOld,
+    /// It is so far behind the highest that whether it has come before is not known any more.
+    TooOld(u64),
 }
 
 impl Window {
@@ -48,7 +48,7 @@ impl Window {
         }
         let behind = self.end - 1 - number;
         if behind >= self.width() {
-            return Seen::TooOld;
+            return Seen::TooOld(behind);
         }
         if self.is_set(number) {
             return Seen::Duplicate;
@@ -117,7 +117,7 @@ mod tests {
                 let expected = match highest {
                     Some(highest) if number <= highest => {
                         if behind >= WIDTH_MIN as u64 {
-                            Seen::TooOld
+                            Seen::TooOld(behind)
                         } else if seen.contains(&number) {
                             Seen::Duplicate
                         } else {
@@ -127,7 +127,7 @@ mod tests {
                     _ => Seen::InOrder,
                 };
                 assert_eq!(window.see(number), expected, "seed {seed}, {number}");
-                if expected != Seen::TooOld {
+                if !matches!(expected, Seen::TooOld(_)) {
                     seen.insert(number);
                 }
                 highest = highest.max(Some(number));
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(window.see(5), Seen::InOrder);
         assert_eq!(window.see(5 + 4096), Seen::InOrder);
         assert_eq!(window.see(6), Seen::Reordered(4095));
-        assert_eq!(window.see(5), Seen::TooOld);
+        assert_eq!(window.see(5), Seen::TooOld(4096));
         assert_eq!(window.see(1 << 40), Seen::InOrder);
         assert_eq!(window.see((1 << 40) - 1), Seen::Reordered(1));
     }

@@ -255,11 +255,9 @@ fn failures(outcome: &Outcome, plan: &Plan) -> u64 {
         Reply::None => messages.sent,
         _ => messages.answered,
     };
-    // What has timed out and was never answered is not answered; the others were answered too late.
-    let late = messages.timeout.saturating_sub(messages.unanswered);
     // A wrong answer is mostly one that was to be right; but a server may also say more than it was asked.
     let wrong = messages.offered.saturating_sub(done).max(messages.mismatch);
-    outcome.error_count() + wrong + late
+    outcome.error_count() + wrong + messages.answered_late
 }
 
 /// The figure, the order and the limit of a goal.

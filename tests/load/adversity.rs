@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use echoloop::Reactor;
 use echoloop::load::{Load, MismatchKind, Profile, Reply, Sizes, Step, Stop};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{MS, plan, run};
 
@@ -148,26 +149,63 @@ fn a_server_that_ends_a_quiet_connection_is_connected_to_again() {
 /// What is wrong while the load warms up is told, but is no message of those that are measured.
 #[test]
 fn a_wrong_answer_of_the_warm_up_is_told_and_not_counted() {
-    let (address, served) = serve_each(2, |mut stream| {
+    let first = AtomicBool::new(true);
+    let (address, served) = serve_each(2, move |mut stream| {
         let mut bytes = [0; 64];
-        let mut first = true;
         while stream.read_exact(&mut bytes).is_ok() {
-            // A message of the first connection alone: what is connected anew is served rightly.
-            bytes[9] ^= u8::from(std::mem::take(&mut first));
+            // The first message alone: what is connected anew is served rightly.
+            bytes[9] ^= u8::from(first.swap(false, Ordering::Relaxed));
             if stream.write_all(&bytes).is_err() {
                 return;
             }
-            first = false;
         }
     });
-    drop(served);
     let outcome = run(plan(address, |plan| {
         plan.rate = Some(Profile::constant(100.0));
-        (plan.warmup, plan.stop) = (15 * MS, Stop::After(100 * MS));
-        (plan.timeout, plan.drain) = (50 * MS, 100 * MS);
+        (plan.warmup, plan.stop) = (25 * MS, Stop::After(100 * MS));
     }));
+    served.join().unwrap();
+    assert_eq!(outcome.messages.answered, 10, "{outcome:?}");
     assert_eq!(outcome.messages.mismatch, 0, "{outcome:?}");
-    assert!(!outcome.mismatches.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.mismatches.len(), 1, "{outcome:?}");
+}
+
+/// To leave out those that waited for a connection that was then lost would be to omit the worst.
+#[test]
+fn what_a_lost_connection_leaves_unanswered_counts_with_the_time_it_has_waited() {
+    let (address, served) = serve_each(1, |mut stream| {
+        stream.read_exact(&mut [0; 64]).unwrap();
+        thread::sleep(300 * MS);
+    });
+    let outcome = run(plan(address, |plan| {
+        plan.rate = Some(Profile::constant(100.0));
+        (plan.stop, plan.pipeline) = (Stop::After(200 * MS), 64);
+        plan.timeout = 50 * MS;
+    }));
+    served.join().unwrap();
+    let counted = &outcome.messages;
+    assert_eq!((counted.sent, counted.unanswered), (20, 20), "{counted:?}");
+    assert_eq!(outcome.latency.response.len(), 20);
+    assert!(outcome.latency.response.max() >= 290_000_000);
+}
+
+/// Who was never let in was to send something all the same.
+#[test]
+fn the_part_of_connections_that_were_never_opened_is_offered_too() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(1).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let outcome = run(plan(address, |plan| {
+        (plan.connections, plan.rate) = (400, Some(Profile::constant(400.0)));
+        (plan.stop, plan.connect_timeout) = (Stop::After(500 * MS), 200 * MS);
+        (plan.timeout, plan.drain) = (50 * MS, MS);
+    }));
+    let counted = &outcome.messages;
+    assert_eq!(counted.offered, 200, "{counted:?}");
+    assert_eq!(counted.sent + counted.unsent, 200, "{counted:?}");
 }
 
 /// What the kernel has taken was written, what waits behind it was not, and nobody is to believe that it was.

@@ -335,6 +335,33 @@ fn idle_connections_are_held_and_say_nothing() {
     assert_eq!(counters.clients.moved.received_bytes, 64_000);
 }
 
+/// A schedule is for those who send.
+#[test]
+fn idle_connections_have_no_part_in_a_schedule() {
+    let serving = Serving::start(config(), Echo);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        (plan.connections, plan.idle) = (2, 10);
+        plan.rate = Some(Profile::constant(1_000.0));
+        plan.stop = Stop::After(200 * MS);
+    }));
+    assert_clean(&outcome, 200);
+    serving.finish();
+}
+
+/// What a load costs is told of the time that was measured.
+#[test]
+fn events_of_the_warm_up_are_no_cost_of_what_is_measured() {
+    let serving = Serving::start(config(), Echo);
+    let outcome = run(plan(serving.tcp[0], |plan| {
+        (plan.warmup, plan.stop) = (300 * MS, Stop::Messages(500));
+    }));
+    let (client, answered) = (&outcome.client, outcome.messages.answered);
+    assert_eq!(answered, 500);
+    assert!(client.turns.events <= 2 * answered, "{client:?}");
+    assert!(client.reads <= 2 * answered, "{client:?}");
+    serving.finish();
+}
+
 /// As long as may be, counted from now, is still a time.
 #[test]
 fn connections_that_may_take_for_ever_are_begun_with_at_once() {

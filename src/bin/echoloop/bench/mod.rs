@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use echoloop::load::{Load, Outcome, Plan};
+use echoloop::load::{Load, Outcome, Plan, Reply};
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict, hgrm};
 
@@ -80,6 +80,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
     Ok(code(
         &outcome,
+        &plan,
         &context,
         report.judgement().verdict,
         stopped_by,
@@ -189,6 +190,7 @@ fn tell(args: &BenchArgs, report: &Report<'_>, outcome: &Outcome) -> Result<(), 
 
 fn code(
     outcome: &Outcome,
+    plan: &Plan,
     context: &Context,
     verdict: Verdict,
     stopped_by: Option<i32>,
@@ -202,8 +204,9 @@ fn code(
     if context.goals.iter().any(|finding| !finding.met) {
         return ExitCode::from(MISSED);
     }
-    let unheard = outcome.messages.answered == 0 && outcome.latency.service.is_empty();
-    let nothing = outcome.messages.sent == 0 || (unheard && outcome.messages.unanswered > 0);
+    let messages = &outcome.messages;
+    let unheard = plan.reply != Reply::None && messages.answered == 0;
+    let nothing = messages.sent == 0 || unheard;
     if nothing && !outcome.interrupted {
         return ExitCode::from(FAILED);
     }
