@@ -53,12 +53,16 @@ pub(super) struct Book {
     pub(super) run: u32,
     pub(super) dialling: usize,
     pub(super) connected: usize,
+    /// Those of them that send.
+    pub(super) senders: usize,
     /// When the next connection may be opened, if there is a rate.
     pub(super) next_dial: u64,
     /// A timer says when that is.
     pub(super) dial_armed: bool,
     pub(super) last_error: Option<io::Error>,
     pub(super) interval_ended: bool,
+    /// Those whose answers may be overdue.
+    pub(super) overdue: Vec<Key>,
 }
 
 impl Book {
@@ -82,10 +86,12 @@ impl Book {
             run: run as u32,
             dialling: 0,
             connected: 0,
+            senders: 0,
             next_dial: 0,
             dial_armed: false,
             last_error: None,
             interval_ended: false,
+            overdue: Vec::new(),
         }
     }
 
@@ -271,6 +277,11 @@ impl Book {
     /// Whether every connection is there, or has been tried at least once.
     pub(super) fn is_tried(&self) -> bool {
         self.dialling == 0 && self.unopened.is_empty()
+    }
+
+    /// Whether anyone is there to send something.
+    pub(super) const fn has_senders(&self) -> bool {
+        self.senders > 0
     }
 
     /// How many connections there are.

@@ -264,6 +264,7 @@ impl Connection {
                     self.written += count as u64;
                     *spent += count;
                     if shared.plan.reply == Reply::None {
+                        shared.recorder.moved = now;
                         self.complete_written(&mut shared.recorder);
                     }
                 }
@@ -318,6 +319,11 @@ impl Connection {
                 self.messages > 0 && now - self.since.min(now) >= time.as_nanos() as u64
             }
         }
+    }
+
+    /// Whether it is held open, and nothing is sent.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Where in the pattern it is.

@@ -8,6 +8,8 @@ use super::plan::{DATAGRAM_MAX, Plan, Reply, Verify};
 #[derive(Debug)]
 pub(super) struct Draft {
     bytes: Vec<u8>,
+    /// The one before.
+    before: Vec<u8>,
     /// Where in the pattern this flow begins.
     salt: u64,
     run: u32,
@@ -20,6 +22,7 @@ impl Draft {
     pub(super) const fn new(salt: u64, run: u32, flow: u32, numbered: bool) -> Self {
         Self {
             bytes: Vec::new(),
+            before: Vec::new(),
             salt,
             run,
             flow,
@@ -29,6 +32,7 @@ impl Draft {
 
     /// Datagram `number`, of `size` bytes.
     pub(super) fn write(&mut self, number: u64, size: usize, expected: &Expected) -> &[u8] {
+        std::mem::swap(&mut self.bytes, &mut self.before);
         self.bytes.resize(size.min(DATAGRAM_MAX), 0);
         let head = if self.numbered { header::SIZE } else { 0 };
         let body = expected.pattern.at(self.place(number), size - head);
@@ -70,27 +74,12 @@ impl Draft {
         answer: &[u8],
         expected: &Expected,
     ) -> Option<(usize, Option<usize>)> {
-        let size = match &expected.reply {
-            Reply::Size(size) => *size,
-            Reply::Echo | Reply::Suffix(_) => self.bytes.len() + suffix(&expected.reply).len(),
-            Reply::Until(_) | Reply::None => return None,
-        };
-        let wrong_size = (answer.len() != size).then_some(size);
-        let compared = expected.verify == Verify::Full && !matches!(expected.reply, Reply::Size(_));
-        let should = self.bytes.iter().chain(suffix(&expected.reply));
-        let mut pairs = answer.iter().zip(should);
-        let altered = if compared {
-            pairs.position(|(one, other)| one != other)
-        } else {
-            None
-        };
-        if expected.verify == Verify::Off || (wrong_size.is_none() && altered.is_none()) {
-            return None;
-        }
-        Some((
-            altered.unwrap_or_else(|| answer.len().min(size)),
-            wrong_size,
-        ))
+        difference(&self.bytes, answer, expected)
+    }
+
+    /// Whether `answer` is one to the datagram written before the last: it has come again, or late.
+    pub(super) fn answers_before(&self, answer: &[u8], expected: &Expected) -> bool {
+        !self.before.is_empty() && difference(&self.before, answer, expected).is_none()
     }
 
     /// Where in the pattern the body of a datagram begins: each somewhere else.
@@ -101,6 +90,35 @@ impl Draft {
             self.salt
         }
     }
+}
+
+/// As [`Draft::difference_from_last`], from what answers `message`.
+fn difference(
+    message: &[u8],
+    answer: &[u8],
+    expected: &Expected,
+) -> Option<(usize, Option<usize>)> {
+    let size = match &expected.reply {
+        Reply::Size(size) => *size,
+        Reply::Echo | Reply::Suffix(_) => message.len() + suffix(&expected.reply).len(),
+        Reply::Until(_) | Reply::None => return None,
+    };
+    let wrong_size = (answer.len() != size).then_some(size);
+    let compared = expected.verify == Verify::Full && !matches!(expected.reply, Reply::Size(_));
+    let should = message.iter().chain(suffix(&expected.reply));
+    let mut pairs = answer.iter().zip(should);
+    let altered = if compared {
+        pairs.position(|(one, other)| one != other)
+    } else {
+        None
+    };
+    if expected.verify == Verify::Off || (wrong_size.is_none() && altered.is_none()) {
+        return None;
+    }
+    Some((
+        altered.unwrap_or_else(|| answer.len().min(size)),
+        wrong_size,
+    ))
 }
 
 /// What comes behind the message in an answer.
@@ -169,6 +187,10 @@ mod tests {
             draft.difference_from_last(&wrong, &suffixed),
             Some((5, None))
         );
+        draft.write(8, 9, &suffixed);
+        assert!(draft.difference_from_last(&right, &suffixed).is_some());
+        assert!(draft.answers_before(&right, &suffixed), "late, or again");
+        assert!(!draft.answers_before(&wrong, &suffixed));
         let sized = expected(Reply::Size(6));
         assert_eq!(draft.difference_from_last(&wrong, &sized), None);
     }

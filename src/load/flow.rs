@@ -163,7 +163,16 @@ impl Flow {
                 });
                 return self.mismatch(now, at, size, kind, shared);
             }
-            Read::Ours(_) | Read::Foreign => {
+            Read::Ours(header) => {
+                datagrams(shared).foreign += 1;
+                let kind = match usize::try_from(header.flow) {
+                    Ok(other) if other != self.number => MismatchKind::Foreign(other),
+                    _ => MismatchKind::Altered,
+                };
+                return self.mismatch(now, 0, size, kind, shared);
+            }
+            // Of a run before, from the same port: nobody's fault.
+            Read::Foreign => {
                 datagrams(shared).foreign += 1;
                 return;
             }
@@ -209,9 +218,13 @@ impl Flow {
         let Some(Some(message)) = self.flight.front().copied() else {
             return came_late(shared);
         };
-        self.flight.clear();
         let answer = &shared.room[..size];
-        if let Some((at, wrong_size)) = self.draft.difference_from_last(answer, &shared.expected) {
+        let difference = self.draft.difference_from_last(answer, &shared.expected);
+        if difference.is_some() && self.draft.answers_before(answer, &shared.expected) {
+            return came_late(shared);
+        }
+        self.flight.clear();
+        if let Some((at, wrong_size)) = difference {
             datagrams(shared).corrupt += 1;
             let kind = wrong_size.map_or(MismatchKind::Altered, MismatchKind::Size);
             self.mismatch(message.due, at, size, kind, shared);

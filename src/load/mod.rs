@@ -241,7 +241,7 @@ impl Load {
             left,
             ..
         } = &self.shared;
-        let waits = recorder.in_flight > 0 || self.book.connected() == 0;
+        let waits = recorder.in_flight > 0 || !self.book.has_senders();
         let patience = nanoseconds(plan.timeout).saturating_add(nanoseconds(plan.drain));
         let moved = recorder.moved.max(self.measuring_from);
         (self.phase == Phase::Measuring && left.is_some() && waits)
@@ -333,6 +333,7 @@ impl Handler for Load {
         self.book.expire(&mut self.shared, now);
         self.book.prune();
         self.book.serve(&mut self.shared, now);
+        self.book.expire_overdue(&mut self.shared, now);
         // Behind those that were served, who may have ended, or been connected and made room for another attempt.
         self.book.dial(&mut self.shared, registry, now);
         self.go_on(now);

@@ -56,6 +56,7 @@ impl Book {
                 let used_up_at = connection.used_up_at(shared);
                 self.dialling -= 1;
                 self.connected += 1;
+                self.senders += usize::from(!connection.is_silent());
                 let most = &mut shared.recorder.outcome.connections.most;
                 *most = (*most).max(self.connected as u64);
                 if let Some(at) = used_up_at {
@@ -115,6 +116,7 @@ impl Book {
             self.dialling -= 1;
         } else {
             self.connected -= 1;
+            self.senders -= usize::from(!connection.is_silent());
         }
         if let (Close::Reset, Socket::Connected(stream)) = (close, &connection.socket) {
             let _ = reset_on_close(stream);
@@ -323,6 +325,7 @@ impl Book {
             return;
         }
         self.connected += 1;
+        self.senders += 1;
         let connections = &mut shared.recorder.outcome.connections;
         connections.established += 1;
         connections.most = connections.most.max(self.connected as u64);

@@ -247,7 +247,12 @@ impl Plan {
     }
 
     fn check_message(&self) -> Result<(), String> {
-        let smallest = self.sizes.smallest();
+        let (smallest, largest) = (self.sizes.smallest(), self.sizes.largest());
+        if largest > MESSAGE_MAX {
+            return Err(format!(
+                "a message of {largest} bytes is too large: give {MESSAGE_MAX} at most"
+            ));
+        }
         match (&self.message, &self.reply) {
             (Some(message), _) if message.is_empty() && !self.udp => {
                 Err("an empty message is none over TCP: give at least 1 byte".to_owned())

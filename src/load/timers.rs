@@ -38,7 +38,7 @@ impl Book {
                     }
                     self.queue(key);
                 }
-                Timer::Expiry(key) => self.expire_answers(key, shared, now),
+                Timer::Expiry(key) => self.overdue.push(key),
                 Timer::Connect(key) => self.expire_dial(key, shared, now),
                 Timer::Retry(number) => {
                     let parked = self.parked[number].take();
@@ -52,6 +52,16 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// Looks after what has been in flight for too long, behind what has been received in this turn: an answer that had
+    /// come while this client itself was held up is no late one.
+    pub(super) fn expire_overdue(&mut self, shared: &mut Shared, now: u64) {
+        let mut overdue = std::mem::take(&mut self.overdue);
+        for key in overdue.drain(..) {
+            self.expire_answers(key, shared, now);
+        }
+        self.overdue = overdue;
     }
 
     fn expire_answers(&mut self, key: Key, shared: &mut Shared, now: u64) {

@@ -193,24 +193,26 @@ fn rate_not_reached(outcome: &Outcome, plan: &Plan) -> Option<String> {
     if plan.reply == Reply::None || matches!(plan.stop, Stop::Messages(_)) {
         return None;
     }
-    // What is lost, or wrong, is told as that.
-    let waited_for = messages.unanswered + messages.mismatch;
-    let in_time = part(messages.answered_in_time + waited_for);
+    // What datagrams are lost is what is to be found out. A stream loses none: what is not answered waits, or was cut
+    // off by the server.
+    let lost = if plan.udp { messages.unanswered } else { 0 };
+    let in_time = part(messages.answered_in_time + lost + messages.mismatch);
     (in_time < IN_TIME_MIN).then(|| {
         format!(
-            "Answered before the end were {} of {} messages offered, and {} more after it: the server could not keep \
-             up. Lower --rate.",
+            "Answered before the end were {} of {} messages offered, {} more after it, and {} never: the server could \
+             not keep up, or hung up. Lower --rate, or look at the errors.",
             thousands(messages.answered_in_time),
             thousands(messages.offered),
             thousands(messages.answered.saturating_sub(messages.answered_in_time)),
+            thousands(messages.unanswered),
         )
     })
 }
 
 fn unstable(outcome: &Outcome, plan: &Plan) -> Option<String> {
     let Connections { most, at_end, .. } = outcome.connections;
-    // Those that come and go are not all there at any time.
-    if at_end * 2 < most && !outcome.measured.is_zero() {
+    // Those that are to come and go are not all there at any time.
+    if at_end * 2 < most && plan.churn.is_none() && !outcome.measured.is_zero() {
         return Some(format!(
             "When the measuring ended {} of {} were there: the server has gone, or turns them away.",
             thousands(at_end),
@@ -223,6 +225,16 @@ fn unstable(outcome: &Outcome, plan: &Plan) -> Option<String> {
         .rate
         .as_ref()
         .is_none_or(|rate| is_steady(rate, outcome.measured));
+    if let [before @ .., last] = &intervals[..]
+        && last.answered == 0
+        && before.iter().any(|interval| interval.answered > 1)
+        && last.sent + last.errors > 0
+    {
+        return Some(
+            "In the last interval nothing was answered: the server has gone, or stands still."
+                .to_owned(),
+        );
+    }
     if intervals.len() < INTERVALS_MIN || !steady {
         return None;
     }
@@ -265,9 +277,17 @@ fn unstable(outcome: &Outcome, plan: &Plan) -> Option<String> {
 fn too_few_samples(outcome: &Outcome, plan: &Plan) -> Option<String> {
     if plan.reply == Reply::None {
         let sent = outcome.messages.sent;
-        return (sent == 0).then(|| "No message was sent: look at the errors.".to_owned());
+        if sent == 0 {
+            return Some("No message was sent: look at the errors.".to_owned());
+        }
+        // Whoever is refused a datagram learns it with the next.
+        return (plan.udp && outcome.error_count() * 3 > sent)
+            .then(|| "Most datagrams were refused: look at the errors.".to_owned());
     }
     let answered = outcome.messages.answered;
+    if answered == 0 && outcome.error_count() == 0 {
+        return Some("No message was answered: does this server answer at all?".to_owned());
+    }
     if answered == 0 {
         return Some("No message was answered: look at the errors.".to_owned());
     }

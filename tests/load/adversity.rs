@@ -10,7 +10,9 @@ use echoloop::Reactor;
 use echoloop::load::{Load, MismatchKind, Profile, Reply, Sizes, Step, Stop};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::support::serving::{Serving, config};
 use super::{MS, plan, run};
+use echoloop::service::Echo;
 
 /// A server for one connection at a time, which does with it what it likes.
 fn serve_each(
@@ -233,4 +235,24 @@ fn without_answers_a_message_is_done_when_it_is_written_and_not_before() {
     assert_eq!(outcome.bytes_sent, counted.sent << 16);
     assert_eq!((counted.unanswered, counted.timeout), (0, 0));
     served.join().unwrap();
+}
+
+/// Those who are there to say nothing are no reason to wait for more.
+#[test]
+fn a_run_of_so_many_messages_ends_when_only_idle_connections_are_left() {
+    let serving = Serving::start(config(), Echo);
+    // Bound, and not listening: whoever connects is refused.
+    let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    nobody
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let nobody = (nobody.local_addr().unwrap().as_socket().unwrap(), nobody);
+    let outcome = run(plan(nobody.0, |plan| {
+        plan.targets.push(serving.tcp[0]);
+        (plan.idle, plan.stop) = (1, Stop::Messages(5));
+        (plan.timeout, plan.drain) = (100 * MS, 100 * MS);
+    }));
+    assert_eq!(outcome.messages.sent, 0);
+    assert_eq!(outcome.connections.at_end, 1);
+    serving.finish();
 }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 
-use echoloop::load::{Plan, Profile, Reply, Sizes, Step, Stop};
+use echoloop::load::{MismatchKind, Plan, Profile, Reply, Sizes, Step, Stop};
 use echoloop::service::{Echo, Faults, Odds};
 
 use super::support::serving::{Serving, config};
@@ -160,4 +160,47 @@ fn an_answer_behind_its_time_is_late_and_no_longer_lost() {
         outcome.messages.answered + datagrams.late,
         datagrams.received
     );
+}
+
+/// Datagrams without a number of their own, of any size: one that comes twice is not taken for a wrong answer to the next.
+#[test]
+fn an_answer_that_comes_twice_is_no_wrong_one_without_a_number_either() {
+    let faults = Faults {
+        odds: Odds {
+            duplicate: 0.3,
+            ..Odds::default()
+        },
+        ..Faults::default()
+    };
+    let serving = Serving::start_faulty(config(), Echo, &faults);
+    let outcome = run(udp(serving.udp[0], |plan| {
+        plan.sizes = Sizes::range(1, 31);
+        plan.stop = Stop::Messages(500);
+    }));
+    assert_clean(&outcome, 500);
+    assert!(serving.finish().faults.sent_twice > 100);
+}
+
+/// What was sent on one flow and comes back on another is as wrong as can be.
+#[test]
+fn an_answer_to_another_flow_is_a_mismatch_that_names_it() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(5_000 * MS)).unwrap();
+    let address = server.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        let (mut first, mut second) = ([0; 64], [0; 64]);
+        let (_, one) = server.recv_from(&mut first).unwrap();
+        let (_, other) = server.recv_from(&mut second).unwrap();
+        assert_ne!(one, other);
+        server.send_to(&second, one).unwrap();
+    });
+    let outcome = run(udp(address, |plan| {
+        (plan.reply, plan.stop) = (Reply::Echo, Stop::Messages(2));
+        (plan.connections, plan.timeout) = (2, 100 * MS);
+    }));
+    served.join().unwrap();
+    assert_eq!(outcome.messages.mismatch, 1, "{outcome:?}");
+    let mismatch = &outcome.mismatches[0];
+    let other = 1 - mismatch.connection;
+    assert_eq!(mismatch.kind, MismatchKind::Foreign(other));
 }

@@ -1,13 +1,18 @@
 //! Signals, as events of the server's own loop.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
 use echoloop::server::{Conduct, Honest, Server};
 use echoloop::service::Service;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use signal_hook_mio::v1_0::Signals;
+
+use crate::SIGNALLED;
 
 /// A server that drains at the first signal and stops at the second.
 pub(crate) struct Signalled<S, C: Conduct = Honest> {
@@ -85,6 +90,15 @@ impl<S: Service, C: Conduct> Signalled<S, C> {
     pub(crate) fn stopped_by(&self) -> Option<i32> {
         self.stopped_by
     }
+}
+
+/// From now on SIGINT and SIGTERM end the program at once: no loop looks at them any more.
+pub(crate) fn end_at_once() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        let always = Arc::new(AtomicBool::new(true));
+        register_conditional_shutdown(signal, SIGNALLED + signal, always)?;
+    }
+    Ok(())
 }
 
 impl<S: Service, C: Conduct> Handler for Signalled<S, C> {

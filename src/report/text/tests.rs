@@ -153,7 +153,7 @@ fn a_load_that_came_to_nothing() {
     outcome.connections.most = 1;
     let expected = "
 TOO-FEW-SAMPLES  open loop, constant 50 000/s, 1 TCP connection, 128 B, every byte verified
-       No message was answered: look at the errors.
+       No message was answered: does this server answer at all?
 
   measured    nothing
                 offered     sent  answered  timeouts

@@ -1,5 +1,5 @@
 use super::*;
-use crate::load::{Arrival, Messages, Profile};
+use crate::load::{Arrival, Churn, Profile};
 use crate::report::sample;
 
 /// The verdict of the sample, changed in one way.
@@ -146,28 +146,21 @@ fn what_was_not_sent_was_not_offered() {
 fn what_is_answered_after_the_end_was_not_kept_up_with() {
     let in_time = |in_time| judged(|outcome, _| outcome.messages.answered_in_time = in_time);
     assert_eq!(in_time(475_000).0, Verdict::Valid);
-    let said = "Answered before the end were 450 000 of 500 000 messages offered, and 50 000 more after it: the \
-                server could not keep up. Lower --rate.";
+    let said = "Answered before the end were 450 000 of 500 000 messages offered, 50 000 more after it, and 0 never: \
+                the server could not keep up, or hung up. Lower --rate, or look at the errors.";
     assert_eq!(in_time(450_000), (Verdict::RateNotReached, said.to_owned()));
-    // That some took longer than they may is no excuse, and a few that were lost are none for the rest.
-    let with = |change: fn(&mut Messages)| {
-        verdict(|outcome, _| {
+    // That some took longer than they may, or were never answered, is no excuse: only datagrams get lost.
+    let with = |udp: bool, unanswered: u64| {
+        verdict(|outcome, plan| {
+            plan.udp = udp;
             outcome.messages.answered_in_time = 450_000;
-            change(&mut outcome.messages);
+            outcome.messages.timeout = 40_000;
+            outcome.messages.unanswered = unanswered;
         })
     };
-    let late = with(|messages| messages.timeout = 40_000);
-    let few = with(|messages| messages.unanswered = 24_999);
-    let many = with(|messages| messages.unanswered = 25_000);
-    assert_eq!(
-        [late, few, many],
-        [
-            Verdict::RateNotReached,
-            Verdict::RateNotReached,
-            Verdict::Valid
-        ],
-        "what is lost is told as that"
-    );
+    assert_eq!(with(false, 50_000), Verdict::RateNotReached);
+    assert_eq!(with(true, 24_999), Verdict::RateNotReached);
+    assert_eq!(with(true, 25_000), Verdict::Valid, "is told as that");
 }
 
 #[test]
@@ -262,7 +255,10 @@ fn a_hundred_answers_are_enough_and_fewer_are_not() {
                 errors.";
     assert_eq!(few(99), (Verdict::TooFewSamples, said.to_owned()));
     assert!(few(1).1.starts_with("Only 1 message was answered"));
-    assert_eq!(few(0).1, "No message was answered: look at the errors.");
+    assert_eq!(
+        few(0).1,
+        "No message was answered: does this server answer at all?"
+    );
 }
 
 #[test]
@@ -275,6 +271,16 @@ fn a_server_that_is_gone_at_the_end_is_not_steady_however_short_the_run() {
         })
     };
     assert_eq!(left(100).0, Verdict::Valid);
+    let churned = verdict(|outcome, plan| {
+        (plan.rate, plan.churn) = (None, Some(Churn::Messages(1)));
+        outcome.connections.at_end = 0;
+    });
+    assert_eq!(churned, Verdict::Valid, "it comes and goes");
+    let silent = verdict(|outcome, plan| {
+        plan.rate = None;
+        answers(outcome, &[50_000, 0]);
+    });
+    assert_eq!(silent, Verdict::Unstable, "it was there to the end");
     let (verdict, said) = left(99);
     assert_eq!(verdict, Verdict::Unstable);
     assert!(

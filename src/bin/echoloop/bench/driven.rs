@@ -28,6 +28,8 @@ pub(super) struct Driven {
 /// What was used while it was measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Costs {
+    /// Something was measured.
+    pub(super) measured: bool,
     client_cpu_from: Duration,
     pub(super) client_cpu: Duration,
     /// Our own memory at the beginning and at the end.
@@ -88,6 +90,7 @@ impl Driven {
         self.was_measuring = measuring;
         let (cpu, memory, server) = (own_cpu(), own_memory(), self.server.and_then(used_by));
         let costs = &mut self.costs;
+        costs.measured = true;
         if measuring {
             costs.client_cpu_from = cpu;
             costs.memory_from = memory;

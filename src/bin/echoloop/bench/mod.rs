@@ -2,6 +2,7 @@
 
 mod doctor;
 mod driven;
+mod files;
 mod logs;
 mod plan;
 mod preflight;
@@ -10,22 +11,23 @@ mod usage;
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use echoloop::load::{Load, Outcome, Plan, Reply};
 use echoloop::reactor::{Reactor, Timer};
-use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict, hgrm};
+use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict};
 
 pub(crate) use self::doctor::doctor;
 use self::driven::{Costs, Driven};
-use self::logs::{Logs, create};
+use self::files::Files;
+use self::logs::Logs;
 use self::preflight::{Health, Machine};
 use self::progress::Progress;
 use crate::args::{BenchArgs, Target};
-use crate::{FAILED, Failure, SIGNALLED, print};
+use crate::{FAILED, Failure, SIGNALLED, print, signals};
 
 /// A goal was missed.
 const MISSED: u8 = 3;
@@ -37,6 +39,7 @@ const MISMATCHED: u8 = 4;
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let plan = plan::plan(&args.load, args.interval)?;
     let goals = goals(args)?;
+    let files = Files::open(args)?;
     check_server(args.server_pid)?;
     let machine = Machine::look();
     let checks = machine.check(&plan);
@@ -60,13 +63,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         stopped_by,
         written,
     } = measure(args, &plan, timer)?;
-    context.cpu = Some(costs.client_cpu);
-    context.rss_bytes = Some(costs.memory);
-    log::info!(
-        "resident memory of this client: {} KiB when measuring began, {} KiB at the end",
-        costs.memory_from / 1024,
-        costs.memory / 1024
-    );
+    if costs.measured {
+        context.cpu = Some(costs.client_cpu);
+        context.rss_bytes = Some(costs.memory);
+        log::info!(
+            "resident memory of this client: {} KiB when measuring began, {} KiB at the end",
+            costs.memory_from / 1024,
+            costs.memory / 1024
+        );
+    }
     context.server = args.server_pid.and_then(|pid| server(pid, &costs, &plan));
     context.goals = goals
         .iter()
@@ -76,7 +81,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if let Some(percentiles) = &args.percentiles {
         report = report.with_percentiles(percentiles.0.clone());
     }
-    tell(args, &report, &outcome)?;
+    let told = tell(args, &report);
+    files.write(&report, &outcome)?;
+    told?;
     written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
     Ok(code(
         &outcome,
@@ -116,6 +123,8 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
     let mut driven = Driven::new(load, args.server_pid, &reactor)
         .map_err(|error| Failure::cannot("watch for signals", &error))?;
     let ran = reactor.run(&mut driven);
+    // What follows may block, and nobody looks at signals any more.
+    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
     let written = watchers
         .borrow_mut()
         .take()
@@ -158,34 +167,18 @@ fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
     Failure::Failed(format!("cannot connect to {address}: {why}"))
 }
 
-/// Tells what came of it, in every shape that was asked for.
-fn tell(args: &BenchArgs, report: &Report<'_>, outcome: &Outcome) -> Result<(), Failure> {
-    let json_on_stdout = args.json.as_deref() == Some(Path::new("-"));
-    let text = if json_on_stdout {
+/// Tells what came of it on standard output.
+fn tell(args: &BenchArgs, report: &Report<'_>) -> Result<(), Failure> {
+    let text = if is_stdout(args.json.as_deref()) {
         report.json() + "\n"
     } else {
         report.text(args.latency)
     };
-    print(&text).map_err(|error| Failure::cannot("write to stdout", &error))?;
-    let write = |path: &Path, text: String| {
-        let mut file = create(path)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.flush())
-            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
-    };
-    if let (Some(path), false) = (&args.json, json_on_stdout) {
-        write(path, report.json() + "\n")?;
-    }
-    if let Some(path) = &args.hgrm {
-        let latency = &outcome.latency;
-        let times = if latency.response.is_empty() {
-            &latency.service
-        } else {
-            &latency.response
-        };
-        write(path, hgrm(times))?;
-    }
-    Ok(())
+    print(&text).map_err(|error| Failure::cannot("write to stdout", &error))
+}
+
+fn is_stdout(path: Option<&Path>) -> bool {
+    path == Some(Path::new("-"))
 }
 
 fn code(

@@ -1,6 +1,8 @@
 //! Whether this machine can carry out a plan, told before it is begun.
 
+use std::collections::HashSet;
 use std::fs;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use echoloop::load::{Plan, port_range};
 use echoloop::report::thousands;
@@ -76,6 +78,7 @@ impl Machine {
     /// Everything that is known about whether `plan` can be carried out here.
     pub(super) fn check(&self, plan: &Plan) -> Vec<Check> {
         let mut checks = vec![self.check_descriptors(plan)];
+        checks.extend(plan.sources.iter().find_map(check_source));
         if plan.udp {
             checks.push(self.check_buffers(plan));
         } else {
@@ -108,8 +111,9 @@ impl Machine {
     }
 
     fn check_ports(&self, plan: &Plan) -> Check {
-        let sources = plan.sources.len().max(1) as u64;
-        let servers = plan.targets.len() as u64;
+        let distinct = |count: usize| count.max(1) as u64;
+        let sources = distinct(plan.sources.iter().collect::<HashSet<_>>().len());
+        let servers = distinct(plan.targets.iter().collect::<HashSet<_>>().len());
         let room = self.ports * sources * servers;
         let needed = (plan.connections + plan.idle) as u64;
         let told = format!(
@@ -124,7 +128,8 @@ impl Machine {
             return Check::fine("ports", told);
         }
         let more = needed.div_ceil(self.ports * servers).min(254);
-        let remedy = if plan.targets.iter().all(|target| target.ip().is_loopback()) {
+        let loopback = |target: &SocketAddr| target.is_ipv4() && target.ip().is_loopback();
+        let remedy = if plan.targets.iter().all(loopback) {
             format!("--source 127.0.0.1-127.0.0.{more}")
         } else {
             format!("--source with {more} addresses of this machine")
@@ -239,6 +244,13 @@ impl Check {
     }
 }
 
+/// A source that is no address of this machine.
+fn check_source(source: &IpAddr) -> Option<Check> {
+    let error = UdpSocket::bind((*source, 0)).err()?;
+    let told = format!("{source}: {error}; give --source addresses of this machine");
+    Some(Check::broken("source", told))
+}
+
 fn number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -307,6 +319,24 @@ mod tests {
             plan.sources = vec![[127, 0, 0, 1].into(), [127, 0, 0, 2].into()];
         });
         assert_eq!(told(&machine(), &plan, "ports").0, Health::Fine);
+    }
+
+    #[test]
+    fn an_address_counts_once_however_often_it_is_given() {
+        let plan = plan(|plan| {
+            plan.connections = 30_000;
+            plan.targets = vec![plan.targets[0]; 3];
+            plan.sources = vec![[127, 0, 0, 1].into(); 2];
+        });
+        assert_eq!(told(&machine(), &plan, "ports").0, Health::Broken);
+    }
+
+    #[test]
+    fn a_source_that_is_elsewhere_is_named() {
+        let plan = plan(|plan| plan.sources = vec![[127, 0, 0, 1].into(), [192, 0, 2, 1].into()]);
+        let (health, told_) = told(&machine(), &plan, "source");
+        assert_eq!(health, Health::Broken);
+        assert!(told_.starts_with("192.0.2.1: "), "{told_}");
     }
 
     #[test]

@@ -2,20 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/process.rs"]
+#[path = "../support/process.rs"]
 mod process;
+mod signals;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Output};
 
 use process::{PROGRAM, Process};
 use serde_json::Value;
-use support::serving::eventually;
 
 fn run(command: &str, arguments: &[&str]) -> Output {
     let mut program = Command::new(PROGRAM);
@@ -334,87 +332,4 @@ fn a_doctor_says_what_can_be_done_and_what_would_help() {
         "{}",
         text(&output)
     );
-}
-
-/// A run that is going on.
-fn start(arguments: &[&str]) -> Child {
-    let mut program = Command::new(PROGRAM);
-    program.args(["-q", "bench"]).args(arguments);
-    program.stdout(Stdio::piped()).spawn().unwrap()
-}
-
-fn interrupt(child: &Child) {
-    let pid = child.id().to_string();
-    let kill = Command::new("kill").args(["-s", "INT", &pid]).status();
-    assert!(kill.unwrap().success());
-}
-
-#[test]
-fn an_interrupted_run_reports_what_it_has_measured() {
-    let server = Process::serve(&["--stats-interval", "10ms"]);
-    let address = server.tcp[0].to_string();
-    let mut child = start(&[
-        "-c", "2", "-R", "1k", "-d", "10m", "--warmup", "0", "--json", "-", &address,
-    ]);
-    thread::sleep(Duration::from_millis(600));
-    interrupt(&child);
-    let mut out = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut out)
-        .unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    let json: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(json["interrupted"], true);
-    let answered = json["messages"]["answered"].as_u64().unwrap();
-    assert!((1..=60_000).contains(&answered), "{json}");
-    assert_eq!(
-        json["messages"]["offered"], json["messages"]["answered"],
-        "{json}"
-    );
-}
-
-#[test]
-fn a_second_signal_ends_it_at_once() {
-    let server = Process::serve(&["--reply", "discard"]);
-    let address = server.tcp[0].to_string();
-    let mut child = start(&["-d", "10m", "--warmup", "0", "--drain", "10m", &address]);
-    // Connected, and its message sent: it is measuring, and catches signals.
-    let status = format!("/proc/{}/status", child.id());
-    eventually("it catches signals", || {
-        let status = std::fs::read_to_string(&status).unwrap_or_default();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 2 != 0)
-    });
-    thread::sleep(Duration::from_millis(100));
-    interrupt(&child);
-    thread::sleep(Duration::from_millis(100));
-    interrupt(&child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-}
-
-/// A load that nobody has answered has failed, in whatever way nobody did.
-#[test]
-fn a_server_that_never_answers_is_a_failure() {
-    let server = Process::serve(&["--reply", "discard"]);
-    let address = server.tcp[0].to_string();
-    let mut child = start(&["-n", "1", "--timeout", "50ms", "--drain", "50ms", &address]);
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    let mut child = start(&["-n", "1", "--reply", "none", &address]);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-}
-
-/// `echoloop bench ... | head -1`.
-#[test]
-fn a_reader_that_has_had_enough_is_no_failure() {
-    let server = Process::serve(&[]);
-    let mut child = start(&["-n", "100", "--latency", &server.tcp[0].to_string()]);
-    let mut line = String::new();
-    let mut out = BufReader::with_capacity(16, child.stdout.take().unwrap());
-    out.read_line(&mut line).unwrap();
-    drop(out);
-    assert!(line.contains("closed loop"), "{line}");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
