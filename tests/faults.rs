@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use echoloop::probe::Counters;
+use echoloop::probe::Off;
 use echoloop::service::{Delay, Echo, Faults, HELD_TIME, Odds, Stall};
 use echoloop::{Config, Reactor, Server};
 use support::serving::{DEADLINE, Serving, config, payload, read_to_end, round_trip};
@@ -398,6 +399,6 @@ fn faults_that_exclude_each_other_are_refused() {
         ..Faults::default()
     };
     let reactor = Reactor::new().unwrap();
-    let error = Server::bind_with_faults(&reactor, config(), Echo, &faults).unwrap_err();
+    let error = Server::bind_with_faults(&reactor, config(), Echo, &faults, Off).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }

@@ -45,16 +45,27 @@ pub enum CloseReason {
     WriteStalled,
 }
 
+impl CloseReason {
+    /// As it is written in short, without what exactly has failed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::Drained => "drained",
+            Self::Failed(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "reset",
+            Self::Failed(_) => "failed",
+            Self::HungUp => "hung up",
+            Self::IdleTimeout => "idle timeout",
+            Self::PeerClosed => "peer closed",
+            Self::WriteStalled => "write stalled",
+        }
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Aborted => f.write_str("aborted"),
-            Self::Drained => f.write_str("drained"),
             Self::Failed(kind) => write!(f, "failed: {kind}"),
-            Self::HungUp => f.write_str("hung up"),
-            Self::IdleTimeout => f.write_str("idle timeout"),
-            Self::PeerClosed => f.write_str("peer closed"),
-            Self::WriteStalled => f.write_str("write stalled"),
+            other => f.write_str(other.name()),
         }
     }
 }

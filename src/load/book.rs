@@ -15,6 +15,7 @@ use super::ports::Ports;
 use super::random::mix;
 use super::shared::Shared;
 use super::timers::Timer;
+use crate::probe::{Probe, Served, What};
 use crate::reactor::{Deadlines, Event, Key, Slots, readiness};
 
 /// How long duplicates are waited for behind the last answer, in nanoseconds.
@@ -115,7 +116,7 @@ impl Book {
     }
 
     /// Serves everyone who is on the ready list now, once.
-    pub(super) fn serve(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn serve(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
         for &key in &serving {
             self.serve_one(key, shared, now);
@@ -125,23 +126,42 @@ impl Book {
     }
 
     #[inline]
-    pub(super) fn serve_one(&mut self, key: Key, shared: &mut Shared, now: u64) {
+    pub(super) fn serve_one<P: Probe>(&mut self, key: Key, shared: &mut Shared<P>, now: u64) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         slot.queued = false;
+        let began = shared.probe.now();
         let after = match &mut slot.member {
             Member::Stream(connection) => {
                 if !matches!(connection.socket, Socket::Connected(_)) {
                     return self.serve_dialling(key, shared, now);
                 }
-                connection.turn(shared)
+                shared.probe.serve_began(key.client());
+                let after = connection.turn(shared);
+                if P::ON {
+                    let served = served(&after, connection);
+                    shared.probe.serve_ended(key.client(), served);
+                }
+                after
             }
-            Member::Flow(flow) => match flow.turn(shared) {
-                flow::After::Nothing => After::Nothing,
-                flow::After::Turn => After::Turn,
-                flow::After::TurnAt(at) => After::TurnAt(at),
-            },
+            Member::Flow(flow) => {
+                let moved = flow.moved();
+                let after = flow.turn(shared);
+                if P::ON {
+                    let [received, sent] = flow.moved();
+                    let what = What::Datagrams {
+                        received: (received - moved[0]) as u32,
+                        sent: (sent - moved[1]) as u32,
+                    };
+                    shared.probe.did(None, what, began);
+                }
+                match after {
+                    flow::After::Nothing => After::Nothing,
+                    flow::After::Turn => After::Turn,
+                    flow::After::TurnAt(at) => After::TurnAt(at),
+                }
+            }
         };
         if !slot.expiry_armed {
             let until = match &mut slot.member {
@@ -176,14 +196,14 @@ impl Book {
     }
 
     /// Everyone may send from now on.
-    pub(super) fn start_all(&mut self, shared: &Shared, now: u64) {
+    pub(super) fn start_all(&mut self, shared: &Shared<impl Probe>, now: u64) {
         self.deadlines
             .arm(shared.instant(now) + shared.plan.interval, Timer::Interval);
         self.queue_all();
     }
 
     /// What is due `from` then on is measured, and intervals are counted from now on.
-    pub(super) fn begin_measuring(&mut self, shared: &mut Shared, from: u64, now: u64) {
+    pub(super) fn begin_measuring(&mut self, shared: &mut Shared<impl Probe>, from: u64, now: u64) {
         for key in self.slots.keys().collect::<Vec<_>>() {
             match self.slots.get_mut(key).map(|slot| &mut slot.member) {
                 Some(Member::Stream(connection)) => connection.pacer.skip_to(from, shared),
@@ -216,7 +236,7 @@ impl Book {
     }
 
     /// Whether nothing is in flight, and nothing that was due is still to be sent.
-    pub(super) fn is_settled(&self, shared: &Shared, now: u64) -> bool {
+    pub(super) fn is_settled(&self, shared: &Shared<impl Probe>, now: u64) -> bool {
         if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
             return false;
         }
@@ -229,13 +249,13 @@ impl Book {
     }
 
     /// When no duplicate of the last datagram is to be expected any more.
-    pub(super) fn quiet_at(&self, shared: &Shared) -> Option<u64> {
+    pub(super) fn quiet_at(&self, shared: &Shared<impl Probe>) -> Option<u64> {
         let last = shared.recorder.moved.max(shared.due_until);
         shared.plan.udp.then(|| last.saturating_add(QUIET))
     }
 
     /// The run is over: what is in flight, and what was due, is counted as it stands.
-    pub(super) fn wind_up(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn wind_up(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let keys: Vec<Key> = self.slots.keys().collect();
         let mut ports = HashSet::new();
         let mut jitters = 0.0;
@@ -312,5 +332,15 @@ impl Book {
             slot.queued = true;
             self.ready.push(key);
         }
+    }
+}
+
+/// How serving a connection has ended, as a probe is told.
+fn served(after: &After, connection: &Connection) -> Served {
+    match after {
+        After::End(_) => Served::Over,
+        After::Turn => Served::Yielded,
+        After::Nothing | After::TurnAt(_) if connection.is_blocked() => Served::Blocked,
+        After::Nothing | After::TurnAt(_) => Served::Done,
     }
 }

@@ -1,6 +1,7 @@
 //! One TCP connection of a load.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
 use super::answers::{Answers, InFlight, Wrong};
 use super::mismatch::Place;
@@ -9,8 +10,10 @@ use super::pacer::{Due, Pacer};
 use super::plan::{Churn, Reply};
 use super::recorder::Recorder;
 use super::shared::Shared;
-use crate::connection::Readiness;
+use crate::connection::{Readiness, Stream};
+use crate::probe::{Probe, What};
 use crate::reactor::{Dial, Dialled, TcpStream};
+use crate::service::ClientId;
 
 /// How many bytes one connection may move in a turn before it is the next one's.
 const BUDGET: usize = 256 * 1024;
@@ -30,6 +33,9 @@ pub(super) struct Connection {
     written: u64,
     /// Messages sent.
     messages: u64,
+    /// What a probe knows it by, and how many bytes of answered messages it has been told of.
+    pub(super) who: Option<ClientId>,
+    told: u64,
     /// When the attempt was made; then when it was connected.
     pub(super) since: u64,
 }
@@ -67,8 +73,25 @@ pub(super) enum End {
     Mismatched(Wrong, Vec<u8>),
 }
 
+impl End {
+    /// As it is written in short.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Eof => "peer closed",
+            Self::Churned => "churned",
+            Self::Failed(..) => "failed",
+            Self::Mismatched(..) => "mismatch",
+        }
+    }
+}
+
 impl Connection {
-    pub(super) fn new(number: usize, dial: Dial, pacer: Pacer, shared: &Shared) -> Self {
+    pub(super) fn new(
+        number: usize,
+        dial: Dial,
+        pacer: Pacer,
+        shared: &Shared<impl Probe>,
+    ) -> Self {
         let salt = shared.salt(number);
         Self {
             number,
@@ -80,6 +103,8 @@ impl Connection {
             begun: salt,
             written: salt,
             messages: 0,
+            who: None,
+            told: 0,
             since: shared.now(),
         }
     }
@@ -107,21 +132,26 @@ impl Connection {
 
     /// Moves what can be moved: takes answers, and sends what is due.
     #[inline]
-    pub(super) fn turn(&mut self, shared: &mut Shared) -> After {
-        let mut stream = match std::mem::replace(&mut self.socket, Socket::Gone) {
+    pub(super) fn turn<P: Probe>(&mut self, shared: &mut Shared<P>) -> After {
+        let stream = match std::mem::replace(&mut self.socket, Socket::Gone) {
             Socket::Connected(stream) => stream,
             other => {
                 self.socket = other;
                 return After::Nothing;
             }
         };
-        let after = self.talk(&mut stream, shared);
-        self.socket = Socket::Connected(stream);
+        let mut told = shared.probe.stream(stream);
+        let after = self.talk(&mut told, shared);
+        self.socket = Socket::Connected(P::into_inner(told));
         after.unwrap_or_else(After::End)
     }
 
     #[inline]
-    fn talk(&mut self, stream: &mut TcpStream, shared: &mut Shared) -> Result<After, End> {
+    fn talk(
+        &mut self,
+        stream: &mut impl Stream,
+        shared: &mut Shared<impl Probe>,
+    ) -> Result<After, End> {
         let mut now = shared.now();
         let mut spent = 0;
         loop {
@@ -142,10 +172,10 @@ impl Connection {
 
     /// Reads once. Returns how many bytes came.
     #[inline]
-    fn receive(
+    fn receive<P: Probe>(
         &mut self,
-        stream: &mut TcpStream,
-        shared: &mut Shared,
+        stream: &mut impl Stream,
+        shared: &mut Shared<P>,
         now: &mut u64,
     ) -> Result<usize, End> {
         shared.recorder.outcome.client.reads += 1;
@@ -168,14 +198,25 @@ impl Connection {
             expected,
             recorder,
             room,
+            probe,
+            epoch,
             ..
         } = shared;
         recorder.received(*now, count);
-        let pacer = &mut self.pacer;
+        let (pacer, told, who) = (&mut self.pacer, &mut self.told, self.who);
         let answered = |message: InFlight| {
             recorder.in_flight -= 1;
             recorder.answered(&message, *now);
             pacer.release(*now);
+            if P::ON {
+                let what = What::Message {
+                    offset: *told,
+                    size: message.size as u32,
+                    late: message.sent.saturating_sub(message.due),
+                };
+                *told += message.size as u64;
+                probe.did(who, what, *epoch + message.due);
+            }
         };
         let taken = self.answers.receive(&room[..count], expected, answered);
         taken.map_err(|wrong| {
@@ -189,8 +230,8 @@ impl Connection {
     #[inline]
     fn send(
         &mut self,
-        stream: &mut TcpStream,
-        shared: &mut Shared,
+        stream: &mut impl Stream,
+        shared: &mut Shared<impl Probe>,
         now: u64,
         spent: &mut usize,
     ) -> Result<After, End> {
@@ -220,7 +261,7 @@ impl Connection {
 
     /// Begins as many messages as are due and may be in flight. If there are none, says what is to be waited for.
     #[inline]
-    fn begin(&mut self, shared: &mut Shared, now: u64) -> After {
+    fn begin(&mut self, shared: &mut Shared<impl Probe>, now: u64) -> After {
         while self.answers.len() < shared.plan.pipeline {
             if self.begun - self.written >= BUDGET as u64 || self.is_used_up(shared, now) {
                 return After::Nothing;
@@ -244,8 +285,8 @@ impl Connection {
     #[inline]
     fn write(
         &mut self,
-        stream: &mut TcpStream,
-        shared: &mut Shared,
+        stream: &mut impl Stream,
+        shared: &mut Shared<impl Probe>,
         now: u64,
         spent: &mut usize,
     ) -> Result<bool, End> {
@@ -298,8 +339,8 @@ impl Connection {
     #[cold]
     fn last_words(
         &mut self,
-        stream: &mut TcpStream,
-        shared: &mut Shared,
+        stream: &mut impl Stream,
+        shared: &mut Shared<impl Probe>,
         mut now: u64,
         error: io::Error,
     ) -> Result<bool, End> {
@@ -311,7 +352,7 @@ impl Connection {
 
     /// Whether it has been used for as long as it may be.
     #[inline]
-    fn is_used_up(&self, shared: &Shared, now: u64) -> bool {
+    fn is_used_up(&self, shared: &Shared<impl Probe>, now: u64) -> bool {
         match shared.plan.churn {
             None => false,
             Some(Churn::Messages(most)) => self.messages >= most,
@@ -326,6 +367,19 @@ impl Connection {
         self.silent
     }
 
+    /// Our own address, once it is connected.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Connected(stream) => stream.local_addr().ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether something that has been begun is still to be written.
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.written < self.begun
+    }
+
     /// Where in the pattern it is.
     pub(super) const fn place(&self) -> Place {
         let next = self.answers.place();
@@ -337,7 +391,7 @@ impl Connection {
     }
 
     /// When it will have been used for as long as it may be, if that is a matter of time.
-    pub(super) fn used_up_at(&self, shared: &Shared) -> Option<u64> {
+    pub(super) fn used_up_at(&self, shared: &Shared<impl Probe>) -> Option<u64> {
         match shared.plan.churn {
             Some(Churn::After(time)) if !self.silent => Some(self.since + time.as_nanos() as u64),
             _ => None,

@@ -11,6 +11,7 @@ use super::pacer::{Due, Pacer};
 use super::plan::Reply;
 use super::shared::Shared;
 use super::window::{Seen, Window};
+use crate::probe::Probe;
 use crate::reactor::UdpSocket;
 
 /// How many datagrams one flow may receive, and send, in a turn before it is the next one's.
@@ -38,6 +39,7 @@ pub(super) struct Flow {
     draft: Draft,
     /// How many have been sent: the number of the next.
     sent: u64,
+    received: u64,
     /// From this number on, what was sent and not given up. Answered ones are `None`.
     first: u64,
     flight: VecDeque<Option<InFlight>>,
@@ -62,7 +64,7 @@ impl Flow {
         socket: UdpSocket,
         run: u32,
         pacer: Pacer,
-        shared: &Shared,
+        shared: &Shared<impl Probe>,
     ) -> Self {
         let plan = &shared.plan;
         let rate = plan
@@ -87,6 +89,7 @@ impl Flow {
                 is_numbered(&shared.plan),
             ),
             sent: 0,
+            received: 0,
             first: 0,
             flight: VecDeque::new(),
             awaited: 0,
@@ -101,13 +104,18 @@ impl Flow {
         self.awaited
     }
 
+    /// How many datagrams were received, and sent.
+    pub(super) const fn moved(&self) -> [u64; 2] {
+        [self.received, self.sent]
+    }
+
     /// How many datagrams were sent, and how much the times of answers vary, in nanoseconds.
     pub(super) const fn figures(&self) -> (u64, f64) {
         (self.sent, self.jitter)
     }
 
     /// Takes answers, and sends what is due.
-    pub(super) fn turn(&mut self, shared: &mut Shared) -> After {
+    pub(super) fn turn(&mut self, shared: &mut Shared<impl Probe>) -> After {
         let mut now = shared.now();
         let mut left = BUDGET;
         while self.readable && left > 0 {
@@ -118,7 +126,7 @@ impl Flow {
         if self.readable { After::Turn } else { after }
     }
 
-    fn receive(&mut self, shared: &mut Shared, now: &mut u64) {
+    fn receive(&mut self, shared: &mut Shared<impl Probe>, now: &mut u64) {
         shared.recorder.outcome.client.reads += 1;
         let size = match self.socket.recv(&mut shared.room) {
             Ok(size) => size,
@@ -134,6 +142,7 @@ impl Flow {
         *now = shared.now();
         shared.recorder.received(*now, size);
         datagrams(shared).received += 1;
+        self.received += 1;
         if self.draft.numbered {
             self.receive_numbered(size, shared, *now);
         } else {
@@ -142,7 +151,7 @@ impl Flow {
     }
 
     /// An answer that carries its number.
-    fn receive_numbered(&mut self, size: usize, shared: &mut Shared, now: u64) {
+    fn receive_numbered(&mut self, size: usize, shared: &mut Shared<impl Probe>, now: u64) {
         let suffix = match &shared.plan.reply {
             Reply::Suffix(suffix) => suffix.len(),
             _ => 0,
@@ -214,7 +223,7 @@ impl Flow {
     }
 
     /// An answer without a number: to the only datagram in flight.
-    fn receive_plain(&mut self, size: usize, shared: &mut Shared, now: u64) {
+    fn receive_plain(&mut self, size: usize, shared: &mut Shared<impl Probe>, now: u64) {
         let Some(Some(message)) = self.flight.front().copied() else {
             return came_late(shared);
         };
@@ -239,7 +248,7 @@ impl Flow {
         self.flight.get_mut(usize::try_from(index).ok()?)?.take()
     }
 
-    fn answered(&mut self, message: &InFlight, shared: &mut Shared, now: u64) {
+    fn answered(&mut self, message: &InFlight, shared: &mut Shared<impl Probe>, now: u64) {
         shared.recorder.answered(message, now);
         let transit = now - message.sent;
         if let Some(before) = self.transit.replace(transit) {
@@ -249,7 +258,7 @@ impl Flow {
     }
 
     /// A datagram that was taken out of flight is not awaited any more, and makes room for the next.
-    fn done(&mut self, shared: &mut Shared, now: u64) {
+    fn done(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         self.awaited -= 1;
         shared.recorder.in_flight -= 1;
         self.pacer.release(now);
@@ -265,7 +274,7 @@ impl Flow {
     }
 
     /// Gives up on what has been in flight for too long. Returns when the next will have been.
-    pub(super) fn expire(&mut self, shared: &mut Shared, now: u64) -> Option<u64> {
+    pub(super) fn expire(&mut self, shared: &mut Shared<impl Probe>, now: u64) -> Option<u64> {
         let timeout = shared.plan.timeout.as_nanos() as u64;
         loop {
             self.trim();
@@ -279,7 +288,7 @@ impl Flow {
         }
     }
 
-    fn lose_first(&mut self, shared: &mut Shared, now: u64) {
+    fn lose_first(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         if let Some(Some(message)) = self.flight.pop_front() {
             self.first += 1;
             shared.recorder.cut_off(&message);
@@ -289,7 +298,7 @@ impl Flow {
     }
 
     /// The run is over: nothing is awaited any more.
-    pub(super) fn abandon(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn abandon(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         loop {
             self.trim();
             if self.flight.is_empty() {
@@ -299,7 +308,7 @@ impl Flow {
         }
     }
 
-    fn send(&mut self, shared: &mut Shared) -> After {
+    fn send(&mut self, shared: &mut Shared<impl Probe>) -> After {
         let most = if self.draft.numbered {
             shared.plan.pipeline
         } else {
@@ -343,7 +352,7 @@ impl Flow {
         After::Turn
     }
 
-    fn note_sent(&mut self, due: u64, size: usize, now: u64, shared: &mut Shared) {
+    fn note_sent(&mut self, due: u64, size: usize, now: u64, shared: &mut Shared<impl Probe>) {
         let message = self.pacer.send(due, size, now, shared);
         self.sent += 1;
         if shared.plan.reply == Reply::None {
@@ -357,7 +366,14 @@ impl Flow {
         self.awaited += 1;
     }
 
-    fn mismatch(&self, due: u64, at: usize, size: usize, kind: MismatchKind, shared: &mut Shared) {
+    fn mismatch(
+        &self,
+        due: u64,
+        at: usize,
+        size: usize,
+        kind: MismatchKind,
+        shared: &mut Shared<impl Probe>,
+    ) {
         let got = shared.room[at.min(size)..size.min(at + 16)].to_vec();
         let local = self.socket.local_addr().ok();
         let connection = self.number;
@@ -372,12 +388,12 @@ impl Flow {
     }
 }
 
-fn datagrams(shared: &mut Shared) -> &mut Datagrams {
+fn datagrams(shared: &mut Shared<impl Probe>) -> &mut Datagrams {
     shared.recorder.outcome.udp.get_or_insert_default()
 }
 
 /// An answer has come to what was given up for lost.
-fn came_late(shared: &mut Shared) {
+fn came_late(shared: &mut Shared<impl Probe>) {
     let counts = datagrams(shared);
     counts.late += 1;
     counts.lost = counts.lost.saturating_sub(1);

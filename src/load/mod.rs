@@ -57,6 +57,7 @@ use hdrhistogram::Histogram;
 
 use self::book::Book;
 use self::shared::Shared;
+use crate::probe::{Off, Probe};
 use crate::reactor::{Event, Handler, Key, Next, Registry};
 
 /// What is told at the end of each interval.
@@ -78,8 +79,8 @@ pub struct Tick<'a> {
 type Listener = Box<dyn FnMut(&Tick<'_>)>;
 
 /// A load on its way.
-pub struct Load {
-    shared: Shared,
+pub struct Load<P = Off> {
+    shared: Shared<P>,
     book: Book,
     phase: Phase,
     /// When the measuring began, as far as that is known.
@@ -103,7 +104,7 @@ enum Phase {
     Over,
 }
 
-impl std::fmt::Debug for Load {
+impl<P> std::fmt::Debug for Load<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut load = f.debug_struct("Load");
         load.field("phase", &self.phase).finish_non_exhaustive()
@@ -116,7 +117,22 @@ impl Load {
     /// # Errors
     ///
     /// `InvalidInput` for a plan that makes no sense ([`Plan::check`]).
-    pub fn new(mut plan: Plan, listener: impl FnMut(&Tick<'_>) + 'static) -> io::Result<Self> {
+    pub fn new(plan: Plan, listener: impl FnMut(&Tick<'_>) + 'static) -> io::Result<Self> {
+        Self::with_probe(plan, listener, Off)
+    }
+}
+
+impl<P: Probe> Load<P> {
+    /// As [`new`](Load::new), for a load that tells `probe` of what it does.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn with_probe(
+        mut plan: Plan,
+        listener: impl FnMut(&Tick<'_>) + 'static,
+        probe: P,
+    ) -> io::Result<Self> {
         plan.check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         // What is asked for is what is measured.
@@ -125,7 +141,7 @@ impl Load {
         let start = Instant::now();
         Ok(Self {
             book: Book::new(&plan, start),
-            shared: Shared::new(plan, start),
+            shared: Shared::new(plan, start, probe),
             phase: Phase::Start,
             measuring_from: u64::MAX,
             phase_until: u64::MAX,
@@ -133,6 +149,11 @@ impl Load {
             failure: None,
             listener: Box::new(listener),
         })
+    }
+
+    /// What is told of everything that is done.
+    pub const fn probe_mut(&mut self) -> &mut P {
+        &mut self.shared.probe
     }
 
     /// Ends the load now: what is in flight is still awaited, for as long as the plan says.
@@ -316,16 +337,28 @@ impl Load {
     }
 }
 
-impl Handler for Load {
+impl<P: Probe> Handler for Load<P> {
     #[inline]
     fn ready(&mut self, event: &Event) {
-        if let Some(key) = Key::from_token(event.token()) {
+        let key = Key::from_token(event.token());
+        self.shared.probe.marked(key.map(Key::client));
+        if let Some(key) = key {
             self.shared.recorder.events += 1;
             self.book.ready(key, event);
         }
     }
 
     fn turn(&mut self, registry: &Registry, began: Instant) -> Next {
+        self.shared.probe.turn_began();
+        let next = self.take_turn(registry, began);
+        self.shared.probe.turn_ended();
+        next
+    }
+}
+
+impl<P: Probe> Load<P> {
+    #[inline(always)]
+    fn take_turn(&mut self, registry: &Registry, began: Instant) -> Next {
         let waiting = began.saturating_duration_since(self.turn_ended);
         let now = began
             .saturating_duration_since(self.shared.start)

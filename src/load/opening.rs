@@ -13,6 +13,7 @@ use super::pacer::Pacer;
 use super::plan::{Close, Plan};
 use super::shared::Shared;
 use super::timers::Timer;
+use crate::probe::Probe;
 use crate::reactor::{Dial, Interest, Key, Registry, dial_datagrams, reset_on_close};
 
 /// How many connections are being opened at once, unless a rate is given. More than a server's backlog holds would
@@ -36,7 +37,7 @@ impl Book {
     /// An attempt to connect may have been decided.
     #[cold]
     #[inline(never)]
-    pub(super) fn serve_dialling(&mut self, key: Key, shared: &mut Shared, now: u64) {
+    pub(super) fn serve_dialling<P: Probe>(&mut self, key: Key, shared: &mut Shared<P>, now: u64) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -53,6 +54,12 @@ impl Book {
                 outcome.connections.established += 1;
                 connection.since = connected_at;
                 slot.failures = 0;
+                if P::ON {
+                    connection.who = Some(key.client());
+                    if let Some(local) = connection.local() {
+                        shared.probe.opened(key.client(), local);
+                    }
+                }
                 let used_up_at = connection.used_up_at(shared);
                 self.dialling -= 1;
                 self.connected += 1;
@@ -71,7 +78,8 @@ impl Book {
     /// A connection is over. It is opened anew, after a while if it could not be.
     #[cold]
     #[inline(never)]
-    pub(super) fn end(&mut self, key: Key, end: End, shared: &mut Shared, now: u64) {
+    pub(super) fn end(&mut self, key: Key, end: End, shared: &mut Shared<impl Probe>, now: u64) {
+        let reason = end.name();
         let close = if matches!(end, End::Mismatched(..)) {
             Close::Reset
         } else {
@@ -115,6 +123,7 @@ impl Book {
         if dialling {
             self.dialling -= 1;
         } else {
+            shared.probe.closed(key.client(), reason);
             self.connected -= 1;
             self.senders -= usize::from(!connection.is_silent());
         }
@@ -130,7 +139,7 @@ impl Book {
         self.open_again(unopened, shared, now);
     }
 
-    fn count_end(&mut self, key: Key, end: End, shared: &mut Shared) {
+    fn count_end(&mut self, key: Key, end: End, shared: &mut Shared<impl Probe>) {
         let in_flight = match self.slots.get_mut(key).map(|slot| &slot.member) {
             Some(Member::Stream(connection)) => connection.answers.len(),
             _ => 0,
@@ -159,7 +168,7 @@ impl Book {
         streams.collect()
     }
 
-    fn open_again(&mut self, unopened: Unopened, shared: &Shared, now: u64) {
+    fn open_again(&mut self, unopened: Unopened, shared: &Shared<impl Probe>, now: u64) {
         if unopened.failures == 0 {
             return self.unopened.push_back(unopened);
         }
@@ -172,7 +181,7 @@ impl Book {
     }
 
     /// Opens as many connections as may be opened now.
-    pub(super) fn dial(&mut self, shared: &mut Shared, registry: &Registry, now: u64) {
+    pub(super) fn dial(&mut self, shared: &mut Shared<impl Probe>, registry: &Registry, now: u64) {
         while !self.unopened.is_empty() {
             if let Some(rate) = shared.plan.connect_rate {
                 if self.next_dial > now {
@@ -203,7 +212,7 @@ impl Book {
     fn open_stream(
         &mut self,
         unopened: Unopened,
-        shared: &mut Shared,
+        shared: &mut Shared<impl Probe>,
         registry: &Registry,
         now: u64,
     ) {
@@ -250,7 +259,7 @@ impl Book {
     }
 
     /// Asks for a connection, from the next port that can be had.
-    fn start_dial(&mut self, target: SocketAddr, shared: &Shared) -> io::Result<Dial> {
+    fn start_dial(&mut self, target: SocketAddr, shared: &Shared<impl Probe>) -> io::Result<Dial> {
         let mut attempts = self.ports.attempts(target);
         loop {
             attempts -= 1;
@@ -267,7 +276,7 @@ impl Book {
         pacer: Pacer,
         failures: u32,
         error: io::Error,
-        shared: &mut Shared,
+        shared: &mut Shared<impl Probe>,
         now: u64,
     ) {
         shared.recorder.error(Step::Connect, &error);
@@ -283,7 +292,7 @@ impl Book {
     fn open_flow(
         &mut self,
         unopened: Unopened,
-        shared: &mut Shared,
+        shared: &mut Shared<impl Probe>,
         registry: &Registry,
         now: u64,
     ) {
@@ -331,7 +340,7 @@ impl Book {
         connections.most = connections.most.max(self.connected as u64);
     }
 
-    pub(super) fn expire_dial(&mut self, key: Key, shared: &mut Shared, now: u64) {
+    pub(super) fn expire_dial(&mut self, key: Key, shared: &mut Shared<impl Probe>, now: u64) {
         let dialling = matches!(
             self.slots.get_mut(key).map(|slot| &slot.member),
             Some(Member::Stream(connection)) if !matches!(connection.socket, Socket::Connected(_))

@@ -8,6 +8,7 @@ use super::nanoseconds;
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::shared::Shared;
+use crate::probe::Probe;
 
 /// When messages may be sent on one connection: its part of the schedule, or when it is free.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Pacer {
 
     /// The next message, for a connection that is free at `now`. Messages that are too late are dropped and counted.
     #[inline]
-    pub(super) fn next(&mut self, shared: &mut Shared, now: u64) -> Due {
+    pub(super) fn next(&mut self, shared: &mut Shared<impl Probe>, now: u64) -> Due {
         let (Some(arrivals), Some(profile)) = (&mut self.arrivals, &shared.plan.rate) else {
             let due = self.free.max(shared.origin);
             let due = due.saturating_add(nanoseconds(shared.plan.think));
@@ -90,7 +91,7 @@ impl Pacer {
         due: u64,
         size: usize,
         now: u64,
-        shared: &mut Shared,
+        shared: &mut Shared<impl Probe>,
     ) -> InFlight {
         if let Some(arrivals) = &mut self.arrivals {
             arrivals.advance();
@@ -108,7 +109,7 @@ impl Pacer {
 
     /// What was due before `from` and could not be sent is not sent any more: it is not measured, and would only be in
     /// the way of what is.
-    pub(super) fn skip_to(&mut self, from: u64, shared: &Shared) {
+    pub(super) fn skip_to(&mut self, from: u64, shared: &Shared<impl Probe>) {
         if let (Some(arrivals), Some(profile)) = (&mut self.arrivals, &shared.plan.rate) {
             let since = Duration::from_nanos(from.saturating_sub(shared.origin));
             arrivals.skip_to(since.as_secs_f64(), profile);
@@ -129,7 +130,7 @@ impl Pacer {
     }
 
     /// Messages that were due and have not been sent by the end, at `now`.
-    pub(super) fn give_up(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn give_up(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         while let (Some(arrivals), Some(profile)) = (&mut self.arrivals, &shared.plan.rate) {
             let due = shared
                 .origin

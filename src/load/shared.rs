@@ -7,13 +7,18 @@ use super::pattern::Pattern;
 use super::plan::Plan;
 use super::random::{Random, mix};
 use super::recorder::Recorder;
+use crate::probe::Probe;
 
 /// The most bytes that one read brings.
 const ROOM: usize = 64 * 1024;
 
 /// What all connections of a load have in common. Times are in nanoseconds since `start`.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Shared<P> {
+    /// Told of everything that is done.
+    pub(super) probe: P,
+    /// The time of the probe when ours began.
+    pub(super) epoch: u64,
     pub(super) plan: Plan,
     pub(super) expected: Expected,
     pub(super) recorder: Recorder,
@@ -29,13 +34,17 @@ pub(super) struct Shared {
     pub(super) left: Option<u64>,
 }
 
-impl Shared {
-    pub(super) fn new(plan: Plan, start: Instant) -> Self {
+impl<P: Probe> Shared<P> {
+    pub(super) fn new(plan: Plan, start: Instant, probe: P) -> Self {
         let pattern = match &plan.message {
             Some(message) if !message.is_empty() => Pattern::repeated(message),
             _ => Pattern::random(mix(plan.seed)),
         };
         Self {
+            epoch: probe
+                .now()
+                .saturating_sub(start.elapsed().as_nanos() as u64),
+            probe,
             expected: Expected::new(pattern, plan.reply.clone(), plan.verify),
             recorder: Recorder::new(&plan),
             random: Random::new(mix(plan.seed ^ 0x51_5e)),

@@ -3,6 +3,7 @@
 use super::book::{Book, Member};
 use super::connection::Socket;
 use super::shared::Shared;
+use crate::probe::Probe;
 use crate::reactor::Key;
 
 /// How many timers a connection may have, with some whose time is over; and how many there may be in any case. With
@@ -28,7 +29,7 @@ pub(super) enum Timer {
 
 impl Book {
     /// Looks after everyone whose deadline has come.
-    pub(super) fn expire(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn expire(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let at = shared.instant(now);
         while let Some(timer) = self.deadlines.expire(at) {
             match timer {
@@ -56,7 +57,7 @@ impl Book {
 
     /// Looks after what has been in flight for too long, behind what has been received in this turn: an answer that had
     /// come while this client itself was held up is no late one.
-    pub(super) fn expire_overdue(&mut self, shared: &mut Shared, now: u64) {
+    pub(super) fn expire_overdue(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let mut overdue = std::mem::take(&mut self.overdue);
         for key in overdue.drain(..) {
             self.expire_answers(key, shared, now);
@@ -64,7 +65,7 @@ impl Book {
         self.overdue = overdue;
     }
 
-    fn expire_answers(&mut self, key: Key, shared: &mut Shared, now: u64) {
+    fn expire_answers(&mut self, key: Key, shared: &mut Shared<impl Probe>, now: u64) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };

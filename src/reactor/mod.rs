@@ -4,6 +4,8 @@
 //! A role, such as the server, is a handler; so is the load of the benchmark.
 
 mod backlog;
+#[cfg(feature = "bench")]
+mod clock;
 mod datagram;
 mod deadlines;
 mod dial;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use backlog::{Accepted, Backlog};
+#[cfg(feature = "bench")]
+pub use clock::monotonic;
 pub use datagram::{Datagrams, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
 pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use super::{Conduct, Phase, Server, Timer};
+use crate::probe::{Probe, What};
 use crate::service::Service;
 
-impl<S: Service, C: Conduct> Server<S, C> {
+impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
     /// Answers what has been received, within the budget of each socket.
     pub(super) fn answer_datagrams(&mut self, now: Instant) {
-        let received = self.datagram_counters.received;
+        let before = self.datagram_counters.received;
+        let (sent_before, began) = (self.datagram_counters.answered, self.clients.probe.now());
         for index in 0..self.sockets.datagrams.len() {
             let Some(datagrams) = &mut self.sockets.datagrams[index] else {
                 continue;
@@ -34,8 +36,16 @@ impl<S: Service, C: Conduct> Server<S, C> {
                 self.close_datagrams(index);
             }
         }
-        if self.datagram_counters.received > received {
-            self.conduct.begin(now);
+        let received = self.datagram_counters.received - before;
+        if received == 0 {
+            return;
+        }
+        self.conduct.begin(now);
+        if P::ON {
+            let sent = self.datagram_counters.answered - sent_before;
+            let (received, sent) = (received as u32, sent as u32);
+            let what = What::Datagrams { received, sent };
+            self.clients.probe.did(None, what, began);
         }
     }
 

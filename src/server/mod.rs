@@ -19,7 +19,7 @@ pub use stop::Stop;
 
 use self::clients::Clients;
 use self::sockets::Sockets;
-use crate::probe::{Counters, DatagramCounters, Throttle};
+use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle, What};
 use crate::reactor::{
     Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index, readiness,
     stream_interests,
@@ -37,12 +37,12 @@ use crate::service::{Guard, GuardOptions, Service, Suffix};
 /// inside from being served; each step has a budget, and what it leaves over is done next turn
 /// without waiting for an event.
 #[derive(Debug)]
-pub struct Server<S, C: Conduct = Honest> {
+pub struct Server<S, C: Conduct = Honest, P: Probe = Off> {
     config: Config,
     service: S,
     conduct: C,
     sockets: Sockets,
-    clients: Clients<C::Stream>,
+    clients: Clients<C::Stream, P>,
     suffix: Suffix,
     guard: Guard,
     datagram_counters: DatagramCounters,
@@ -84,12 +84,12 @@ impl<S: Service> Server<S> {
     /// `InvalidInput` for a config that makes no sense ([`Config::check`]); otherwise what the system
     /// says, with the address it speaks of: `AddrInUse`, for one, or `PermissionDenied`.
     pub fn bind(reactor: &Reactor, config: Config, service: S) -> io::Result<Self> {
-        Self::bind_with(reactor, config, service, Honest)
+        Self::bind_with(reactor, config, service, Honest, Off)
     }
 }
 
-impl<S: Service, C: Conduct> Server<S, C> {
-    /// As [`bind`](Server::bind), for a server of this `conduct`.
+impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
+    /// As [`bind`](Server::bind), for a server of this `conduct`, that tells `probe` of what it does.
     ///
     /// # Errors
     ///
@@ -99,6 +99,7 @@ impl<S: Service, C: Conduct> Server<S, C> {
         config: Config,
         service: S,
         conduct: C,
+        probe: P,
     ) -> io::Result<Self> {
         config
             .check()
@@ -122,7 +123,7 @@ impl<S: Service, C: Conduct> Server<S, C> {
             deadlines.arm(now + interval, Timer::Stats);
         }
         Ok(Self {
-            clients: Clients::new(&config, &service, now),
+            clients: Clients::new(&config, &service, now, probe),
             service,
             conduct,
             sockets,
@@ -194,6 +195,11 @@ impl<S: Service, C: Conduct> Server<S, C> {
         self.stop.clone()
     }
 
+    /// What is told of everything that is done.
+    pub const fn probe_mut(&mut self) -> &mut P {
+        &mut self.clients.probe
+    }
+
     /// What this server has done so far.
     pub fn counters(&self) -> Counters {
         Counters {
@@ -250,6 +256,7 @@ impl<S: Service, C: Conduct> Server<S, C> {
             }
             let budget = self.config.accept_budget_with(self.clients.free());
             if listener.backlog.is_runnable() && budget > 0 {
+                let accepting = self.clients.probe.now();
                 let mut accepted = listener.accept(now, budget, |(stream, address)| {
                     let (stream, service) = (self.conduct.stream(stream), &mut self.service);
                     self.clients
@@ -260,6 +267,11 @@ impl<S: Service, C: Conduct> Server<S, C> {
                 // With less room than that, it was the room that ran out.
                 accepted.budget_spent &= budget == self.config.accept_budget;
                 self.clients.accepted(&accepted);
+                if P::ON {
+                    let count = accepted.count as u32;
+                    let what = What::Accept { count };
+                    self.clients.probe.did(None, what, accepting);
+                }
                 if accepted.count > 0 {
                     self.conduct.begin(now);
                     self.next_listener = (index + 1) % count;
@@ -317,10 +329,12 @@ impl<S: Service, C: Conduct> Server<S, C> {
     }
 }
 
-impl<S: Service, C: Conduct> Handler for Server<S, C> {
+impl<S: Service, C: Conduct, P: Probe> Handler for Server<S, C, P> {
     #[inline]
     fn ready(&mut self, event: &Event) {
-        match Key::from_token(event.token()) {
+        let key = Key::from_token(event.token());
+        self.clients.probe.marked(key.map(Key::client));
+        match key {
             Some(key) => self.clients.ready(key, readiness(event)),
             None => {
                 if let Some(index) = fixed_index(event.token()) {
@@ -331,6 +345,16 @@ impl<S: Service, C: Conduct> Handler for Server<S, C> {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        self.clients.probe.turn_began();
+        let next = self.take_turn(registry, now);
+        self.clients.probe.turn_ended();
+        next
+    }
+}
+
+impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
+    #[inline(always)]
+    fn take_turn(&mut self, registry: &Registry, now: Instant) -> Next {
         self.obey(now);
         if self.conduct.expire(now) {
             return Next::until(Some(now), now);

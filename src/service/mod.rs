@@ -107,6 +107,11 @@ impl ClientId {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// A small number that nobody else has at the same time: the place of its slot. Later clients have it again.
+    pub const fn slot(self) -> usize {
+        self.0 as u32 as usize
+    }
 }
 
 /// What a service asks of the server other than in reply. An order about a client that has left does

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use echoloop::probe::Off;
 use echoloop::probe::{Counters, Turns};
 use echoloop::reactor::EVENTS_PER_POLL;
 use echoloop::server::{Conduct, Stop};
@@ -53,7 +54,7 @@ impl Serving {
         faults: &Faults,
     ) -> Self {
         let reactor = Reactor::new().unwrap();
-        let server = Server::bind_with_faults(&reactor, config, service, faults).unwrap();
+        let server = Server::bind_with_faults(&reactor, config, service, faults, Off).unwrap();
         Self::run(reactor, server)
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
+use echoloop::probe::Off;
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::server::{Address, Conduct, Config, Honest, Server};
 use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
@@ -64,7 +65,7 @@ fn serve(
     };
     // A delay is to be as long as was asked for, whatever that costs; nothing else here is a matter of microseconds.
     let timer = faults.delay.map_or(Timer::Poll, |_| Timer::Spin);
-    let bind = |reactor: &Reactor| Server::bind_with_faults(reactor, config, service, &faults);
+    let bind = |reactor: &Reactor| Server::bind_with_faults(reactor, config, service, &faults, Off);
     Started::new(timer, false, bind)?.run()
 }
 

@@ -7,24 +7,25 @@ mod client;
 mod simulation;
 mod watch;
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use self::client::Client;
 use self::watch::{LINGER, Linger, Watch};
 use super::config::Config;
-use crate::connection::{CloseReason, Limits, Outcome, Pump, Readiness, State, Stream};
-use crate::probe::{ClientCounters, Throttle};
+use crate::connection::{CloseReason, Connection, Limits, Outcome, Pump, Readiness, State, Stream};
+use crate::probe::{ClientCounters, Off, Probe, Served, Throttle};
 use crate::reactor::{Accepted, Deadlines, Key, Slots, Stamp};
 use crate::service::{Order, Service};
 
 /// The slots of all clients, their ready list and their deadlines.
-#[derive(Debug)]
-pub(super) struct Clients<S> {
+pub(super) struct Clients<S: Stream, P: Probe = Off> {
+    /// Told of everything that is done here.
+    pub(super) probe: P,
     /// When the loop began.
     start: Instant,
-    slots: Slots<Client<S>>,
+    slots: Slots<Client<P::Stream<S>>>,
     /// Clients for which something can be done now, each once.
     ready: Vec<Key>,
     /// The ready list of the turn before, emptied: the two take turns, so that neither is allocated anew.
@@ -43,9 +44,18 @@ pub(super) struct Clients<S> {
     left: bool,
 }
 
-impl<S: Stream> Clients<S> {
+impl<S: Stream, P: Probe> fmt::Debug for Clients<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut clients = f.debug_struct("Clients");
+        clients
+            .field("count", &self.slots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Stream, P: Probe> Clients<S, P> {
     /// No clients of `service` yet, in a loop that begins at `start`.
-    pub(super) fn new(config: &Config, service: &impl Service, start: Instant) -> Self {
+    pub(super) fn new(config: &Config, service: &impl Service, start: Instant, probe: P) -> Self {
         let limits = Limits {
             recv_size: config.recv_size,
             read_ahead: config.read_ahead,
@@ -55,6 +65,7 @@ impl<S: Stream> Clients<S> {
         };
         let idle = |timeout| (timeout, CloseReason::IdleTimeout);
         Self {
+            probe,
             start,
             slots: Slots::new(config.max_conns),
             ready: Vec::new(),
@@ -95,6 +106,7 @@ impl<S: Stream> Clients<S> {
         now: Instant,
         register: impl FnOnce(&mut S, Key) -> io::Result<()>,
     ) {
+        let stream = self.probe.stream(stream);
         let client = Client::new(stream, address, Stamp::new(self.start, now));
         let Ok(key) = self.slots.insert(client) else {
             self.counters.rejected += 1;
@@ -105,7 +117,7 @@ impl<S: Stream> Clients<S> {
             return;
         };
         let client = self.slots.get_mut(key).expect("inserted just now");
-        if let Err(error) = register(&mut client.peer.stream, key) {
+        if let Err(error) = register(P::inner(&mut client.peer.stream), key) {
             if let Some(others) = self.rejections.pass(now) {
                 log::warn!("can't watch {address}, and {others} before: {error}");
             }
@@ -115,6 +127,7 @@ impl<S: Stream> Clients<S> {
         }
         log::debug!("{address} connected");
         self.counters.accepted += 1;
+        self.probe.opened(key.client(), address);
         service.opened(key.client(), address);
         if let Some((timeout, _)) = self.idle {
             self.deadlines.arm(now + timeout, (key, Watch::Idle));
@@ -148,9 +161,14 @@ impl<S: Stream> Clients<S> {
         };
         client.queued = false;
         client.active = stamp;
+        self.probe.serve_began(key.client());
         let outcome = self.pump.run(&mut client.peer, |message, reply| {
             service.receive(key.client(), message, reply)
         });
+        if P::ON {
+            let served = served(outcome, &client.peer.connection);
+            self.probe.serve_ended(key.client(), served);
+        }
         if outcome != Outcome::Waiting {
             self.pumped(key, outcome, service, now);
         }
@@ -299,6 +317,7 @@ impl<S: Stream> Clients<S> {
         self.left = true;
         let unsent = client.peer.connection.unsent_len();
         self.counters.closed(reason, unsent);
+        self.probe.closed(key.client(), reason.name());
         log::debug!("{} left: {reason}", client.address);
         service.closed(key.client(), reason);
         self.forget_watches();
@@ -338,5 +357,15 @@ impl<S: Stream> Clients<S> {
                 );
             }
         }
+    }
+}
+
+/// How serving a client has ended, as a probe is told.
+fn served(outcome: Outcome, connection: &Connection) -> Served {
+    match outcome {
+        Outcome::Closed(_) => Served::Over,
+        Outcome::Yielded => Served::Yielded,
+        Outcome::Blocked | Outcome::Starved if connection.has_unsent() => Served::Blocked,
+        Outcome::Blocked | Outcome::Starved | Outcome::Waiting => Served::Done,
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Clients, CloseReason, Key, Service, Stamp, State, Stream};
+use super::{Clients, CloseReason, Key, Probe, Service, Stamp, State, Stream};
 
 /// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
 /// is on its way when the server is told to stop is still answered.
@@ -56,7 +56,7 @@ pub(super) enum Watch {
     StallProbed,
 }
 
-impl<S: Stream> Clients<S> {
+impl<S: Stream, P: Probe> Clients<S, P> {
     /// Arms the deadlines that a client which does not keep up, or is leaving, needs.
     pub(super) fn watch(&mut self, key: Key, now: Instant) {
         let stamp = Stamp::new(self.start, now);

@@ -13,6 +13,7 @@ pub use stream::{Abort, FaultyStream};
 
 use self::stream::Flaws;
 use super::{Conduct, Config, Server};
+use crate::probe::{Off, Probe};
 use crate::reactor::{Outlet, Reactor, TcpStream};
 use crate::service::{
     Brief, Delayed, Fate, Fates, Fault, FaultCounters, FaultTally, Faults, Held, Service, Stall,
@@ -36,9 +37,9 @@ pub struct Faulty {
 }
 
 /// A server that commits faults, whatever its service.
-pub type FaultyServer<S> = Server<Delayed<Brief<S>>, Faulty>;
+pub type FaultyServer<S, P = Off> = Server<Delayed<Brief<S>>, Faulty, P>;
 
-impl<S: Service> FaultyServer<S> {
+impl<S: Service, P: Probe> FaultyServer<S, P> {
     /// As [`bind`](Server::bind), for a server that commits `faults`. A loop with a precise
     /// [`Timer`](crate::reactor::Timer) makes delays exact.
     ///
@@ -50,6 +51,7 @@ impl<S: Service> FaultyServer<S> {
         config: Config,
         service: S,
         faults: &Faults,
+        probe: P,
     ) -> io::Result<Self> {
         faults
             .check()
@@ -59,7 +61,7 @@ impl<S: Service> FaultyServer<S> {
         let clock: fn() -> Instant = Instant::now;
         // A sequence of its own, so that datagrams do not change what becomes of messages.
         let service = Delayed::new(brief, faults.delay, !faults.seed, clock, tally.clone());
-        Self::bind_with(reactor, config, service, Faulty::new(faults, tally))
+        Self::bind_with(reactor, config, service, Faulty::new(faults, tally), probe)
     }
 }
 

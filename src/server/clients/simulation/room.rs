@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::Clients;
 use super::kernel::Kernel;
 use crate::connection::{Readiness, Stream, Watermarks};
-use crate::probe::Closed;
+use crate::probe::{Closed, Off};
 use crate::reactor::Key;
 use crate::server::Config;
 use crate::service::Service;
@@ -72,7 +72,7 @@ impl<S: Service> Room<S> {
         config.max_conns = 50;
         let now = Instant::now();
         Self {
-            clients: Clients::new(&config, &service, now),
+            clients: Clients::new(&config, &service, now, Off),
             peers: Vec::new(),
             now,
             service,
