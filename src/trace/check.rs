@@ -1,0 +1,96 @@
+//! Whether a trace is one that viewers show as it is meant.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+/// Slices of one track: when each begins and ends, and its name.
+type Slices = Vec<(u64, u64, String)>;
+
+/// Checks that on each track of a trace a slice lies within another or beside it, and that each arrow goes forward in
+/// time and touches a slice at every point.
+///
+/// Perfetto shows no slices that overlap on a track (its FAQ), and arrows only between slices.
+///
+/// # Errors
+///
+/// The first that does not.
+pub fn check(text: &str) -> Result<(), String> {
+    let events: Vec<Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut tracks: BTreeMap<(u64, u64), Slices> = BTreeMap::new();
+    let mut arrows: HashMap<String, Vec<((u64, u64), u64)>> = HashMap::new();
+    for event in &events {
+        let track = (
+            event["pid"].as_u64().unwrap_or(0),
+            event["tid"].as_u64().unwrap_or(0),
+        );
+        let at = nanoseconds(&event["ts"]);
+        match event["ph"].as_str() {
+            Some("X") => {
+                let name = event["name"].as_str().unwrap_or_default().to_owned();
+                let slices = tracks.entry(track).or_default();
+                slices.push((at, at + nanoseconds(&event["dur"]), name));
+            }
+            Some("s" | "t" | "f") => {
+                let id = event["id"].to_string();
+                arrows.entry(id).or_default().push((track, at));
+            }
+            _ => {}
+        }
+    }
+    for (track, slices) in &mut tracks {
+        slices.sort_by_key(|&(from, until, _)| (from, std::cmp::Reverse(until)));
+        check_track(*track, slices)?;
+    }
+    for (id, points) in &arrows {
+        check_arrow(id, points, &tracks)?;
+    }
+    Ok(())
+}
+
+fn check_track(track: (u64, u64), slices: &Slices) -> Result<(), String> {
+    let mut around: Slices = Vec::new();
+    for slice in slices {
+        let (from, until, name) = slice;
+        while around.last().is_some_and(|(_, end, _)| end <= from) {
+            around.pop();
+        }
+        if let Some((_, end, outer)) = around.last()
+            && until > end
+        {
+            return Err(format!(
+                "on track {track:?}, '{name}' at {from} ends {} ns behind '{outer}', in which it begins",
+                until - end
+            ));
+        }
+        around.push(slice.clone());
+    }
+    Ok(())
+}
+
+fn check_arrow(
+    id: &str,
+    points: &[((u64, u64), u64)],
+    tracks: &BTreeMap<(u64, u64), Slices>,
+) -> Result<(), String> {
+    if points.len() < 2 || !points.is_sorted_by_key(|&(_, at)| at) {
+        return Err(format!("arrow {id} does not go forward: {points:?}"));
+    }
+    for (track, at) in points {
+        let slices = tracks.get(track).map_or(&[][..], Vec::as_slice);
+        // Sorted by where they begin; whichever holds a point is not far before the first that begins behind it.
+        let behind = slices.partition_point(|(from, ..)| from <= at);
+        let held = slices[..behind]
+            .iter()
+            .rev()
+            .any(|(from, until, _)| from <= at && at <= until);
+        if !held {
+            return Err(format!("arrow {id} touches no slice on {track:?} at {at}"));
+        }
+    }
+    Ok(())
+}
+
+fn nanoseconds(micros: &Value) -> u64 {
+    (micros.as_f64().unwrap_or(0.0) * 1000.0).round() as u64
+}
