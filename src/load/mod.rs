@@ -35,6 +35,7 @@ mod recorder;
 mod shared;
 mod sizes;
 mod terminator;
+mod tick;
 mod timers;
 mod window;
 
@@ -52,28 +53,12 @@ pub use plan::{
 pub use ports::port_range;
 pub use rate::Profile;
 pub use sizes::Sizes;
-
-use hdrhistogram::Histogram;
+pub use tick::Tick;
 
 use self::book::Book;
 use self::shared::Shared;
 use crate::probe::{Off, Probe};
 use crate::reactor::{Event, Handler, Key, Next, Registry};
-
-/// What is told at the end of each interval.
-#[derive(Debug)]
-pub struct Tick<'a> {
-    /// Its figures.
-    pub interval: &'a Interval,
-    /// How long each of its answers took, in nanoseconds from when they were due.
-    pub response: &'a Histogram<u64>,
-    /// How many connections there are.
-    pub connections: usize,
-    /// Nothing is measured yet.
-    pub warming_up: bool,
-    /// How much longer it will take, if that is known.
-    pub left: Option<Duration>,
-}
 
 /// Called at the end of each interval. It must not block.
 type Listener = Box<dyn FnMut(&Tick<'_>)>;

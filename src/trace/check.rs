@@ -4,8 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+/// A program and a track of it.
+type Track = (u64, u64);
+
 /// Slices of one track: when each begins and ends, and its name.
 type Slices = Vec<(u64, u64, String)>;
+
+/// Where an arrow goes: tracks, and times.
+type Points = Vec<(Track, u64)>;
 
 /// Checks that on each track of a trace a slice lies within another or beside it, and that each arrow goes forward in
 /// time and touches a slice at every point.
@@ -17,8 +23,8 @@ type Slices = Vec<(u64, u64, String)>;
 /// The first that does not.
 pub fn check(text: &str) -> Result<(), String> {
     let events: Vec<Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut tracks: BTreeMap<(u64, u64), Slices> = BTreeMap::new();
-    let mut arrows: HashMap<String, Vec<((u64, u64), u64)>> = HashMap::new();
+    let mut tracks: BTreeMap<Track, Slices> = BTreeMap::new();
+    let mut arrows: HashMap<String, Points> = HashMap::new();
     for event in &events {
         let track = (
             event["pid"].as_u64().unwrap_or(0),
@@ -48,7 +54,7 @@ pub fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_track(track: (u64, u64), slices: &Slices) -> Result<(), String> {
+fn check_track(track: Track, slices: &Slices) -> Result<(), String> {
     let mut around: Slices = Vec::new();
     for slice in slices {
         let (from, until, name) = slice;
@@ -70,8 +76,8 @@ fn check_track(track: (u64, u64), slices: &Slices) -> Result<(), String> {
 
 fn check_arrow(
     id: &str,
-    points: &[((u64, u64), u64)],
-    tracks: &BTreeMap<(u64, u64), Slices>,
+    points: &[(Track, u64)],
+    tracks: &BTreeMap<Track, Slices>,
 ) -> Result<(), String> {
     if points.len() < 2 || !points.is_sorted_by_key(|&(_, at)| at) {
         return Err(format!("arrow {id} does not go forward: {points:?}"));
