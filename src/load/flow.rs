@@ -17,12 +17,6 @@ use crate::reactor::UdpSocket;
 /// How many datagrams one flow may receive, and send, in a turn before it is the next one's.
 const BUDGET: usize = 256;
 
-/// More datagrams a second than one client can send in a closed loop, where nobody says how many.
-const RATE_MAX: f64 = 500_000.0;
-
-/// How many numbers all flows may know together, a bit for each: 8 MiB.
-const NUMBERS_MAX: usize = 1 << 26;
-
 /// How long a flow waits when the system had no memory for a datagram, in nanoseconds: no event will tell.
 const STARVED_PAUSE: u64 = 1_000_000;
 
@@ -66,15 +60,6 @@ impl Flow {
         pacer: Pacer,
         shared: &Shared<impl Probe>,
     ) -> Self {
-        let plan = &shared.plan;
-        let rate = plan
-            .rate
-            .as_ref()
-            .map_or(RATE_MAX, |profile| profile.peak());
-        // As many as can be on their way at once, and twice that.
-        let in_flight = rate * plan.timeout.as_secs_f64() / plan.connections as f64;
-        let numbers = (in_flight as usize + plan.pipeline).saturating_mul(2);
-        let numbers = numbers.min(NUMBERS_MAX / plan.connections);
         Self {
             number,
             socket,
@@ -93,7 +78,7 @@ impl Flow {
             first: 0,
             flight: VecDeque::new(),
             awaited: 0,
-            window: Window::new(numbers),
+            window: Window::of(&shared.plan),
             transit: None,
             jitter: 0.0,
         }

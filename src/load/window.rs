@@ -1,5 +1,13 @@
 //! Which datagrams of a flow have been answered: exactly, in constant memory.
 
+use super::plan::Plan;
+
+/// More datagrams a second than one client can send in a closed loop, where nobody says how many.
+const RATE_MAX: f64 = 500_000.0;
+
+/// How many numbers all flows may know together, a bit for each: 8 MiB.
+const NUMBERS_MAX: usize = 1 << 26;
+
 /// The fewest numbers that a window knows.
 const WIDTH_MIN: usize = 4096;
 
@@ -30,6 +38,17 @@ pub(super) enum Seen {
 }
 
 impl Window {
+    /// A window for a flow of `plan`: for twice as many as can be on their way at once, within reason.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let rate = plan
+            .rate
+            .as_ref()
+            .map_or(RATE_MAX, |profile| profile.peak());
+        let in_flight = rate * plan.timeout.as_secs_f64() / plan.connections as f64;
+        let numbers = (in_flight as usize + plan.pipeline).saturating_mul(2);
+        Self::new(numbers.min(NUMBERS_MAX / plan.connections))
+    }
+
     /// A window that knows at least `numbers`, within reason.
     pub(super) fn new(numbers: usize) -> Self {
         let width = numbers.clamp(WIDTH_MIN, WIDTH_MAX).next_power_of_two();

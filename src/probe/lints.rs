@@ -230,3 +230,6 @@ fn time(nanoseconds: u64) -> String {
         _ => format!("{:.2} s", nanoseconds as f64 / 1e9),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,6 +133,23 @@ struct Life {
     idle_turns: u64,
 }
 
+/// The one that took more of two stretches of time, or what it took of both.
+fn hotter(one: Option<Hot>, other: Option<Hot>) -> Option<Hot> {
+    match (one, other) {
+        (Some(one), Some(other)) if one.who == other.who => Some(Hot {
+            busy: one.busy + other.busy,
+            bytes: one.bytes + other.bytes,
+            longest: if other.longest.took > one.longest.took {
+                other.longest
+            } else {
+                one.longest
+            },
+            ..one
+        }),
+        (one, other) => one.into_iter().chain(other).max_by_key(|hot| hot.busy),
+    }
+}
+
 fn histogram(most: u64) -> Histogram<u64> {
     Histogram::new_with_bounds(1, most, 2).expect("the bounds are in order")
 }
@@ -176,6 +193,58 @@ impl Figures {
             lateness: histogram(TIME_MAX),
             hottest: None,
             stuck: None,
+        }
+    }
+
+    /// Adds what was done `later`, in the time that followed.
+    pub fn absorb(&mut self, later: &Self) {
+        self.ended = later.ended;
+        for (sum, more) in [
+            (&mut self.turns, later.turns),
+            (&mut self.blocked, later.blocked),
+            (&mut self.busy, later.busy),
+            (&mut self.events, later.events),
+            (&mut self.full_batches, later.full_batches),
+            (&mut self.served, later.served),
+            (&mut self.wasted, later.wasted),
+            (&mut self.yielded, later.yielded),
+            (&mut self.undrained, later.undrained),
+            (&mut self.reads, later.reads),
+            (&mut self.writes, later.writes),
+            (&mut self.reads_blocked, later.reads_blocked),
+            (&mut self.writes_blocked, later.writes_blocked),
+            (&mut self.short_reads, later.short_reads),
+            (&mut self.short_writes, later.short_writes),
+            (&mut self.bytes_in, later.bytes_in),
+            (&mut self.bytes_out, later.bytes_out),
+            (&mut self.accepted, later.accepted),
+            (&mut self.datagrams_in, later.datagrams_in),
+            (&mut self.datagrams_out, later.datagrams_out),
+            (&mut self.messages, later.messages),
+            (&mut self.opened, later.opened),
+            (&mut self.closed, later.closed),
+        ] {
+            *sum += more;
+        }
+        (self.open, self.blocked_now) = (later.open, later.blocked_now);
+        if later.longest_turn.took > self.longest_turn.took {
+            self.longest_turn = later.longest_turn;
+        }
+        if later.waits.max() > self.waits.max() || self.waits.is_empty() {
+            self.longest_wait_at = later.longest_wait_at;
+        }
+        self.wasted_at = self.wasted_at.or(later.wasted_at);
+        let turns = |stuck: Option<(ClientId, u64)>| stuck.map_or(0, |(_, turns)| turns);
+        if turns(later.stuck) > turns(self.stuck) {
+            self.stuck = later.stuck;
+        }
+        self.hottest = hotter(self.hottest, later.hottest);
+        for (sum, more) in [
+            (&mut self.waits, &later.waits),
+            (&mut self.batches, &later.batches),
+            (&mut self.lateness, &later.lateness),
+        ] {
+            sum.add(more).expect("histograms of the same bounds");
         }
     }
 

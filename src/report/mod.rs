@@ -32,6 +32,7 @@ mod settings;
 mod text;
 mod units;
 mod verdict;
+mod watch;
 
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub use interval_log::IntervalLog;
 pub use percentiles::{PERCENTILES, parse_percentiles, percentile};
 pub use units::{thousands, time};
 pub use verdict::{Judgement, Verdict, judge};
+pub use watch::Watch;
 
 /// What a load has come to, ready to be told.
 #[derive(Clone, Debug)]

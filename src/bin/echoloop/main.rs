@@ -9,6 +9,7 @@ mod names;
 mod patient;
 mod serve;
 mod signals;
+mod study;
 mod terminal;
 mod units;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
-use echoloop::probe::Off;
+use echoloop::probe::{Off, Probe, Recorder, Role};
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::server::{Address, Conduct, Config, Honest, Server};
 use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
+use crate::study::{Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
@@ -42,31 +43,72 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let language = args.lang.language();
         let console = Console::new(language);
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
-        return console::run(Started::new(Timer::Poll, true, bind)?, language);
+        let reactor = start_loop(Timer::Poll)?;
+        return console::run(Started::new(reactor, true, bind)?, language);
     }
     if faults.is_some() {
         log::warn!("faults are on: {}", args.faults.told());
     }
     match &args.reply {
-        Reply::Discard => serve(config, Discard, faults),
-        Reply::Echo => serve(config, Echo, faults),
-        Reply::Suffix(suffix) => serve(config, Suffix::new(suffix.as_bytes()), faults),
+        Reply::Discard => serve(args, config, Discard, faults),
+        Reply::Echo => serve(args, config, Echo, faults),
+        Reply::Suffix(suffix) => serve(args, config, Suffix::new(suffix.as_bytes()), faults),
     }
 }
 
 fn serve(
+    args: &ServeArgs,
     config: Config,
     service: impl Service,
     faults: Option<Faults>,
 ) -> Result<ExitCode, Failure> {
-    let Some(faults) = faults else {
-        let bind = |reactor: &Reactor| Server::bind(reactor, config, service);
-        return Started::new(Timer::Poll, false, bind)?.run();
-    };
     // A delay is to be as long as was asked for, whatever that costs; nothing else here is a matter of microseconds.
-    let timer = faults.delay.map_or(Timer::Poll, |_| Timer::Spin);
-    let bind = |reactor: &Reactor| Server::bind_with_faults(reactor, config, service, &faults, Off);
-    Started::new(timer, false, bind)?.run()
+    let delays = faults.as_ref().is_some_and(|faults| faults.delay.is_some());
+    let reactor = start_loop(if delays { Timer::Spin } else { Timer::Poll })?;
+    if args.study.is_on() {
+        let name = name(&config);
+        let (study, recorder) = Study::begin(&args.study, Role::Server, &name, &reactor)?;
+        return match faults {
+            None => watched(reactor, study, |reactor| {
+                Server::bind_with(reactor, config, service, Honest, recorder)
+            }),
+            Some(faults) => watched(reactor, study, |reactor| {
+                Server::bind_with_faults(reactor, config, service, &faults, recorder)
+            }),
+        };
+    }
+    match faults {
+        None => Started::new(reactor, false, |reactor| {
+            Server::bind(reactor, config, service)
+        })?
+        .run(),
+        Some(faults) => Started::new(reactor, false, |reactor| {
+            Server::bind_with_faults(reactor, config, service, &faults, Off)
+        })?
+        .run(),
+    }
+}
+
+/// Serves, and has `study` look at it.
+fn watched<S: Service, C: Conduct>(
+    reactor: Reactor,
+    mut study: Study,
+    bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, Recorder>>,
+) -> Result<ExitCode, Failure> {
+    let mut started = Started::new(reactor, false, bind)?;
+    let ran = started.reactor.run(&mut study.of(&mut started.server));
+    let written = study.finish(started.server.recorder());
+    ran.map_err(|error| Failure::cannot("wait for events", &error))?;
+    let code = started.finish(true);
+    written?;
+    code
+}
+
+/// What this program is called in a view or a trace.
+fn name(config: &Config) -> String {
+    let listens = config.tcp.iter().chain(&config.udp);
+    let listens: Vec<String> = listens.map(ToString::to_string).collect();
+    format!("echoloop serve {}", listens.join(" "))
 }
 
 /// A loop that sleeps by `timer`, or as well as it can.
@@ -82,18 +124,17 @@ fn start_loop(timer: Timer) -> Result<Reactor, Failure> {
 }
 
 /// A server that can be reached, and the loop it is to be run on.
-pub(crate) struct Started<S, C: Conduct = Honest> {
+pub(crate) struct Started<S, C: Conduct = Honest, P: Probe = Off> {
     pub(crate) reactor: Reactor,
-    pub(crate) server: Signalled<S, C>,
+    pub(crate) server: Signalled<S, C, P>,
 }
 
-impl<S: Service, C: Conduct> Started<S, C> {
+impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
     fn new(
-        timer: Timer,
+        reactor: Reactor,
         terminal: bool,
-        bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C>>,
+        bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, P>>,
     ) -> Result<Self, Failure> {
-        let reactor = start_loop(timer)?;
         let server = bind(&reactor).map_err(|error| cannot_listen(&error))?;
         let server = Signalled::new(&reactor, server, terminal)
             .map_err(|error| Failure::cannot("watch for signals", &error))?;
@@ -133,7 +174,7 @@ impl<S: Service, C: Conduct> Started<S, C> {
 }
 
 /// Says where the server can be reached, now that it can.
-fn announce(server: &Server<impl Service, impl Conduct>) -> io::Result<()> {
+fn announce(server: &Server<impl Service, impl Conduct, impl Probe>) -> io::Result<()> {
     let tcp = server
         .tcp_addresses()
         .into_iter()

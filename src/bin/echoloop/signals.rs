@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use echoloop::probe::{Off, Probe, Recorder};
 use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
 use echoloop::server::{Conduct, Honest, Server};
 use echoloop::service::Service;
@@ -13,10 +14,11 @@ use signal_hook::flag::register_conditional_shutdown;
 use signal_hook_mio::v1_0::Signals;
 
 use crate::SIGNALLED;
+use crate::study::Recorded;
 
 /// A server that drains at the first signal and stops at the second.
-pub(crate) struct Signalled<S, C: Conduct = Honest> {
-    server: Server<S, C>,
+pub(crate) struct Signalled<S, C: Conduct = Honest, P: Probe = Off> {
+    server: Server<S, C, P>,
     signals: Signals,
     pending: bool,
     draining: bool,
@@ -24,10 +26,14 @@ pub(crate) struct Signalled<S, C: Conduct = Honest> {
     stopped_by: Option<i32>,
 }
 
-impl<S: Service, C: Conduct> Signalled<S, C> {
+impl<S: Service, C: Conduct, P: Probe> Signalled<S, C, P> {
     /// Catches signals for `server`, as long as `reactor` runs it. With `terminal`, those of one too: that it
     /// was closed, or is ours again. (Otherwise SIGHUP is left as it was found: see nohup(1).)
-    pub(crate) fn new(reactor: &Reactor, server: Server<S, C>, terminal: bool) -> io::Result<Self> {
+    pub(crate) fn new(
+        reactor: &Reactor,
+        server: Server<S, C, P>,
+        terminal: bool,
+    ) -> io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         if terminal {
             signals.add_signal(SIGHUP)?;
@@ -47,7 +53,7 @@ impl<S: Service, C: Conduct> Signalled<S, C> {
     }
 
     /// The server.
-    pub(crate) fn server(&self) -> &Server<S, C> {
+    pub(crate) fn server(&self) -> &Server<S, C, P> {
         &self.server
     }
 
@@ -101,7 +107,7 @@ pub(crate) fn end_at_once() -> io::Result<()> {
     Ok(())
 }
 
-impl<S: Service, C: Conduct> Handler for Signalled<S, C> {
+impl<S: Service, C: Conduct, P: Probe> Handler for Signalled<S, C, P> {
     fn ready(&mut self, event: &Event) {
         if event.token() == EXTERNAL {
             self.pending = true;
@@ -120,5 +126,15 @@ impl<S: Service, C: Conduct> Handler for Signalled<S, C> {
             self.drain(now);
         }
         self.server.turn(registry, now)
+    }
+}
+
+impl<S: Service, C: Conduct> Recorded for Signalled<S, C, Recorder> {
+    fn recorder(&mut self) -> &mut Recorder {
+        self.server.probe_mut()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.draining
     }
 }

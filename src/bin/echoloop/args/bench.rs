@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use echoloop::load::{Arrival, Churn, Close, Verify};
 
-use super::Target;
 use super::load_values::{
     Message, Percentiles, RateArg, ReplyArg, SizesArg, SourcesArg, churn, label,
 };
+use super::{StudyArgs, Target};
 use crate::units::{Timeout, count, nonzero_size, rate, time, timeout};
 
 /// The groups of options in the help.
@@ -71,6 +71,8 @@ pub(crate) struct BenchArgs {
     /// A goal, such as 'p99<5ms', 'rate>50k' or 'errors<0.1%'; repeatable. Exit code 3 if one is missed
     #[arg(long, value_name = "GOAL", help_heading = CONTEXT)]
     pub(crate) slo: Vec<String>,
+    #[command(flatten)]
+    pub(crate) study: StudyArgs,
 }
 
 /// The arguments of `echoloop doctor`: those of `bench` that say what the load is to be.

@@ -6,6 +6,7 @@ mod faults;
 mod lang;
 pub(crate) mod load_values;
 mod serve;
+mod study;
 
 use std::ffi::OsString;
 
@@ -17,6 +18,7 @@ pub(crate) use connect::{ConnectArgs, Target};
 pub(crate) use faults::FaultArgs;
 pub(crate) use lang::Lang;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
+pub(crate) use study::StudyArgs;
 
 /// What a command line comes to.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use echoloop::connection::Watermarks;
 use echoloop::server::{Config, OverLimit};
 
-use super::{FaultArgs, Lang};
+use super::{FaultArgs, Lang, StudyArgs};
 use crate::units::{Timeout, count, count32, nonzero_size, size, time, timeout};
 
 /// The documents' ports.
@@ -79,7 +79,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "REPLY", default_value = "echo", help_heading = ANSWERS)]
     pub(crate) reply: Reply,
     /// Let a person at this terminal answer TCP clients, message by message
-    #[arg(long, conflicts_with_all = ["reply", "read_ahead", "no_tcp"], help_heading = ANSWERS)]
+    #[arg(long, conflicts_with_all = ["reply", "read_ahead", "no_tcp", "watch", "trace"], help_heading = ANSWERS)]
     pub(crate) console: bool,
     #[command(flatten, next_help_heading = ANSWERS)]
     pub(crate) lang: Lang,
@@ -147,6 +147,8 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten, next_help_heading = FAULTS)]
     pub(crate) faults: FaultArgs,
+    #[command(flatten)]
+    pub(crate) study: StudyArgs,
 }
 
 /// What TCP clients get.

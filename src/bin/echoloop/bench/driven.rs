@@ -4,15 +4,18 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use echoloop::load::Load;
+use echoloop::probe::{Off, Probe, Recorder};
 use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::study::Recorded;
+
 use super::usage::{Used, own_cpu, own_memory, used_by};
 
 /// A load that ends in good order at the first signal, and at once at the second.
-pub(super) struct Driven {
-    pub(super) load: Load,
+pub(super) struct Driven<P = Off> {
+    pub(super) load: Load<P>,
     signals: Signals,
     pending: bool,
     stopping: bool,
@@ -41,8 +44,8 @@ pub(super) struct Costs {
     pub(super) server_growth: Option<u64>,
 }
 
-impl Driven {
-    pub(super) fn new(load: Load, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
+impl<P: Probe> Driven<P> {
+    pub(super) fn new(load: Load<P>, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         reactor
             .registry()
@@ -112,7 +115,7 @@ impl Driven {
     }
 }
 
-impl Handler for Driven {
+impl<P: Probe> Handler for Driven<P> {
     #[inline]
     fn ready(&mut self, event: &Event) {
         if event.token() == EXTERNAL {
@@ -129,5 +132,15 @@ impl Handler for Driven {
         let next = self.load.turn(registry, now);
         self.look();
         next
+    }
+}
+
+impl Recorded for Driven<Recorder> {
+    fn recorder(&mut self) -> &mut Recorder {
+        self.load.probe_mut()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.stopping
     }
 }

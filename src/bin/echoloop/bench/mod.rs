@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use echoloop::load::{Load, Outcome, Plan, Reply};
+use echoloop::probe::{Probe, Role};
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict};
 
@@ -27,6 +28,7 @@ use self::logs::Logs;
 use self::preflight::{Health, Machine};
 use self::progress::Progress;
 use crate::args::{BenchArgs, Target};
+use crate::study::{Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, print, signals};
 
 /// A goal was missed.
@@ -107,10 +109,10 @@ struct Measured {
 fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Failure> {
     let mut reactor =
         Reactor::with_timer(timer).map_err(|error| Failure::cannot("start the loop", &error))?;
-    let progress = Progress::open(reactor.waker())
+    let progress = Progress::open(reactor.waker(), !args.study.watch)
         .map_err(|error| Failure::cannot("show the progress", &error))?;
     let logs = Logs::open(args.csv.as_ref(), args.hlog.as_ref(), reactor.waker())?;
-    let watchers = Rc::new(RefCell::new(Some((progress, logs))));
+    let watchers: Watchers = Rc::new(RefCell::new(Some((progress, logs))));
     let told = watchers.clone();
     let listener = move |tick: &echoloop::load::Tick<'_>| {
         if let Some((progress, logs)) = told.borrow_mut().as_mut() {
@@ -118,20 +120,42 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
             logs.tell(tick);
         }
     };
-    let load =
-        Load::new(plan.clone(), listener).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut driven = Driven::new(load, args.server_pid, &reactor)
-        .map_err(|error| Failure::cannot("watch for signals", &error))?;
-    let ran = reactor.run(&mut driven);
+    let wrong = |error: io::Error| Failure::Usage(error.to_string());
+    if !args.study.is_on() {
+        let load = Load::new(plan.clone(), listener).map_err(wrong)?;
+        let mut driven = driven(load, args, &reactor)?;
+        let ran = reactor.run(&mut driven);
+        return measured(driven, plan, ran, || close(&watchers));
+    }
+    let name = format!("echoloop bench {}", plan.targets[0]);
+    let (mut study, recorder) = Study::begin(&args.study, Role::Load, &name, &reactor)?;
+    let load = Load::with_probe(plan.clone(), listener, recorder).map_err(wrong)?;
+    let mut driven = driven(load, args, &reactor)?;
+    let ran = reactor.run(&mut study.of(&mut driven));
+    let traced = study.finish(driven.recorder());
+    let measured = measured(driven, plan, ran, || close(&watchers));
+    traced.and(measured)
+}
+
+fn driven<P: Probe>(
+    load: Load<P>,
+    args: &BenchArgs,
+    reactor: &Reactor,
+) -> Result<Driven<P>, Failure> {
+    Driven::new(load, args.server_pid, reactor)
+        .map_err(|error| Failure::cannot("watch for signals", &error))
+}
+
+/// What the load has come to, once the loop was left.
+fn measured<P: Probe>(
+    driven: Driven<P>,
+    plan: &Plan,
+    ran: io::Result<()>,
+    close: impl FnOnce() -> io::Result<()>,
+) -> Result<Measured, Failure> {
     // What follows may block, and nobody looks at signals any more.
     signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
-    let written = watchers
-        .borrow_mut()
-        .take()
-        .map_or(Ok(()), |(progress, logs)| {
-            progress.close();
-            logs.close()
-        });
+    let written = close();
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
     let Driven {
         load,
@@ -147,6 +171,17 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
         costs,
         stopped_by,
         written,
+    })
+}
+
+/// Those who are told of every interval.
+type Watchers = Rc<RefCell<Option<(Progress, Logs)>>>;
+
+fn close(watchers: &Watchers) -> io::Result<()> {
+    let watchers = watchers.borrow_mut().take();
+    watchers.map_or(Ok(()), |(progress, logs)| {
+        progress.close();
+        logs.close()
     })
 }
 

@@ -15,10 +15,10 @@ const WIPE: &str = "\r\x1b[2K";
 pub(super) struct Progress(Option<Output<String>>);
 
 impl Progress {
-    /// One, if stderr is a terminal that can wipe a line.
-    pub(super) fn open(waker: Waker) -> io::Result<Self> {
+    /// One, if it is `wanted`, and stderr is a terminal that can wipe a line.
+    pub(super) fn open(waker: Waker, wanted: bool) -> io::Result<Self> {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if !io::stderr().is_terminal() || dumb {
+        if !wanted || !io::stderr().is_terminal() || dumb {
             return Ok(Self(None));
         }
         let show = |line: String| {

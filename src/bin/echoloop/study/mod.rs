@@ -1,0 +1,113 @@
+//! A loop that is looked at as it runs: a view of it, and a trace.
+
+mod overflows;
+mod tracing;
+mod view;
+
+use std::time::{Duration, Instant};
+
+use echoloop::probe::{Recorder, Role};
+use echoloop::reactor::{EVENTS_PER_POLL, Event, Handler, Next, Reactor, Registry, monotonic};
+
+use self::tracing::Tracing;
+use self::view::View;
+use crate::Failure;
+use crate::args::StudyArgs;
+
+/// How often figures are taken.
+const STRETCH: Duration = Duration::from_millis(100);
+
+/// Whoever has a recorder in it, somewhere.
+pub(crate) trait Recorded {
+    /// The recorder.
+    fn recorder(&mut self) -> &mut Recorder;
+
+    /// Whether it is coming to its end, and has something else to tell.
+    fn is_ending(&self) -> bool;
+}
+
+/// What looks at a loop.
+pub(crate) struct Study {
+    view: Option<View>,
+    tracing: Option<Tracing>,
+}
+
+impl Study {
+    /// What `args` ask for, of the loop of a program that is `name`, and the recorder that it needs.
+    pub(crate) fn begin(
+        args: &StudyArgs,
+        role: Role,
+        name: &str,
+        reactor: &Reactor,
+    ) -> Result<(Self, Recorder), Failure> {
+        let mut recorder = Recorder::new(monotonic, EVENTS_PER_POLL);
+        let mut tracing = None;
+        if let Some(path) = &args.trace {
+            let (handle, sink) =
+                Tracing::begin(path, role, name, args.trace_limit as u64, reactor.waker())?;
+            recorder = recorder.with_sink(sink);
+            tracing = Some(handle);
+        }
+        let view = args
+            .watch
+            .then(|| View::open(role, name, reactor.waker()))
+            .transpose()
+            .map_err(|error| Failure::cannot("show the view", &error))?;
+        Ok((Self { view, tracing }, recorder))
+    }
+
+    /// Looks at `handler` while it runs.
+    pub(crate) fn of<'a, H: Handler + Recorded>(
+        &'a mut self,
+        handler: &'a mut H,
+    ) -> Studied<'a, H> {
+        Studied {
+            handler,
+            study: self,
+            next: Instant::now() + STRETCH,
+        }
+    }
+
+    /// The loop has been left: what is left to write is written.
+    pub(crate) fn finish(self, recorder: &mut Recorder) -> Result<(), Failure> {
+        if let Some(view) = self.view {
+            view.close();
+        }
+        recorder.finish();
+        self.tracing.map_or(Ok(()), Tracing::finish)
+    }
+}
+
+/// A handler that is looked at.
+pub(crate) struct Studied<'a, H> {
+    handler: &'a mut H,
+    study: &'a mut Study,
+    /// When figures are taken next.
+    next: Instant,
+}
+
+impl<H: Handler + Recorded> Handler for Studied<'_, H> {
+    fn ready(&mut self, event: &Event) {
+        self.handler.ready(event);
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        let next = self.handler.turn(registry, now);
+        let Some(view) = &mut self.study.view else {
+            return next;
+        };
+        if now >= self.next {
+            self.next = now + STRETCH;
+            let figures = self.handler.recorder().take_figures();
+            let quiet = self.handler.is_ending();
+            view.take(figures, self.handler.recorder(), quiet);
+        }
+        match next {
+            Next::Stop => Next::Stop,
+            Next::Wait(time) => {
+                let until_next = self.next.saturating_duration_since(now);
+                Next::Wait(Some(time.map_or(until_next, |time| time.min(until_next))))
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Traces of real loops, as a person makes them: valid on every track, whatever ends the program.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use echoloop::probe::{Meter, Role, What};
+use echoloop::trace::{Trace, check, read};
+use process::{PROGRAM, Process};
+
+fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("echoloop-trace-{}-{name}.json", std::process::id()))
+}
+
+/// What is in a file, which is removed.
+fn take(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    fs::remove_file(path).unwrap();
+    text
+}
+
+fn load(arguments: &[&str]) {
+    let bench = Command::new(PROGRAM)
+        .args(["-q", "bench"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(bench.status.success(), "{bench:?}");
+}
+
+fn count(trace: &Trace, wanted: impl Fn(&What) -> bool) -> usize {
+    let records = trace.records.iter();
+    records.filter(|record| wanted(&record.what)).count()
+}
+
+#[test]
+fn the_traces_of_a_hundred_clients_and_of_their_server_are_valid_on_every_track() {
+    let (server_path, client_path) = (temporary("server"), temporary("client"));
+    let server = Process::serve(&["--trace", server_path.to_str().unwrap()]);
+    let address = server.tcp[0].to_string();
+    let client = client_path.to_str().unwrap();
+    load(&[
+        "-c", "100", "-n", "2000", "-p", "2", "--trace", client, &address,
+    ]);
+    server.signal("INT");
+    assert_eq!(server.end().0, 0);
+    for (path, role) in [(server_path, Role::Server), (client_path, Role::Load)] {
+        let text = take(&path);
+        check(&text).unwrap();
+        let trace = read(&text).unwrap();
+        assert_eq!((trace.role, trace.complete, trace.dropped), (role, true, 0));
+        assert_eq!(count(&trace, |what| matches!(what, What::Open { .. })), 100);
+        assert_eq!(
+            count(&trace, |what| matches!(what, What::Close { .. })),
+            100
+        );
+        let mut meter = Meter::new(0);
+        trace.records.iter().for_each(|record| meter.take(record));
+        let figures = meter.take_figures(0);
+        assert_eq!(figures.bytes_in, 128_000);
+        assert_eq!(figures.bytes_out, 128_000);
+        assert!(figures.served >= 2_000 / 2 && figures.waits.len() > 0);
+        let messages = count(&trace, |what| matches!(what, What::Message { .. }));
+        assert_eq!(messages, if role == Role::Load { 2_000 } else { 0 });
+    }
+}
+
+#[test]
+fn a_trace_that_has_reached_its_limit_goes_no_further_and_says_so() {
+    let path = temporary("limit");
+    let options = ["--trace", path.to_str().unwrap(), "--trace-limit", "500"];
+    let server = Process::serve(&options);
+    load(&["-c", "3", "-n", "1000", &server.tcp[0].to_string()]);
+    server.signal("INT");
+    assert_eq!(server.end().0, 0);
+    let text = take(&path);
+    check(&text).unwrap();
+    let trace = read(&text).unwrap();
+    let kept = trace.records.len();
+    assert!((500..=503).contains(&kept), "{kept}");
+    assert!(trace.dropped > 1_000, "{}", trace.dropped);
+}
+
+/// Whatever was written until then can be read.
+#[test]
+fn a_server_that_is_killed_leaves_a_trace_that_can_be_read() {
+    let path = temporary("killed");
+    let mut server = Process::serve(&["--trace", path.to_str().unwrap()]);
+    load(&["-c", "3", "-n", "5000", &server.tcp[0].to_string()]);
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let trace = read(&take(&path)).unwrap();
+    assert!(!trace.complete && trace.records.len() > 4_000);
+}
+
+#[test]
+fn a_trace_that_can_not_be_written_is_one_line_and_exit_1() {
+    let output = Command::new(PROGRAM)
+        .args(["-q", "serve", "--tcp", "127.0.0.1:0", "--no-udp"])
+        .args(["--trace", "/nonexistent/trace.json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("cannot write /nonexistent/trace.json"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
