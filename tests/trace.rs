@@ -9,10 +9,12 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use echoloop::probe::{Meter, Role, What};
-use echoloop::trace::{Trace, check, read};
+use echoloop::trace::{Merged, Trace, check, merge, read};
 use process::{PROGRAM, Process};
 
 fn temporary(name: &str) -> PathBuf {
@@ -66,7 +68,7 @@ fn the_traces_of_a_hundred_clients_and_of_their_server_are_valid_on_every_track(
         let figures = meter.take_figures(0);
         assert_eq!(figures.bytes_in, 128_000);
         assert_eq!(figures.bytes_out, 128_000);
-        assert!(figures.served >= 2_000 / 2 && figures.waits.len() > 0);
+        assert!(figures.served >= 2_000 / 2 && !figures.waits.is_empty());
         let messages = count(&trace, |what| matches!(what, What::Message { .. }));
         assert_eq!(messages, if role == Role::Load { 2_000 } else { 0 });
     }
@@ -114,4 +116,95 @@ fn a_trace_that_can_not_be_written_is_one_line_and_exit_1() {
         "{told}"
     );
     assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+/// A load, and its server with these options, each traced; then both traces in one. `disturb` does something to the client.
+fn merged(name: &str, options: &[&str], bench: &[&str], disturb: impl FnOnce(&Child)) -> Merged {
+    let (server_path, client_path) = (
+        temporary(&format!("{name}-server")),
+        temporary(&format!("{name}-client")),
+    );
+    let mut all = vec!["--trace", server_path.to_str().unwrap()];
+    all.extend(options);
+    let server = Process::serve(&all);
+    let mut client = Command::new(PROGRAM)
+        .args(["-q", "bench", "--trace", client_path.to_str().unwrap()])
+        .args(bench)
+        .arg(server.tcp[0].to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    disturb(&client);
+    assert!(client.wait().unwrap().success());
+    server.signal("INT");
+    assert_eq!(server.end().0, 0);
+    let (ours, theirs) = (take(&client_path), take(&server_path));
+    let both = merge(("server", &theirs), ("client", &ours)).unwrap();
+    check(&both.text).unwrap();
+    assert_eq!(both.unmatched, 0);
+    both
+}
+
+#[test]
+fn messages_that_the_server_holds_back_are_blamed_on_the_server() {
+    let options = ["--fault", "delay:50ms"];
+    let both = merged("delay", &options, &["-c", "4", "-n", "40"], |_| ());
+    assert_eq!(both.journeys.len(), 40);
+    for journey in &both.journeys {
+        assert!(journey.of(Role::Server) >= 50_000_000, "{journey:?}");
+    }
+    let blamed = both
+        .journeys
+        .iter()
+        .filter(|journey| journey.blamed() == Role::Server);
+    assert!(blamed.count() > 20);
+}
+
+/// What was due while the client did not run, and what was answered meanwhile, is the client's own.
+#[test]
+fn messages_that_a_stopped_client_is_late_for_are_blamed_on_the_client() {
+    let bench = ["-c", "4", "-R", "200", "-d", "1500ms", "--warmup", "0"];
+    let both = merged("stop", &[], &bench, |client| {
+        let pid = client.id().to_string();
+        let signal = |name: &str| {
+            let sent = Command::new("kill").args(["-s", name, &pid]).status();
+            assert!(sent.unwrap().success());
+        };
+        thread::sleep(Duration::from_millis(400));
+        signal("STOP");
+        thread::sleep(Duration::from_millis(600));
+        signal("CONT");
+    });
+    let slowest = both
+        .journeys
+        .iter()
+        .max_by_key(|journey| journey.total())
+        .unwrap();
+    assert!(slowest.total() > 400_000_000, "{slowest:?}");
+    assert_eq!(slowest.blamed(), Role::Load, "{slowest:?}");
+    assert!(
+        slowest.of(Role::Server) < slowest.total() / 2,
+        "{slowest:?}"
+    );
+}
+
+#[test]
+fn what_can_not_be_merged_is_one_line_and_exit_2() {
+    let path = temporary("not");
+    fs::write(&path, "hello").unwrap();
+    let not = path.to_str().unwrap();
+    for (traces, said) in [
+        ([not, not], "is no trace of echoloop"),
+        (["/nonexistent/a", not], "/nonexistent/a: No such file"),
+    ] {
+        let output = Command::new(PROGRAM)
+            .arg("trace-merge")
+            .args(traces)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(said) && told.lines().count() == 1, "{told}");
+        assert_eq!(output.status.code(), Some(2), "{told}");
+    }
+    fs::remove_file(&path).unwrap();
 }

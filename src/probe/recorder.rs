@@ -328,12 +328,12 @@ mod tests {
         pass(30);
         recorder.turn_began();
         recorder.serve_began(who);
-        stream.read(&mut [0; 100]).unwrap();
-        stream.write(&[0; 64]).unwrap();
+        assert_eq!(stream.read(&mut [0; 100]).unwrap(), 64);
+        assert_eq!(stream.write(&[0; 64]).unwrap(), 60);
         stream.read(&mut [0; 100]).unwrap_err();
         recorder.serve_ended(who, Served::Done);
         recorder.serve_began(who);
-        stream.read(&mut [0; 100]).unwrap();
+        assert_eq!(stream.read(&mut [0; 100]).unwrap(), 0);
         recorder.serve_ended(who, Served::Over);
         recorder.closed(who, "peer closed");
         recorder.turn_ended();

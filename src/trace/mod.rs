@@ -12,12 +12,14 @@
 
 mod check;
 mod events;
+mod merge;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use check::check;
+pub use merge::{Journey, Merged, PARTS, merge};
 pub use reader::{Trace, read};
 pub use writer::{End, TraceWriter};
 

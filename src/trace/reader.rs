@@ -16,6 +16,8 @@ pub struct Trace {
     pub role: Role,
     /// What the program was called.
     pub name: String,
+    /// What the system knew it as.
+    pub process: u64,
     /// What it did, in the order of the file.
     pub records: Vec<Record>,
     /// The client of each connection.
@@ -48,6 +50,7 @@ pub fn read(text: &str) -> Result<Trace, String> {
     let mut trace = Trace {
         role: if load { Role::Load } else { Role::Server },
         name: args["name"].as_str().unwrap_or_default().to_owned(),
+        process: head["pid"].as_u64().unwrap_or(0),
         records: Vec::new(),
         clients: HashMap::new(),
         dropped: 0,

@@ -231,7 +231,7 @@ impl<W: Write> TraceWriter<W> {
             format_args!(""),
         )?;
         self.arrows += 1;
-        let id = self.arrows;
+        let (process, id) = (self.events.process, self.arrows);
         for (phase, track, at) in [
             ("s", track, at - waited),
             ("t", LOOP, at),
@@ -240,7 +240,7 @@ impl<W: Write> TraceWriter<W> {
         ] {
             let binding = if phase == "s" { "" } else { r#","bp":"e""# };
             self.events.event(format_args!(
-                r#""name":"ready to served","cat":"flow","ph":"{phase}","id":{id},"tid":{track},"ts":{}{binding}"#,
+                r#""name":"ready to served","cat":"flow","ph":"{phase}","id":"{process}.{id}","tid":{track},"ts":{}{binding}"#,
                 micros(at)
             ))?;
         }

@@ -11,6 +11,7 @@ mod serve;
 mod signals;
 mod study;
 mod terminal;
+mod traces;
 mod units;
 
 use std::io::{self, Write};
@@ -75,6 +76,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => bench::doctor(&args),
         Command::Connect(args) => connect::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::TraceMerge(args) => traces::run(&args),
     }
 }
 

@@ -7,6 +7,7 @@ mod lang;
 pub(crate) mod load_values;
 mod serve;
 mod study;
+mod traces;
 
 use std::ffi::OsString;
 
@@ -19,6 +20,7 @@ pub(crate) use faults::FaultArgs;
 pub(crate) use lang::Lang;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 pub(crate) use study::StudyArgs;
+pub(crate) use traces::MergeArgs;
 
 /// What a command line comes to.
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Doctor(Box<DoctorArgs>),
     /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
+    /// Join the traces of a client and its server: where the time of each message went
+    TraceMerge(MergeArgs),
 }
 
 /// Parses a command line, the program's name first.

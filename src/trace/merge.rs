@@ -1,0 +1,269 @@
+//! The traces of a client and of its server, in one: where the time of each message went.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use super::LOOP;
+use super::events::micros;
+use super::reader::{Trace, read};
+use crate::probe::{Call, Record, Role, What};
+use crate::service::ClientId;
+
+/// Where the time of a message went, from when it was due until it was answered.
+///
+/// Both programs are on one machine, where bytes that were written can be read at once. So the time until whoever is to
+/// read them has woken is its own: it was busy, or did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journey {
+    /// The client's address.
+    pub client: SocketAddr,
+    /// Where in the stream of its connection the message begins.
+    pub offset: u64,
+    /// When it was due, in nanoseconds of the machine's monotonic clock.
+    pub due: u64,
+    /// How long each part took, in nanoseconds, in the order of [`PARTS`].
+    pub parts: [u64; 6],
+}
+
+/// The parts of a journey, and whose each is.
+pub const PARTS: [(&str, Role); 6] = [
+    // From when it was due until its last byte was written.
+    ("client sends", Role::Load),
+    // Until the server's poll has told of it.
+    ("server wakes", Role::Server),
+    // Until its connection was served.
+    ("server's queue", Role::Server),
+    // Until its answer was written.
+    ("server answers", Role::Server),
+    // Until the client's poll has told of that.
+    ("client wakes", Role::Load),
+    // Until it was read and verified.
+    ("client reads", Role::Load),
+];
+
+/// Two traces in one.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// As a trace that viewers open, with arrows from each end to the other.
+    pub text: String,
+    /// Messages of which both ends were found, in the order of the client's trace.
+    pub journeys: Vec<Journey>,
+    /// Messages of which an end is missing: beyond a limit, or of another server.
+    pub unmatched: u64,
+}
+
+impl Journey {
+    /// How long it took in all.
+    pub fn total(&self) -> u64 {
+        self.parts.iter().sum()
+    }
+
+    /// How much of it was the client's, or the server's.
+    pub fn of(&self, role: Role) -> u64 {
+        let parts = self.parts.iter().zip(&PARTS);
+        parts
+            .filter(|(_, (_, whose))| *whose == role)
+            .map(|(part, _)| part)
+            .sum()
+    }
+
+    /// Whose most of it was.
+    pub fn blamed(&self) -> Role {
+        if self.of(Role::Server) > self.of(Role::Load) {
+            Role::Server
+        } else {
+            Role::Load
+        }
+    }
+}
+
+/// A call, and when whoever was served had become ready, and was served.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    /// Up to which byte it had moved.
+    until_byte: u64,
+    ready: u64,
+    at: u64,
+    ended: u64,
+}
+
+/// The calls on one connection that moved bytes, in their order.
+#[derive(Clone, Debug, Default)]
+struct Calls {
+    reads: Vec<Done>,
+    writes: Vec<Done>,
+    /// How many of each have been told when they were ready.
+    settled: [usize; 2],
+}
+
+impl Calls {
+    fn take(&mut self, record: &Record) {
+        let done = |call: Call| Done {
+            until_byte: call.offset + u64::from(call.bytes()),
+            ready: record.at,
+            at: record.at,
+            ended: record.at + record.took,
+        };
+        match record.what {
+            What::Read(call) if call.bytes() > 0 => self.reads.push(done(call)),
+            What::Write(call) if call.bytes() > 0 => self.writes.push(done(call)),
+            What::Serve { waited, .. } => {
+                let ready = record.at - waited.unwrap_or(0).min(record.at);
+                let [reads, writes] = self.settled;
+                for done in &mut self.reads[reads..] {
+                    done.ready = ready;
+                }
+                for done in &mut self.writes[writes..] {
+                    done.ready = ready;
+                }
+                self.settled = [self.reads.len(), self.writes.len()];
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The call that moved byte `byte`.
+fn that_moved(calls: &[Done], byte: u64) -> Option<&Done> {
+    calls.get(calls.partition_point(|done| done.until_byte <= byte))
+}
+
+fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
+    let mut calls: HashMap<ClientId, Calls> = HashMap::new();
+    for record in &trace.records {
+        if let Some(who) = record.who {
+            calls.entry(who).or_default().take(record);
+        }
+    }
+    calls
+}
+
+/// Joins the traces of a client and of its server, given in either order, of one machine. The server has to answer with
+/// an echo: it is by its place in the stream that a message is known.
+///
+/// # Errors
+///
+/// Which is no trace, or that they are not of a client and a server.
+pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
+    let parse = |(name, text): (&str, &str)| read(text).map_err(|error| format!("{name}: {error}"));
+    let (first, second) = (parse(one)?, parse(other)?);
+    let (client, server) = match (first.role, second.role) {
+        (Role::Load, Role::Server) => (&first, &second),
+        (Role::Server, Role::Load) => (&second, &first),
+        _ => {
+            return Err(format!(
+                "{} and {} are of the same side: give one of bench and one of serve",
+                one.0, other.0
+            ));
+        }
+    };
+    let (asked, answered) = (calls_of(client), calls_of(server));
+    let served: HashMap<SocketAddr, ClientId> = server
+        .clients
+        .iter()
+        .map(|(who, address)| (*address, *who))
+        .collect();
+    let mut merged = Merged {
+        text: String::new(),
+        journeys: Vec::new(),
+        unmatched: 0,
+    };
+    let mut arrows = String::new();
+    for record in &client.records {
+        let (Some(who), What::Message { offset, size, .. }) = (record.who, record.what) else {
+            continue;
+        };
+        let last = offset + u64::from(size.max(1)) - 1;
+        let found = client.clients.get(&who).and_then(|address| {
+            let (ours, theirs) = (asked.get(&who)?, answered.get(served.get(address)?)?);
+            let steps = Steps {
+                sent: that_moved(&ours.writes, last)?,
+                received: that_moved(&theirs.reads, last)?,
+                answered: that_moved(&theirs.writes, last)?,
+                read: that_moved(&ours.reads, last)?,
+            };
+            Some((*address, steps))
+        });
+        let Some((address, steps)) = found else {
+            merged.unmatched += 1;
+            continue;
+        };
+        let until = record.at + record.took;
+        merged
+            .journeys
+            .push(steps.journey(address, offset, record.at, until));
+        steps.arrow(
+            merged.journeys.len(),
+            client.process,
+            server.process,
+            &mut arrows,
+        );
+    }
+    let body = |text: &str| {
+        text.trim_end()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned()
+    };
+    merged.text = format!("[{},\n{}{arrows}]\n", body(one.1), body(other.1));
+    Ok(merged)
+}
+
+/// The calls that a message and its answer took.
+#[derive(Debug)]
+struct Steps<'a> {
+    sent: &'a Done,
+    received: &'a Done,
+    answered: &'a Done,
+    read: &'a Done,
+}
+
+impl Steps<'_> {
+    fn journey(&self, client: SocketAddr, offset: u64, due: u64, until: u64) -> Journey {
+        // Each step not before the one ahead of it: an event may have come before the byte that it is taken for.
+        let times = [
+            self.sent.ended,
+            self.received.ready,
+            self.received.at,
+            self.answered.ended,
+            self.read.ready,
+            until,
+        ];
+        let mut before = due;
+        let parts = times.map(|time| {
+            let part = time.saturating_sub(before);
+            before = before.max(time);
+            part
+        });
+        Journey {
+            client,
+            offset,
+            due,
+            parts,
+        }
+    }
+
+    /// From the client's write over the server's read and write to the client's read.
+    fn arrow(&self, id: usize, client: u64, server: u64, out: &mut String) {
+        let points = [
+            ("s", client, self.sent),
+            ("t", server, self.received),
+            ("t", server, self.answered),
+            ("f", client, self.read),
+        ];
+        let forward = points.windows(2).all(|pair| pair[0].2.at <= pair[1].2.at);
+        if !forward {
+            return;
+        }
+        for (phase, process, done) in points {
+            let _ = write!(
+                out,
+                ",\n{{\"pid\":{process},\"name\":\"message\",\"cat\":\"journey\",\"ph\":\"{phase}\",\"id\":\"m{id}\",\
+                 \"tid\":{LOOP},\"ts\":{},\"bp\":\"e\"}}",
+                // Where it begins: what a write has delivered may be read before the write is over.
+                micros(done.at)
+            );
+        }
+    }
+}
