@@ -55,6 +55,8 @@
 //!     [`Timer`](reactor::Timer). (A server that misbehaves on purpose ([`Faulty`](server::Faulty)) breaks
 //!     this rule and the one before: it looks at the clock for each message, and blocks.)
 //!
+//! The [guide] teaches readiness from them, hazard by hazard.
+//!
 //! # A service of your own
 //!
 //! ```
@@ -104,6 +106,8 @@ extern crate self as echoloop;
 
 pub mod client;
 pub mod connection;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 #[cfg(feature = "bench")]
 pub mod load;
 pub mod probe;

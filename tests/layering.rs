@@ -133,3 +133,29 @@ fn files_stay_within_four_hundred_lines() {
         assert!(lines <= 400, "{} has {lines} lines", file.display());
     }
 }
+
+/// Every test that the guide names is there, under that name.
+#[test]
+fn the_guide_names_tests_that_exist() {
+    let guide = fs::read_to_string(src().join("guide.md")).unwrap();
+    let mut files = sources(&src());
+    files.extend(sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"),
+    ));
+    let code: String = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let quoted = guide.split('`').skip(1).step_by(2);
+    let tests: Vec<&str> = quoted
+        .filter(|name| name.matches('_').count() > 4 && !name.contains([':', ' ']))
+        .collect();
+    assert!(tests.len() > 20, "{tests:?}");
+    for test in tests {
+        assert!(
+            code.contains(&format!("fn {test}(")),
+            "there is no test {test}"
+        );
+    }
+}

@@ -112,12 +112,11 @@ fn hot_connection(
         Role::Load => "spread the load over more connections with --connections",
     };
     let sentence = format!(
-        "{} used {} of the time this loop worked, more than {}, and moved {} bytes: it was served for {} at once, and of \
-         the {} connections there, 1 % waited for longer than {} when they were ready. {remedy}.",
+        "{} used {} of the time this loop worked, more than {}, for up to {} at once; of the {} connections there, 1 % \
+         waited for more than {} when they were ready. {remedy}.",
         name(hot.who),
         percent(share),
         percent(HOT_MAX),
-        hot.bytes,
         time(hot.longest.took),
         figures.open,
         time(figures.waits.value_at_quantile(0.99)),

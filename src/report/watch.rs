@@ -17,7 +17,7 @@ const STRETCHES: usize = 10;
 const LINTS_MAX: usize = 2;
 
 /// The most lines that a lint may take.
-const LINT_LINES: usize = 3;
+const LINT_LINES: usize = 4;
 
 /// The fewest columns that anything is told in.
 const WIDTH_MIN: usize = 40;
@@ -179,7 +179,7 @@ fn work_line(figures: &Figures) -> String {
         }
     };
     format!(
-        "work    messages {}   syscalls/message {} (read {} write {} poll {})",
+        "work    messages {}   syscalls/message {} (r {} w {} poll {})",
         rate(per_second(figures, messages)),
         each(figures.system_calls()),
         each(figures.reads),
@@ -191,7 +191,7 @@ fn work_line(figures: &Figures) -> String {
 fn bytes_line(figures: &Figures) -> String {
     let of = |count| bytes(per_second(figures, count));
     format!(
-        "bytes   in {}/s  out {}/s   blocked {} reads {} writes  datagrams {}",
+        "bytes   in {}/s  out {}/s   blocked {} r {} w   datagrams {}",
         of(figures.bytes_in),
         of(figures.bytes_out),
         thousands(figures.reads_blocked),
@@ -338,7 +338,7 @@ mod tests {
         for told in [
             "echoloop serve 127.0.0.1:25555   up 00:30   ",
             "busy 30 %   turns 10/s   events/turn p50 2 p99 2 max 2",
-            "messages 10/s   syscalls/message 3.00 (read 1.00 write 1.00 poll 1.00)",
+            "messages 10/s   syscalls/message 3.00 (r 1.00 w 1.00 poll 1.00)",
             "in 20.0 KiB/s  out 20.0 KiB/s",
             "ready→served p50 3.0",
             "longest turn 30.0 ms",
