@@ -1,6 +1,6 @@
 //! What is odd about how a loop runs, in sentences.
 
-use super::meter::Figures;
+use super::figures::Figures;
 use crate::service::ClientId;
 
 /// Something odd about how a loop runs: a sentence with its evidence, its threshold, and what would help.

@@ -6,6 +6,8 @@
 
 mod counters;
 #[cfg(feature = "bench")]
+mod figures;
+#[cfg(feature = "bench")]
 mod lints;
 #[cfg(feature = "bench")]
 mod meter;
@@ -19,9 +21,11 @@ mod traced;
 
 pub use counters::{ClientCounters, Closed, Counters, DatagramCounters, Refused, Turns};
 #[cfg(feature = "bench")]
+pub use figures::{Figures, Hot, Span};
+#[cfg(feature = "bench")]
 pub use lints::{Lint, Role, lints};
 #[cfg(feature = "bench")]
-pub use meter::{Figures, Hot, Meter, Span};
+pub use meter::Meter;
 pub use off::Off;
 pub use record::{Call, Moved, Record, Served, What};
 #[cfg(feature = "bench")]

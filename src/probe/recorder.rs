@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::Probe;
-use super::meter::{Figures, Meter};
+use super::figures::Figures;
+use super::meter::Meter;
 use super::record::{Call, Record, Served, What};
 use super::traced::{Calls, Made, Traced, Way};
 use crate::connection::Stream;
