@@ -7,7 +7,7 @@
 //! * The track `loop` has the polls and turns; in a turn, whoever is served, and in that, the calls. All are strictly
 //!   nested: Perfetto knows no others on a track.
 //! * Each slot has a track, on which connections live one after the other: how long each was ready, and was served.
-//! * Arrows lead from the moment a connection was ready to when it had been served.
+//! * Arrows lead from the moment a connection was ready, on its track, to when it had been served, on the loop's.
 //! * Counters tell how busy the loop is, how many events a poll brings, and how many connections there are.
 
 mod check;

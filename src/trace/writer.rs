@@ -234,13 +234,12 @@ impl<W: Write> TraceWriter<W> {
         let (process, id) = (self.events.process, self.arrows);
         for (phase, track, at) in [
             ("s", track, at - waited),
-            ("t", LOOP, at),
             // Within the slice, not at its edge.
-            ("f", track, at + took.saturating_sub(1)),
+            ("f", LOOP, at + took.saturating_sub(1)),
         ] {
             let binding = if phase == "s" { "" } else { r#","bp":"e""# };
             self.events.event(format_args!(
-                r#""name":"ready to served","cat":"flow","ph":"{phase}","id":"{process}.{id}","tid":{track},"ts":{}{binding}"#,
+                r#""name":"echo","cat":"flow","ph":"{phase}","id":"{process}.{id}","tid":{track},"ts":{}{binding}"#,
                 micros(at)
             ))?;
         }

@@ -19,7 +19,7 @@ pub(crate) struct StudyArgs {
     #[arg(long, value_name = "FILE", help_heading = STUDY)]
     pub(crate) trace: Option<PathBuf>,
     /// The most records of a trace; what comes behind is counted, and not written
-    #[arg(long, value_name = "N", default_value = "200k", value_parser = count, requires = "trace", help_heading = STUDY)]
+    #[arg(long, value_name = "N", default_value = "100k", value_parser = count, requires = "trace", help_heading = STUDY)]
     pub(crate) trace_limit: usize,
 }
 
