@@ -85,7 +85,8 @@ fn long_turn(figures: &Figures, role: Role) -> Option<Lint> {
     }
     let remedy = match role {
         Role::Server => {
-            "whatever blocks belongs on another thread; --read-budget bounds what one client may take of a turn"
+            "--read-budget bounds what one client may take of a turn, what blocks belongs on another thread, and another \
+             program may have had this processor"
         }
         Role::Load => "another program may have had this processor: give this one its own",
     };
