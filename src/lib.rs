@@ -1,6 +1,6 @@
 //! An event-driven, non-blocking reactor: one thread, one poll loop, many TCP clients and UDP.
 //!
-//! `echoloop` is a program (`echoloop serve`, `echoloop connect`, `echoloop bench`) and the library it is made of. The library is a
+//! `echoloop` is a program (`echoloop serve`, `echoloop connect`, `echoloop bench`, `echoloop lab`) and the library it is made of. The library is a
 //! readiness loop written by hand over [mio](https://docs.rs/mio), with a slab of connection states; it is not
 //! an async runtime, and uses none. This page is where to start reading.
 //!
@@ -30,6 +30,7 @@
 //! | [`server`], [`client`] | the roles that put them together | |
 //! | [`load`] | the load generator: what is due, what comes back, and how long it took | |
 //! | [`report`] | what its numbers come to: a verdict, text, JSON | no socket, no clock, no mio |
+//! | [`lab`] | experiments: what is predicted of such a loop, and what is measured | |
 //! | `bin/echoloop` | arguments, signals, exit codes, the terminal and the log | this library from outside |
 //!
 //! # The rules of the loop
@@ -108,6 +109,8 @@ pub mod client;
 pub mod connection;
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+#[cfg(all(feature = "bench", target_os = "linux"))]
+pub mod lab;
 #[cfg(feature = "bench")]
 pub mod load;
 pub mod probe;

@@ -16,6 +16,7 @@ const FOLDERS: [&str; 9] = [
     "client",
     "load",
     "report",
+    "lab",
 ];
 
 /// What only the loop and the roles above it may know. Services judge addresses, which are no sockets.

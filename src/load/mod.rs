@@ -43,10 +43,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 pub use header::SIZE as NUMBERED_MIN;
+pub(crate) use outcome::histogram;
 pub use outcome::{
     Client, Connections, Datagrams, INTERVALS_MAX, Interval, Latency, MISMATCHES_MAX, Messages,
     Mismatch, MismatchKind, Outcome, Step,
 };
+pub(crate) use overflow::dropped;
 pub use plan::{
     Arrival, Churn, Close, DATAGRAM_MAX, MESSAGE_MAX, PIPELINE_MAX, Plan, Reply, Stop, Verify,
 };

@@ -256,7 +256,7 @@ impl Latency {
 }
 
 /// A histogram of times in nanoseconds: three digits, up to an hour; longer ones count as an hour.
-pub(super) fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     let most = TIME_MAX.as_nanos() as u64;
     Histogram::new_with_bounds(1, most, DIGITS).expect("the bounds are in order")
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 /// How many datagrams the sockets bound to these ports have dropped so far, as the kernel tells (proc(5), the last
 /// column of `/proc/net/udp`). `None` where it does not.
-pub(super) fn dropped(ports: &HashSet<u16>) -> Option<u64> {
+pub(crate) fn dropped(ports: &HashSet<u16>) -> Option<u64> {
     let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).ok());
     if tables.iter().all(Option::is_none) {
         return None;

@@ -46,7 +46,7 @@ pub use goals::{Finding, Goal};
 pub use interval_log::IntervalLog;
 pub use journeys::journeys;
 pub use percentiles::{PERCENTILES, parse_percentiles, percentile};
-pub use units::{thousands, time};
+pub use units::{bytes, thousands, time};
 pub use verdict::{Judgement, Verdict, judge};
 pub use watch::Watch;
 

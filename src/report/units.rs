@@ -65,7 +65,7 @@ pub(super) fn rate(per_second: f64) -> String {
 }
 
 /// A size in bytes: `128 B`, `9.10 MiB`.
-pub(super) fn bytes(number: f64) -> String {
+pub fn bytes(number: f64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if number < 1024.0 {
         return format!("{number:.0} B");

@@ -4,6 +4,8 @@ mod args;
 mod bench;
 mod connect;
 mod console;
+#[cfg(target_os = "linux")]
+mod lab;
 mod logger;
 mod names;
 mod patient;
@@ -54,7 +56,13 @@ fn main() -> ExitCode {
         Parsed::Wrong(line) => return fail(USAGE, &line),
     };
     // An operator is told what happens, and not in the log's words as well.
-    let attended = matches!(&cli.command, Command::Serve(args) if args.console);
+    let attended = match &cli.command {
+        Command::Serve(args) => args.console,
+        // What its servers do is what is measured.
+        #[cfg(target_os = "linux")]
+        Command::Lab(_) => true,
+        _ => false,
+    };
     let usual = if attended {
         LevelFilter::Warn
     } else {
@@ -75,6 +83,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => bench::doctor(&args),
         Command::Connect(args) => connect::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Lab(args) => lab::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::TraceMerge(args) => traces::run(&args),
     }
@@ -82,10 +92,15 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 /// Prints to stdout at once. That nobody reads it any more is no failure.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    offer(text).map(|_| ())
+}
+
+/// The same, for who has more to say: whether anybody reads it still.
+pub(crate) fn offer(text: &str) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        outcome => outcome.map(|()| true),
     }
 }
 

@@ -3,6 +3,8 @@
 mod bench;
 mod connect;
 mod faults;
+#[cfg(target_os = "linux")]
+mod lab;
 mod lang;
 pub(crate) mod load_values;
 mod serve;
@@ -17,6 +19,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use bench::{BenchArgs, DoctorArgs, LoadArgs, TimerArg};
 pub(crate) use connect::{ConnectArgs, Target};
 pub(crate) use faults::FaultArgs;
+#[cfg(target_os = "linux")]
+pub(crate) use lab::LabArgs;
 pub(crate) use lang::Lang;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 pub(crate) use study::StudyArgs;
@@ -88,6 +92,9 @@ pub(crate) enum Command {
     Connect(ConnectArgs),
     /// Look whether this machine can carry out a bench, and what to change if it can't
     Doctor(Box<DoctorArgs>),
+    /// Experiments in readiness-based IO: question, prediction, measurement, explanation
+    #[cfg(target_os = "linux")]
+    Lab(LabArgs),
     /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
     /// Join the traces of a client and its server: where the time of each message went
