@@ -60,8 +60,8 @@ fn run(limit: &Limit) -> io::Result<Measured> {
         (IDLE_SOME, "epoll, some idle", "poll(2), some idle"),
         (IDLE_MOST, "epoll, most idle", "poll(2), most idle"),
     ] {
-        let all = pairs(affordable(ACTIVE + idle), limit)?;
-        let (active, rest) = all.split_at(ACTIVE.min(all.len()));
+        let all = pairs(affordable(ACTIVE + idle, ACTIVE)?, limit)?;
+        let (active, rest) = all.split_at(ACTIVE);
         for (subject, times) in [
             (epoll, talk(active, &mut Epoll::new(&all)?, limit)?),
             (poll, talk(active, &mut Poll::new(&all), limit)?),

@@ -52,10 +52,11 @@ grown by, our load of it among the rest.",
 };
 
 const TIME: Duration = Duration::from_millis(250);
+const FEW: usize = 10;
 const MANY: usize = 1_000;
 
 fn run(limit: &Limit) -> io::Result<Measured> {
-    let many = affordable(MANY);
+    let many = affordable(MANY, FEW)?;
     let mut shown = Vec::new();
     // Many first, and before the others a server that keeps nothing of its clients: so that memory that one has left
     // behind, the load not least, does not look like thrift in the next.
@@ -63,9 +64,9 @@ fn run(limit: &Limit) -> io::Result<Measured> {
         (6, "one at a time, 1 000", many, Some(Model::OneAtATime)),
         (8, "reactor, 1 000", many, None),
         (7, "a thread each, 1 000", many, Some(Model::ThreadAClient)),
-        (3, "one at a time, 10", 10, Some(Model::OneAtATime)),
-        (5, "reactor, 10", 10, None),
-        (4, "a thread each, 10", 10, Some(Model::ThreadAClient)),
+        (3, "one at a time, 10", FEW, Some(Model::OneAtATime)),
+        (5, "reactor, 10", FEW, None),
+        (4, "a thread each, 10", FEW, Some(Model::ThreadAClient)),
         (0, "one at a time, 1", 1, Some(Model::OneAtATime)),
         (2, "reactor, 1", 1, None),
         (1, "a thread each, 1", 1, Some(Model::ThreadAClient)),

@@ -66,11 +66,22 @@ pub(super) fn pair(limit: &Limit) -> io::Result<Pair> {
     Ok(pairs.pop().expect("one was asked for"))
 }
 
-/// How many connections of which both ends are here there may be, if `wanted` are wanted.
-pub(super) fn affordable(wanted: usize) -> usize {
-    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    wanted.min(most.saturating_sub(DESCRIPTORS_RESERVED) / 2)
+/// How many connections of which both ends are here there may be, if `wanted` are wanted, and `least` needed.
+///
+/// # Errors
+///
+/// Why there can't be so many.
+pub(super) fn affordable(wanted: usize, least: usize) -> io::Result<usize> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let most = limit.saturating_sub(DESCRIPTORS_RESERVED) / 2;
+    if most < least {
+        let needed = least * 2 + DESCRIPTORS_RESERVED;
+        return Err(io::Error::other(format!(
+            "it needs {needed} descriptors and may have {limit}: raise the limit of open files (ulimit -Hn)"
+        )));
+    }
+    Ok(wanted.min(most))
 }
 
 #[cfg(test)]
@@ -79,9 +90,11 @@ mod tests {
 
     #[test]
     fn what_can_be_afforded_is_half_of_the_descriptors() {
-        assert_eq!(affordable(0), 0);
-        let most = affordable(usize::MAX);
-        assert!(most > 0);
-        assert_eq!(affordable(most - 1), most - 1);
+        let most = affordable(usize::MAX, 1).unwrap();
+        assert_eq!(affordable(0, 0).unwrap(), 0);
+        assert_eq!(affordable(most - 1, 1).unwrap(), most - 1);
+        assert_eq!(affordable(most + 1, most).unwrap(), most);
+        let refused = affordable(most + 1, most + 1).unwrap_err().to_string();
+        assert!(refused.contains("ulimit -Hn"), "{refused}");
     }
 }

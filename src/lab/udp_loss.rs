@@ -77,7 +77,7 @@ fn run(limit: &Limit) -> io::Result<Measured> {
     let served = server.finish()?.counters.datagrams;
     let datagrams = outcome.udp.unwrap_or_default();
     let here = datagrams.overflow.ok_or_else(unknown)?;
-    let late = served.answered - datagrams.received - here;
+    let late = served.answered.saturating_sub(datagrams.received + here);
     let mut measured = Measured::default();
     let answered = datagrams.received - datagrams.duplicate - datagrams.foreign - datagrams.corrupt;
     for (Figure(subject, quantity), count) in [
