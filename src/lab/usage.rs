@@ -6,8 +6,6 @@ use std::path::Path;
 /// What all threads but the calling one have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// Threads there are now.
-    pub(super) threads: u64,
     /// How often they gave a core away, or had it taken, in the life of those that are there now.
     pub(super) switches: u64,
     /// Memory of the whole process that is no file's, in bytes.
@@ -34,7 +32,6 @@ impl Usage {
             let count = |name| field(&status, name).unwrap_or(0);
             usage.switches +=
                 count("voluntary_ctxt_switches:") + count("nonvoluntary_ctxt_switches:");
-            usage.threads += 1;
         }
         usage
     }
