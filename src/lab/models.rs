@@ -21,23 +21,23 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "models",
     question: "How many clients does a server serve that blocks, one that has a thread for each, and one that waits for \
 all of them at once: of 1, 10 and 1 000?",
-    prediction: "One at a time serves one, however many there are; the others wait until it leaves. The other two serve \
+    prediction: "One by one serves one, however many there are; the others wait until it leaves. The other two serve \
 all. With 1 000 clients the threads change places at least 5 times as often for each message as the one thread of the \
 reactor does.",
     expected: &[
-        Relation::Is(Figure("one at a time, 10", "served"), 1.0),
-        Relation::Is(Figure("one at a time, 1 000", "served"), 1.0),
-        Relation::Is(Figure("a thread each, 10", "served"), 10.0),
+        Relation::Is(Figure("one by one, 10", "served"), 1.0),
+        Relation::Is(Figure("one by one, 1 000", "served"), 1.0),
+        Relation::Is(Figure("thread each, 10", "served"), 10.0),
         Relation::Sum(
-            Figure("a thread each, 1 000", "served"),
-            &[Figure("a thread each, 1 000", "clients")],
+            Figure("thread each, 1 000", "served"),
+            &[Figure("thread each, 1 000", "clients")],
         ),
         Relation::Sum(
             Figure("reactor, 1 000", "served"),
             &[Figure("reactor, 1 000", "clients")],
         ),
         Relation::Times(
-            Figure("a thread each, 1 000", "switches"),
+            Figure("thread each, 1 000", "switches"),
             5.0,
             Figure("reactor, 1 000", "switches"),
         ),
@@ -61,15 +61,15 @@ fn run(limit: &Limit) -> io::Result<Measured> {
     // Many first, and before the others a server that keeps nothing of its clients: so that memory that one has left
     // behind, the load not least, does not look like thrift in the next.
     for (place, subject, clients, model) in [
-        (6, "one at a time, 1 000", many, Some(Model::OneAtATime)),
+        (6, "one by one, 1 000", many, Some(Model::OneAtATime)),
         (8, "reactor, 1 000", many, None),
-        (7, "a thread each, 1 000", many, Some(Model::ThreadAClient)),
-        (3, "one at a time, 10", FEW, Some(Model::OneAtATime)),
+        (7, "thread each, 1 000", many, Some(Model::ThreadAClient)),
+        (3, "one by one, 10", FEW, Some(Model::OneAtATime)),
         (5, "reactor, 10", FEW, None),
-        (4, "a thread each, 10", FEW, Some(Model::ThreadAClient)),
-        (0, "one at a time, 1", 1, Some(Model::OneAtATime)),
+        (4, "thread each, 10", FEW, Some(Model::ThreadAClient)),
+        (0, "one by one, 1", 1, Some(Model::OneAtATime)),
         (2, "reactor, 1", 1, None),
-        (1, "a thread each, 1", 1, Some(Model::ThreadAClient)),
+        (1, "thread each, 1", 1, Some(Model::ThreadAClient)),
     ] {
         let of_this = match model {
             Some(model) => Shown::of_blocking(model, clients, limit)?,

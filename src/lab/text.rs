@@ -158,19 +158,31 @@ fn table(text: &mut String, measured: &Measured) {
     push_rows(text, &rows);
 }
 
-/// Rows of as many cells each: the first to the left, the others to the right.
+/// Rows of as many cells each: the first to the left, the others to the right. Columns that do not fit beside each
+/// other follow below.
 fn push_rows(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.first().map_or(0, Vec::len);
     let length = |row: &Vec<String>, place: usize| row[place].chars().count();
     let widest = |place| rows.iter().map(|row| length(row, place)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(widest).collect();
-    for row in rows {
-        let mut line = format!("  {:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            line.push_str(&" ".repeat(GAP));
-            line.push_str(&format!("{cell:>width$}"));
+    let mut from = 1;
+    while from < columns {
+        let (mut until, mut width) = (from, GAP + widths[0]);
+        while until < columns && width + GAP + widths[until] <= WIDTH {
+            width += GAP + widths[until];
+            until += 1;
         }
-        push_line(text, &line);
+        // One that is too wide is written all the same.
+        until = until.max(from + 1);
+        for row in rows {
+            let mut line = format!("  {:<width$}", row[0], width = widths[0]);
+            for (cell, width) in row.iter().zip(&widths).take(until).skip(from) {
+                line.push_str(&" ".repeat(GAP));
+                line.push_str(&format!("{cell:>width$}"));
+            }
+            push_line(text, &line);
+        }
+        from = until;
     }
 }
 
@@ -265,6 +277,23 @@ sample (131 ms)
         ] {
             assert!(text.contains(line), "{text}");
         }
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_follow_below() {
+        let row = |cell: &str| {
+            let mut row = vec!["label".to_owned()];
+            row.extend(std::iter::repeat_n(cell.to_owned(), 8));
+            row
+        };
+        let mut text = String::new();
+        push_rows(&mut text, &[row("quantities"), row("1")]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        let cells = |line: &str| line.matches("quantities").count();
+        assert_eq!((cells(lines[0]), cells(lines[2])), (6, 2), "{text}");
+        assert!(lines[3].starts_with("  label"), "{text}");
     }
 
     #[test]
