@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up: each may import those before it.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "connection",
     "service",
     "probe",

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::pairs::anywhere;
+use crate::probe::Off;
 use crate::probe::{Counters, Turns};
 use crate::reactor::{EVENTS_PER_POLL, Reactor};
 use crate::server::{Conduct, Config, Honest, Server, Stop};
@@ -66,7 +67,7 @@ impl Serving {
         C: Conduct<Stream: Send> + Send + 'static,
     {
         let reactor = Reactor::with_events(events)?;
-        let server = Server::bind_with(&reactor, config, service, conduct)?;
+        let server = Server::bind_with(&reactor, config, service, conduct, Off)?;
         Self::run(reactor, server)
     }
 
@@ -81,7 +82,7 @@ impl Serving {
         faults: &Faults,
     ) -> io::Result<Self> {
         let reactor = Reactor::new()?;
-        let server = Server::bind_with_faults(&reactor, config, service, faults)?;
+        let server = Server::bind_with_faults(&reactor, config, service, faults, Off)?;
         Self::run(reactor, server)
     }
 
