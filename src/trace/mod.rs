@@ -12,13 +12,15 @@
 
 mod check;
 mod events;
+mod page;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use check::check;
-pub use reader::{Trace, read};
+pub use page::{Source, page};
+pub use reader::{NOT_A_TRACE, Trace, read};
 pub use writer::{End, TraceWriter};
 
 use crate::probe::Role;

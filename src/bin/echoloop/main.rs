@@ -7,6 +7,7 @@ mod console;
 mod logger;
 mod names;
 mod patient;
+mod report;
 mod serve;
 mod signals;
 mod terminal;
@@ -73,6 +74,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => bench::doctor(&args),
         Command::Connect(args) => connect::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(&args),
     }
 }

@@ -5,6 +5,7 @@ mod connect;
 mod faults;
 mod lang;
 pub(crate) mod load_values;
+mod report;
 mod serve;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ pub(crate) use bench::{BenchArgs, DoctorArgs, LoadArgs, TimerArg};
 pub(crate) use connect::{ConnectArgs, Target};
 pub(crate) use faults::FaultArgs;
 pub(crate) use lang::Lang;
+pub(crate) use report::ReportArgs;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 
 /// What a command line comes to.
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Connect(ConnectArgs),
     /// Look whether this machine can carry out a bench, and what to change if it can't
     Doctor(Box<DoctorArgs>),
+    /// Make a page of a trace: what a loop did, how it fared, and what is odd about it
+    Report(ReportArgs),
     /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
 }
