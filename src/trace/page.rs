@@ -101,7 +101,10 @@ fn facts(trace: &Trace, source: Source<'_>, digest: &Digest<'_>) -> String {
         ("Recorded", time(digest.span())),
         (
             "Began",
-            format!("{:.3}\u{a0}s after the machine", digest.began as f64 / 1e9),
+            format!(
+                "at {:.3}\u{a0}s of the monotonic clock",
+                digest.began as f64 / 1e9
+            ),
         ),
         ("Connections", most),
         ("Records", count(trace.records.len() as u64)),

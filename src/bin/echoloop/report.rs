@@ -26,7 +26,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     }
     let text = fs::read_to_string(input).map_err(|error| unreadable(input, &error))?;
     let trace = trace::read(&text).map_err(|error| bad(input, &error))?;
-    let (name, written) = (input.to_string_lossy(), written(input));
+    // Where it lies concerns nobody to whom the page is sent.
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let written = written(input);
     let source = Source {
         file: &name,
         written: written.as_deref(),

@@ -248,6 +248,9 @@ function recolour() {
   redraw();
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+window.addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
 matchMedia("print").addEventListener("change", () => {
   readInk();
   drawAll();

@@ -114,6 +114,7 @@ function time(nanoseconds) {
 
 /** A moment, so exact that two that are `apart` can be told from each other. */
 function moment(nanoseconds, apart) {
+  if (nanoseconds <= 0) return "0\u00a0s";
   const [of, unit] = nanoseconds >= 1e9 ? [1e9, "s"] : nanoseconds >= 1e6 ? [1e6, "ms"] : [1e3, "µs"];
   const decimals = Math.min(9, Math.max(0, Math.ceil(-Math.log10(Math.max(apart, 1) / of))));
   return `${(nanoseconds / of).toFixed(decimals)}\u00a0${unit}`;

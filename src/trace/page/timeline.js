@@ -19,7 +19,8 @@ function readInk() {
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   const names = ["page", "surface", "text", "soft", "line", "strong-line", "accent", "warn", "poll", "turn", "read", "write", "bar"];
   ink = Object.fromEntries(names.map((name) => [name, colour(name)]));
-  ink.tints = Array.from({ length: TINTS }, (_, tint) => colour(`tint-${tint}`));
+  const tints = Array.from({ length: TINTS }, (_, tint) => colour(`tint-${tint}`));
+  ink.shades = [...tints, ink["strong-line"], ink.poll, ink.turn, ink.read, ink.write];
   ink.font = `11px ${getComputedStyle(document.body).fontFamily}`;
   ink.labels = new Map();
 }
@@ -37,20 +38,21 @@ function inkOn(colour) {
   return ink.labels.get(colour);
 }
 
-/** The busiest has a colour to itself. */
+/** The place of a connection's colour. The busiest has one to itself. */
 function tintOf(who) {
-  if (who < 0) return ink["strong-line"];
-  return ink.tints[who === 0 ? 0 : 1 + ((who - 1) % (TINTS - 1))];
+  if (who < 0) return TINTS;
+  return who === 0 ? 0 : 1 + ((who - 1) % (TINTS - 1));
 }
 
-function colourOf(slice) {
+/** The place of a slice's colour among the shades: where many share a pixel, they are stacked in this order. */
+function shadeOf(slice) {
   switch (kinds[slice]) {
-    case "p": return ink.poll;
-    case "t": return ink.turn;
+    case "p": return TINTS + 1;
+    case "t": return TINTS + 2;
     case "s": return tintOf(whose[slice]);
-    case "r": return ink.read;
-    case "w": return ink.write;
-    default: return ink["strong-line"];
+    case "r": return TINTS + 3;
+    case "w": return TINTS + 4;
+    default: return TINTS;
   }
 }
 
@@ -121,8 +123,9 @@ function drawAll() {
   context.restore();
   drawBreath();
   const shown = view.to - view.from;
-  document.getElementById("window").textContent =
-    `${moment(view.from, shown / 1000)} to ${moment(view.to, shown / 1000)}, which is ${time(shown)}`;
+  document.getElementById("window").textContent = shown < whole
+    ? `${moment(view.from, shown / 100)} to ${moment(view.to, shown / 100)}: ${time(shown)}`
+    : `The whole trace: ${time(whole)}`;
 }
 
 /** A step of 1, 2 or 5 and zeros, so that about `many` of them are seen. */
@@ -170,7 +173,7 @@ function drawLabels(context) {
       context.fillRect(0, top, 3, rowHeight(row));
     }
     if (row >= LOOP_ROWS) {
-      context.fillStyle = tintOf(rows[row].lane);
+      context.fillStyle = ink.shades[tintOf(rows[row].lane)];
       context.fillRect(7, top + 3, 7, rowHeight(row) - 6);
     }
     context.fillStyle = row < LOOP_ROWS || chosen ? ink.text : ink.soft;
@@ -195,9 +198,9 @@ function drawLife(context, row) {
   const line = (from, to, y, height, colour) => {
     const x = Math.max(toX(from), view.gutter);
     context.fillStyle = colour;
-    context.fillRect(x, y, Math.min(toX(to), view.width) - x, height);
+    context.fillRect(x, y, Math.max(Math.min(toX(to), view.width) - x, 0), height);
   };
-  if (closed >= view.from && opened <= view.to) line(opened, closed, middle, 1, ink["strong-line"]);
+  if (closed >= view.from && opened <= view.to) line(opened, closed, middle, 1, ink.line);
   const { slices } = rows[row];
   const pixel = (view.to - view.from) / (view.width - view.gutter);
   for (let place = Math.max(placeBehind(rows[row], view.from) - 1, 0); place < slices.length; place += 1) {
@@ -220,50 +223,67 @@ function drawLife(context, row) {
   }
 }
 
+/** Draws a row. What is narrower than a pixel is heaped up with what else falls into it: as high as it is long. */
 function drawSlices(context, row) {
   const { slices } = rows[row];
   const top = rowTop(row);
   const height = rowHeight(row);
-  const column = { at: -1, covered: 0, most: 0, colour: "" };
-  const isLane = row >= LOOP_ROWS;
-  const flush = () => {
-    if (column.at < 0) return;
-    context.fillStyle = column.colour;
-    if (isLane) {
-      // Who was served at all is seen in any case.
-      context.globalAlpha = 0.5 + 0.5 * Math.min(column.covered, 1);
-      context.fillRect(column.at, top + 1, 1, height - 2);
-      context.globalAlpha = 1;
-    } else {
-      const high = Math.max(1, Math.min(column.covered, 1) * height);
-      context.fillRect(column.at, top + height - high, 1, high);
-    }
-    column.at = -1;
-  };
+  const heap = new Float64Array(ink.shades.length);
+  let column = -1;
+  let solid = view.gutter;
   for (let place = placeBehind(rows[row], view.from); place < slices.length; place += 1) {
     const slice = slices[place];
     if (begins[slice] > view.to) break;
     const from = toX(begins[slice]);
     const to = toX(ends[slice]);
     if (to - from >= 1.5) {
-      flush();
-      drawSlice(context, slice, Math.max(from, view.gutter), Math.min(to, view.width), top, height);
-    } else if (row === 0 && kinds[slice] === "p") {
-      // Sleep is what is left over: how high a column is says how much was worked.
-    } else {
-      if (Math.floor(from) !== column.at) {
-        flush();
-        Object.assign(column, { at: Math.floor(from), covered: 0, most: -1 });
-      }
-      column.covered += to - from;
-      if (to - from > column.most) Object.assign(column, { most: to - from, colour: colourOf(slice) });
+      drawHeap(context, row, column, heap);
+      column = -1;
+      solid = Math.min(to, view.width);
+      drawSlice(context, slice, Math.max(from, view.gutter), solid, top, height);
+      continue;
     }
+    if (Math.floor(from) !== column) {
+      drawHeap(context, row, column, heap);
+      column = Math.floor(from);
+      // Sleep is the ground on which work is heaped up.
+      if (row === 0 && column >= solid) {
+        context.fillStyle = ink.poll;
+        context.fillRect(column, top, 1, height);
+      }
+    }
+    if (kinds[slice] !== "p") heap[shadeOf(slice)] += to - from;
   }
-  flush();
+  drawHeap(context, row, column, heap);
+}
+
+/** Draws what is heaped up in a pixel, and clears it away. */
+function drawHeap(context, row, column, heap) {
+  if (column < 0) return;
+  const height = rowHeight(row);
+  const top = rowTop(row);
+  let floor = top + height;
+  for (let shade = 0; shade < heap.length; shade += 1) {
+    if (heap[shade] === 0) continue;
+    const share = Math.min(heap[shade], 1);
+    context.fillStyle = ink.shades[shade];
+    if (row >= LOOP_ROWS) {
+      // That a connection was served at all is seen in any case.
+      context.globalAlpha = 0.55 + 0.45 * share;
+      context.fillRect(column, top + 1, 1, height - 2);
+      context.globalAlpha = 1;
+    } else {
+      // A pixel at least, and not above the row.
+      const high = Math.max(share * height, floor === top + height ? 1 : 0);
+      floor = Math.max(floor - high, top);
+      context.fillRect(column, floor, 1, high);
+    }
+    heap[shade] = 0;
+  }
 }
 
 function drawSlice(context, slice, from, to, top, height) {
-  const colour = colourOf(slice);
+  const colour = ink.shades[shadeOf(slice)];
   const isCall = DEPTH[kinds[slice]] === 2;
   // A gap tells neighbours of one colour apart.
   const width = to - from - (to - from > 4 ? 1 : 0);
