@@ -102,8 +102,9 @@ fn facts(trace: &Trace, source: Source<'_>, digest: &Digest<'_>) -> String {
         (
             "Began",
             format!(
-                "at {:.3}\u{a0}s of the monotonic clock",
-                digest.began as f64 / 1e9
+                "at {}.{:03}\u{a0}s of the monotonic clock",
+                count(digest.began / 1_000_000_000),
+                digest.began / 1_000_000 % 1000
             ),
         ),
         ("Connections", most),

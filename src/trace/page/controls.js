@@ -57,6 +57,7 @@ function fill(element, slice) {
 function select(slice, row = view.row) {
   view.selected = slice;
   view.row = row;
+  detail.classList.toggle("nothing", slice < 0);
   if (slice < 0) detail.textContent = NOBODY;
   else fill(detail, slice);
   redraw();

@@ -26,17 +26,19 @@ pub(super) fn list(digest: &Digest<'_>) -> String {
     html
 }
 
-/// A sentence in which options can be told from words.
+/// A sentence in which options can be told from words, and no line ends between a number and its unit.
 fn with_options(sentence: &str) -> String {
     let mut html = String::new();
-    for (index, word) in sentence.split(' ').enumerate() {
-        if index > 0 {
-            html.push(' ');
-        }
+    for word in sentence.split(' ') {
         let end = word.trim_end_matches([',', ';', ':', '.']).len();
-        let (option, rest) = word.split_at(end);
-        if option.starts_with("--") {
-            let _ = write!(html, "<code>{}</code>{}", escaped(option), escaped(rest));
+        let (inner, rest) = word.split_at(end);
+        if !html.is_empty() {
+            let follows = html.ends_with(|c: char| c.is_ascii_digit());
+            let is_unit = matches!(inner, "%" | "ns" | "µs" | "ms" | "s");
+            html.push(if follows && is_unit { '\u{a0}' } else { ' ' });
+        }
+        if inner.starts_with("--") {
+            let _ = write!(html, "<code>{}</code>{}", escaped(inner), escaped(rest));
         } else {
             html.push_str(&escaped(word));
         }

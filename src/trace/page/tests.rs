@@ -210,6 +210,7 @@ fn every_lint_is_told_and_leads_to_a_turn_that_is_there() {
     assert_eq!(items.clone().count(), found.len());
     for (lint, item) in found.iter().zip(items) {
         let text = item.replace("<code>", "").replace("</code>", "");
+        let text = text.replace('\u{a0}', " ");
         assert!(text.contains(&escaped(&lint.sentence)), "{text}");
         let (_, rest) = item.split_once("href=\"#slice-").unwrap();
         let place: usize = rest.split_once('"').unwrap().0.parse().unwrap();
