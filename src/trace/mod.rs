@@ -9,6 +9,8 @@
 //! * Each slot has a track, on which connections live one after the other: how long each was ready, and was served.
 //! * Arrows lead from the moment a connection was ready to when it had been served.
 //! * Counters tell how busy the loop is, how many events a poll brings, and how many connections there are.
+//!
+//! [`page`](page()) makes one HTML file of such a trace, which needs no viewer.
 
 mod check;
 mod events;

@@ -76,14 +76,34 @@ pub(super) fn headline(figures: &Figures) -> String {
     html
 }
 
+/// A row of the table: a name, a value, and what it is.
+type Row = (&'static str, String, &'static str);
+
 /// All of them, in a table.
 pub(super) fn table(digest: &Digest<'_>) -> String {
     let figures = &digest.figures;
-    let of = |part: u64, whole: u64| {
-        let share = part as f64 / whole.max(1) as f64;
-        format!("{} <small>{}</small>", count(part), percent(share))
-    };
     let rows = [
+        loop_rows(figures),
+        served_rows(figures),
+        call_rows(figures),
+        other_rows(figures),
+    ];
+    let mut html = String::from(
+        "<table><thead><tr><th scope=\"col\">Figure</th><th scope=\"col\" class=\"number\">Value</th>\
+         <th scope=\"col\">What it is</th></tr></thead><tbody>",
+    );
+    for (name, value, what) in rows.iter().flatten() {
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\">{name}</th><td class=\"number\">{value}</td><td>{what}</td></tr>"
+        );
+    }
+    html.push_str("</tbody></table>");
+    html
+}
+
+fn loop_rows(figures: &Figures) -> Vec<Row> {
+    vec![
         ("Turns", count(figures.turns), "as many as polls"),
         ("Time worked", time(figures.busy), "in turns"),
         ("Time slept", time(figures.blocked), "in polls"),
@@ -98,20 +118,26 @@ pub(super) fn table(digest: &Digest<'_>) -> String {
             of(figures.full_batches, figures.turns),
             "brought as many events as one can",
         ),
-        ("Served", count(figures.served), "times a connection was"),
+    ]
+}
+
+fn served_rows(figures: &Figures) -> Vec<Row> {
+    let served = figures.served;
+    vec![
+        ("Served", count(served), "times a connection was"),
         (
             "Served for nothing",
-            of(figures.wasted, figures.served),
+            of(figures.wasted, served),
             "an event called for it, no byte was moved",
         ),
         (
             "Budget spent",
-            of(figures.yielded, figures.served),
+            of(figures.yielded, served),
             "there was more to do, and others were to have their turn",
         ),
         (
             "Input left behind",
-            of(figures.undrained, figures.served),
+            of(figures.undrained, served),
             "though no budget was spent",
         ),
         (
@@ -119,35 +145,47 @@ pub(super) fn table(digest: &Digest<'_>) -> String {
             count(figures.messages),
             "brought by a read, or a datagram",
         ),
+    ]
+}
+
+fn call_rows(figures: &Figures) -> Vec<Row> {
+    let (reads, writes) = (figures.reads, figures.writes);
+    let blocked = "<code>WouldBlock</code>";
+    vec![
         (
             "System calls",
             count(figures.system_calls()),
             "of polling, reading, writing, accepting",
         ),
-        ("Reads", count(figures.reads), "calls of read"),
+        ("Reads", count(reads), "calls of read"),
         (
             "Reads that found nothing",
-            of(figures.reads_blocked, figures.reads),
-            "<code>WouldBlock</code>",
+            of(figures.reads_blocked, reads),
+            blocked,
         ),
         (
             "Short reads",
-            of(figures.short_reads, figures.reads),
+            of(figures.short_reads, reads),
             "brought less than there was room for",
         ),
-        ("Writes", count(figures.writes), "calls of write"),
+        ("Writes", count(writes), "calls of write"),
         (
             "Writes that found no room",
-            of(figures.writes_blocked, figures.writes),
-            "<code>WouldBlock</code>",
+            of(figures.writes_blocked, writes),
+            blocked,
         ),
         (
             "Short writes",
-            of(figures.short_writes, figures.writes),
+            of(figures.short_writes, writes),
             "took less than they were given",
         ),
         ("Read", bytes(figures.bytes_in), "from streams"),
         ("Written", bytes(figures.bytes_out), "to streams"),
+    ]
+}
+
+fn other_rows(figures: &Figures) -> Vec<Row> {
+    vec![
         ("Accepted", count(figures.accepted), "connections"),
         (
             "Opened",
@@ -163,17 +201,11 @@ pub(super) fn table(digest: &Digest<'_>) -> String {
         ),
         ("Datagrams in", count(figures.datagrams_in), "received"),
         ("Datagrams out", count(figures.datagrams_out), "sent"),
-    ];
-    let mut html = String::from(
-        "<table><thead><tr><th scope=\"col\">Figure</th><th scope=\"col\" class=\"number\">Value</th>\
-         <th scope=\"col\">What it is</th></tr></thead><tbody>",
-    );
-    for (name, value, what) in rows {
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\">{name}</th><td class=\"number\">{value}</td><td>{what}</td></tr>"
-        );
-    }
-    html.push_str("</tbody></table>");
-    html
+    ]
+}
+
+/// A part of a whole, and how much of it that is.
+fn of(part: u64, whole: u64) -> String {
+    let share = part as f64 / whole.max(1) as f64;
+    format!("{} <small>{}</small>", count(part), percent(share))
 }
