@@ -112,7 +112,7 @@ impl Axis {
         for (index, ((_, value), label)) in quantiles.iter().zip(&told).enumerate() {
             let x = self.x(((*value).max(1) as f64).log10());
             let y = 12.0 + 15.0 * index as f64;
-            let (anchor, dx) = if x > WIDTH * 0.7 {
+            let (anchor, dx) = if x > WIDTH * 0.8 {
                 ("end", -5.0)
             } else {
                 ("start", 5.0)
