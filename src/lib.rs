@@ -25,7 +25,7 @@
 //! | [`connection`] | one client's state machine, its unsent bytes, its latched readiness, and the pump | no socket, no clock, no mio |
 //! | [`service`] | what to answer, by rule or by an operator's [console](service::Console), and what to get [wrong](service::Faults) on purpose; the guard that decides whether a datagram is; the sanitizer of what a person is shown, and the phrases it is told in | the same |
 //! | [`probe`] | counters; and, as a type parameter that costs nothing when it is off, what a loop does as it does it: figures, and lints | the same |
-//! | [`trace`] | what a loop did, as files that trace viewers open, and that are read again | the same |
+//! | [`trace`] | what a loop did, as files that trace viewers open, and that are read again; and as a page for people | the same |
 //! | [`reactor`] | the loop; slots, listeners, datagram sockets, deadlines | mio, and nothing else does |
 //! | [`server`], [`client`] | the roles that put them together | |
 //! | [`load`] | the load generator: what is due, what comes back, and how long it took | |

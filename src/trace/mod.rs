@@ -9,10 +9,13 @@
 //! * Each slot has a track, on which connections live one after the other: how long each was ready, and was served.
 //! * Arrows lead from the moment a connection was ready, on its track, to when it had been served, on the loop's.
 //! * Counters tell how busy the loop is, how many events a poll brings, and how many connections there are.
+//!
+//! [`page`](page()) makes one HTML file of such a trace, which needs no viewer.
 
 mod check;
 mod events;
 mod merge;
+mod page;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -20,7 +23,8 @@ mod writer;
 
 pub use check::check;
 pub use merge::{Journey, Merged, PARTS, merge};
-pub use reader::{Trace, read};
+pub use page::{Source, page};
+pub use reader::{NOT_A_TRACE, Trace, read};
 pub use writer::{End, TraceWriter};
 
 use crate::probe::Role;

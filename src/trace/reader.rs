@@ -41,10 +41,10 @@ pub fn read(text: &str) -> Result<Trace, String> {
     let head = event(first.trim_start_matches('['));
     let args = head.as_ref().map(|head| &head["args"]);
     let (Some(args), Some(head)) = (args, &head) else {
-        return Err(not_a_trace());
+        return Err(NOT_A_TRACE.to_owned());
     };
     if args["format"] != FORMAT {
-        return Err(not_a_trace());
+        return Err(NOT_A_TRACE.to_owned());
     }
     let load = args["role"] == role_name(Role::Load);
     let mut trace = Trace {
@@ -61,7 +61,9 @@ pub fn read(text: &str) -> Result<Trace, String> {
     let mut pending = None;
     for (index, line) in lines {
         if let Some(number) = pending.take() {
-            return Err(format!("line {number} is no event of a trace"));
+            return Err(format!(
+                "line {number} is no event of a trace: the file was damaged, record it again"
+            ));
         }
         match event(line) {
             Some(event) if event["pid"] == *process => trace.take(&event),
@@ -78,9 +80,9 @@ pub fn read(text: &str) -> Result<Trace, String> {
     Ok(trace)
 }
 
-fn not_a_trace() -> String {
-    "is no trace of echoloop: give a file that serve or bench has written with --trace".to_owned()
-}
+/// What a file is that is no trace, with the remedy.
+pub const NOT_A_TRACE: &str =
+    "is no trace of echoloop: give a file that serve or bench has written with --trace";
 
 /// The event on a line.
 fn event(line: &str) -> Option<Value> {

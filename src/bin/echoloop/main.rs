@@ -9,6 +9,7 @@ mod lab;
 mod logger;
 mod names;
 mod patient;
+mod report;
 mod serve;
 mod signals;
 mod study;
@@ -85,6 +86,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Connect(args) => connect::run(&args),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::TraceMerge(args) => traces::run(&args),
     }

@@ -7,6 +7,7 @@ mod faults;
 mod lab;
 mod lang;
 pub(crate) mod load_values;
+mod report;
 mod serve;
 mod study;
 mod traces;
@@ -22,6 +23,7 @@ pub(crate) use faults::FaultArgs;
 #[cfg(target_os = "linux")]
 pub(crate) use lab::LabArgs;
 pub(crate) use lang::Lang;
+pub(crate) use report::ReportArgs;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
 pub(crate) use study::StudyArgs;
 pub(crate) use traces::MergeArgs;
@@ -95,6 +97,8 @@ pub(crate) enum Command {
     /// Experiments in readiness-based IO: question, prediction, measurement, explanation
     #[cfg(target_os = "linux")]
     Lab(LabArgs),
+    /// Make a page of a trace: what a loop did, how it fared, and what is odd about it
+    Report(ReportArgs),
     /// Run an echo server: TCP clients and datagrams, on one thread
     Serve(Box<ServeArgs>),
     /// Join the traces of a client and its server: where the time of each message went

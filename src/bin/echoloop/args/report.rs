@@ -1,0 +1,27 @@
+//! The arguments of `echoloop report`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// The arguments of `echoloop report`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Makes one HTML file of a trace that serve or bench has written with --trace: how busy the loop was, what is \
+odd about it, and a timeline of its turns and connections. It needs no network, and can be sent to others as it is.
+
+Examples:
+  echoloop report trace.json                   writes trace.html
+  echoloop report trace.json -o report.html
+  echoloop report trace.json -o - > report.html
+
+Exit codes: 0 written, 1 it can't be written, 2 usage, or the file is no trace."
+)]
+pub(crate) struct ReportArgs {
+    /// The trace: a file that serve or bench has written with --trace
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
+    /// Where to write the page; -: to standard output [default: TRACE, ending in .html]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
