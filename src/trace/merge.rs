@@ -222,11 +222,12 @@ struct Steps<'a> {
 impl Steps<'_> {
     fn journey(&self, client: SocketAddr, offset: u64, due: u64, until: u64) -> Journey {
         // Each step not before the one ahead of it: an event may have come before the byte that it is taken for.
+        // What is being read has been written, though the call that wrote it may not have returned yet.
         let times = [
-            self.sent.ended,
+            self.sent.ended.min(self.received.at),
             self.received.ready,
             self.received.at,
-            self.answered.ended,
+            self.answered.ended.min(self.read.at),
             self.read.ready,
             until,
         ];
