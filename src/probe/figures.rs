@@ -7,6 +7,10 @@ use crate::service::ClientId;
 /// Times above a minute are told apart by nobody who watches a loop.
 const TIME_MAX: u64 = 60_000_000_000;
 
+/// How many of the connections that took most of a loop's time are known: who takes much of it over a second may not be
+/// the first in every tenth of it.
+const HOT_KEPT: usize = 8;
+
 /// What a loop has done between two moments.
 ///
 /// A message is what one read has brought, or one datagram; of a load, an answer.
@@ -78,8 +82,8 @@ pub struct Figures {
     pub batches: Histogram<u64>,
     /// How late messages of a load were sent, in nanoseconds.
     pub lateness: Histogram<u64>,
-    /// The connection that took most of the loop's time.
-    pub hottest: Option<Hot>,
+    /// The connections that took most of the loop's time, the first most.
+    pub hot: Vec<Hot>,
     /// The connection that was served most often in a row for nothing, and how often.
     pub stuck: Option<(ClientId, u64)>,
 }
@@ -104,23 +108,6 @@ pub struct Hot {
     pub bytes: u64,
     /// When it was served longest at once.
     pub longest: Span,
-}
-
-/// The one that took more of two stretches of time, or what it took of both.
-fn hotter(one: Option<Hot>, other: Option<Hot>) -> Option<Hot> {
-    match (one, other) {
-        (Some(one), Some(other)) if one.who == other.who => Some(Hot {
-            busy: one.busy + other.busy,
-            bytes: one.bytes + other.bytes,
-            longest: if other.longest.took > one.longest.took {
-                other.longest
-            } else {
-                one.longest
-            },
-            ..one
-        }),
-        (one, other) => one.into_iter().chain(other).max_by_key(|hot| hot.busy),
-    }
 }
 
 fn histogram(most: u64) -> Histogram<u64> {
@@ -164,7 +151,7 @@ impl Figures {
             longest_wait_at: None,
             batches: histogram(1 << 20),
             lateness: histogram(TIME_MAX),
-            hottest: None,
+            hot: Vec::new(),
             stuck: None,
         }
     }
@@ -211,7 +198,7 @@ impl Figures {
         if turns(later.stuck) > turns(self.stuck) {
             self.stuck = later.stuck;
         }
-        self.hottest = hotter(self.hottest, later.hottest);
+        later.hot.iter().for_each(|hot| self.heat(*hot));
         for (sum, more) in [
             (&mut self.waits, &later.waits),
             (&mut self.batches, &later.batches),
@@ -219,6 +206,27 @@ impl Figures {
         ] {
             sum.add(more).expect("histograms of the same bounds");
         }
+    }
+
+    /// The connection that took most of the loop's time.
+    pub fn hottest(&self) -> Option<&Hot> {
+        self.hot.first()
+    }
+
+    /// A connection took some of the loop's time, beside what it is known to have taken.
+    pub(super) fn heat(&mut self, more: Hot) {
+        match self.hot.iter_mut().find(|hot| hot.who == more.who) {
+            Some(hot) => {
+                hot.busy += more.busy;
+                hot.bytes += more.bytes;
+                if more.longest.took > hot.longest.took {
+                    hot.longest = more.longest;
+                }
+            }
+            None => self.hot.push(more),
+        }
+        self.hot.sort_by_key(|hot| std::cmp::Reverse(hot.busy));
+        self.hot.truncate(HOT_KEPT);
     }
 
     /// The part of the time that the loop worked, from 0 to 1.

@@ -103,7 +103,7 @@ fn hot_connection(
     role: Role,
     name: &impl Fn(ClientId) -> String,
 ) -> Option<Lint> {
-    let hot = figures.hottest?;
+    let hot = figures.hottest()?;
     let share = hot.busy as f64 / figures.busy.max(1) as f64;
     if share <= HOT_MAX || figures.open < 2 || figures.utilisation() < HOT_UTILISATION {
         return None;

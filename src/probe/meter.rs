@@ -14,6 +14,8 @@ pub struct Meter {
     /// The last read of the connection that is being served filled its room.
     left_behind: bool,
     open: u64,
+    /// Messages are told, and need not be guessed from reads.
+    knows_messages: bool,
 }
 
 /// What is known of the connection in a slot.
@@ -30,6 +32,19 @@ struct Life {
     idle_turns: u64,
 }
 
+impl Life {
+    /// What it took of the loop's time, if any.
+    fn hot(&self) -> Option<Hot> {
+        let who = self.who.filter(|_| self.busy > 0)?;
+        Some(Hot {
+            who,
+            busy: self.busy,
+            bytes: self.bytes,
+            longest: self.longest,
+        })
+    }
+}
+
 impl Meter {
     /// A meter that has seen nothing yet, from `began` on.
     pub fn new(began: u64) -> Self {
@@ -39,6 +54,7 @@ impl Meter {
             moved: 0,
             left_behind: false,
             open: 0,
+            knows_messages: false,
         }
     }
 
@@ -72,7 +88,7 @@ impl Meter {
                 figures.reads_blocked += u64::from(call.result == Moved::Nothing);
                 figures.short_reads += u64::from(call.is_short());
                 figures.bytes_in += u64::from(call.bytes());
-                figures.messages += u64::from(call.bytes() > 0);
+                figures.messages += u64::from(call.bytes() > 0 && !self.knows_messages);
                 self.left_behind = call.bytes() > 0 && call.bytes() == call.asked;
                 self.count_bytes(who, call.result);
             }
@@ -98,11 +114,16 @@ impl Meter {
                 figures.opened += 1;
                 self.open += 1;
                 if let Some(life) = self.life(who) {
-                    *life = Life {
+                    let fresh = Life {
                         who,
                         fresh: true,
                         ..Life::default()
                     };
+                    // Whoever was there before has left, and is not forgotten.
+                    let gone = std::mem::replace(life, fresh);
+                    gone.hot()
+                        .into_iter()
+                        .for_each(|hot| self.figures.heat(hot));
                 }
             }
             What::Close { .. } => {
@@ -112,7 +133,14 @@ impl Meter {
                     life.blocked = false;
                 }
             }
-            What::Message { late, .. } => figures.lateness.saturating_record(late.max(1)),
+            What::Message { late, .. } => {
+                // A load knows what a message is.
+                if !std::mem::replace(&mut self.knows_messages, true) {
+                    figures.messages = 0;
+                }
+                figures.messages += 1;
+                figures.lateness.saturating_record(late.max(1));
+            }
         }
     }
 
@@ -123,17 +151,7 @@ impl Meter {
         figures.open = self.open;
         for life in &mut self.lives {
             figures.blocked_now += u64::from(life.blocked);
-            let Some(who) = life.who else {
-                continue;
-            };
-            if life.busy > figures.hottest.map_or(0, |hot| hot.busy) {
-                figures.hottest = Some(Hot {
-                    who,
-                    busy: life.busy,
-                    bytes: life.bytes,
-                    longest: life.longest,
-                });
-            }
+            life.hot().into_iter().for_each(|hot| figures.heat(hot));
             (life.busy, life.bytes, life.longest) = (0, 0, Span::default());
         }
         figures

@@ -105,6 +105,8 @@ pub enum Served {
     Done,
     /// It is owed bytes that the kernel does not take.
     Blocked,
+    /// It is not read from until an answer that it was promised is given, or it has ended its side.
+    Held,
     /// Its budget was spent, and it has more to do.
     Yielded,
     /// The conversation is over.
@@ -117,6 +119,7 @@ impl Served {
         match self {
             Self::Done => "done",
             Self::Blocked => "blocked",
+            Self::Held => "held",
             Self::Yielded => "yielded",
             Self::Over => "over",
         }
@@ -124,7 +127,13 @@ impl Served {
 
     /// What is written so.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Done, Self::Blocked, Self::Yielded, Self::Over];
+        let all = [
+            Self::Done,
+            Self::Blocked,
+            Self::Held,
+            Self::Yielded,
+            Self::Over,
+        ];
         all.into_iter().find(|served| served.name() == name)
     }
 }

@@ -44,7 +44,7 @@ pub struct Recorder {
 /// What is known of the connection in a slot.
 #[derive(Clone, Copy, Debug, Default)]
 struct Life {
-    client: Option<SocketAddr>,
+    client: Option<(ClientId, SocketAddr)>,
     opened: u64,
     /// When an event has marked it; 0 if it was served since.
     marked: u64,
@@ -80,11 +80,9 @@ impl Recorder {
         }
     }
 
-    /// Hands every record to `sink` as well, some thousand at once. It must not block.
-    #[must_use]
-    pub fn with_sink(mut self, sink: impl FnMut(Vec<Record>) + 'static) -> Self {
+    /// From now on, hands every record to `sink` as well, some thousand at once. It must not block.
+    pub fn set_sink(&mut self, sink: impl FnMut(Vec<Record>) + 'static) {
         self.sink = Some(Box::new(sink));
-        self
     }
 
     /// The figures since they were last taken.
@@ -95,7 +93,8 @@ impl Recorder {
 
     /// The client of the connection `who`, if it is there or was the last in its slot.
     pub fn client(&self, who: ClientId) -> Option<SocketAddr> {
-        self.lives.get(who.slot())?.client
+        let (there, client) = self.lives.get(who.slot())?.client?;
+        (there == who).then_some(client)
     }
 
     /// Hands on what has been recorded and not been handed on.
@@ -225,7 +224,7 @@ impl Probe for Recorder {
     fn opened(&mut self, who: ClientId, client: SocketAddr) {
         let now = self.now();
         *self.life(who) = Life {
-            client: Some(client),
+            client: Some((who, client)),
             opened: now,
             ..Life::default()
         };

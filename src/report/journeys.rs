@@ -99,6 +99,7 @@ mod tests {
         let merged = Merged {
             text: String::new(),
             journeys: all,
+            complete: true,
             unmatched: 1,
         };
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
@@ -117,6 +118,7 @@ mod tests {
             journeys(&Merged {
                 text: String::new(),
                 journeys: vec![],
+                complete: true,
                 unmatched: 0
             })
             .starts_with("0 messages")

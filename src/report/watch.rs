@@ -20,7 +20,7 @@ const LINTS_MAX: usize = 2;
 const LINT_LINES: usize = 4;
 
 /// The fewest columns that anything is told in.
-const WIDTH_MIN: usize = 40;
+const WIDTH_MIN: usize = 20;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -221,7 +221,7 @@ fn waste_line(figures: &Figures) -> String {
 }
 
 fn hot_line(figures: &Figures, name: &impl Fn(ClientId) -> String) -> String {
-    let Some(hot) = figures.hottest else {
+    let Some(hot) = figures.hottest() else {
         return "hottest -".to_owned();
     };
     format!(

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use serde_json::Value;
+
 use super::LOOP;
 use super::events::micros;
 use super::reader::{Trace, read};
@@ -49,6 +51,8 @@ pub struct Merged {
     pub text: String,
     /// Messages of which both ends were found, in the order of the client's trace.
     pub journeys: Vec<Journey>,
+    /// Both traces have their ends. Otherwise a program was killed, or is still writing.
+    pub complete: bool,
     /// Messages of which an end is missing: beyond a limit, or of another server.
     pub unmatched: u64,
 }
@@ -81,7 +85,8 @@ impl Journey {
 /// A call, and when whoever was served had become ready, and was served.
 #[derive(Clone, Copy, Debug)]
 struct Done {
-    /// Up to which byte it had moved.
+    /// From which byte on it has moved some, and up to which.
+    from_byte: u64,
     until_byte: u64,
     ready: u64,
     at: u64,
@@ -100,6 +105,7 @@ struct Calls {
 impl Calls {
     fn take(&mut self, record: &Record) {
         let done = |call: Call| Done {
+            from_byte: call.offset,
             until_byte: call.offset + u64::from(call.bytes()),
             ready: record.at,
             at: record.at,
@@ -124,9 +130,36 @@ impl Calls {
     }
 }
 
-/// The call that moved byte `byte`.
+/// The call that moved byte `byte`, unless it is not in the trace.
 fn that_moved(calls: &[Done], byte: u64) -> Option<&Done> {
-    calls.get(calls.partition_point(|done| done.until_byte <= byte))
+    let found = calls.get(calls.partition_point(|done| done.until_byte <= byte))?;
+    (found.from_byte <= byte).then_some(found)
+}
+
+/// When each connection came to be, by the client's address.
+fn openings(trace: &Trace) -> HashMap<SocketAddr, Vec<(u64, ClientId)>> {
+    let mut openings: HashMap<_, Vec<_>> = HashMap::new();
+    for record in &trace.records {
+        if let (Some(who), What::Open { client }) = (record.who, record.what) {
+            openings.entry(client).or_default().push((record.at, who));
+        }
+    }
+    openings
+}
+
+/// How far apart both ends of a connection may come to be, in nanoseconds: a server that is busy accepts late.
+const OPENING_MAX: u64 = 1_000_000_000;
+
+/// The server's end of a connection from `client` that came to be `at`: an address is used again, by later connections
+/// or to another server.
+fn other_end(
+    openings: &HashMap<SocketAddr, Vec<(u64, ClientId)>>,
+    client: SocketAddr,
+    at: u64,
+) -> Option<ClientId> {
+    let all = openings.get(&client)?.iter();
+    let nearest = all.min_by_key(|(opened, _)| opened.abs_diff(at))?;
+    (nearest.0.abs_diff(at) < OPENING_MAX).then_some(nearest.1)
 }
 
 fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
@@ -159,14 +192,15 @@ pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
         }
     };
     let (asked, answered) = (calls_of(client), calls_of(server));
-    let served: HashMap<SocketAddr, ClientId> = server
-        .clients
-        .iter()
-        .map(|(who, address)| (*address, *who))
+    let served = openings(server);
+    let opened: HashMap<ClientId, (u64, SocketAddr)> = openings(client)
+        .into_iter()
+        .flat_map(|(address, all)| all.into_iter().map(move |(at, who)| (who, (at, address))))
         .collect();
     let mut merged = Merged {
         text: String::new(),
         journeys: Vec::new(),
+        complete: first.complete && second.complete,
         unmatched: 0,
     };
     let mut arrows = String::new();
@@ -175,15 +209,16 @@ pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
             continue;
         };
         let last = offset + u64::from(size.max(1)) - 1;
-        let found = client.clients.get(&who).and_then(|address| {
-            let (ours, theirs) = (asked.get(&who)?, answered.get(served.get(address)?)?);
+        let found = opened.get(&who).and_then(|&(at, address)| {
+            let other = other_end(&served, address, at)?;
+            let (ours, theirs) = (asked.get(&who)?, answered.get(&other)?);
             let steps = Steps {
                 sent: that_moved(&ours.writes, last)?,
                 received: that_moved(&theirs.reads, last)?,
                 answered: that_moved(&theirs.writes, last)?,
                 read: that_moved(&ours.reads, last)?,
             };
-            Some((*address, steps))
+            Some((address, steps))
         });
         let Some((address, steps)) = found else {
             merged.unmatched += 1;
@@ -200,14 +235,24 @@ pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
             &mut arrows,
         );
     }
-    let body = |text: &str| {
-        text.trim_end()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned()
-    };
-    merged.text = format!("[{},\n{}{arrows}]\n", body(one.1), body(other.1));
+    merged.text = format!("[{},\n{}{arrows}]\n", events(one.1), events(other.1));
     Ok(merged)
+}
+
+/// The events of a trace, without its brackets, and without a last one that was cut off.
+fn events(text: &str) -> String {
+    let mut lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim_start_matches('[').trim_end_matches([',', ']']))
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines
+        .last()
+        .is_some_and(|last| serde_json::from_str::<Value>(last).is_err())
+    {
+        lines.pop();
+    }
+    lines.join(",\n")
 }
 
 /// The calls that a message and its answer took.

@@ -168,8 +168,16 @@ fn a_limit_drops_what_comes_behind_it_and_says_how_much() {
         .iter()
         .filter(|record| !matches!(record.what, What::Close { .. }));
     assert_eq!(kept.count(), 6);
-    // One more, of a connection that ended, is not dropped but told as still open.
+    // The connection that ended behind the limit is told with its end, because its beginning is.
+    let ended = What::Close {
+        reason: "peer closed",
+    };
+    assert!(trace.records.iter().any(|record| record.what == ended));
     assert_eq!(trace.dropped - 2, records().len() as u64 - 6 - 1);
+    // Behind the limit, nobody comes to be.
+    let trace = read(&written(1, Some(end()))).unwrap();
+    assert_eq!(trace.records.len(), 1);
+    assert_eq!(trace.dropped - 2, records().len() as u64 - 1);
 }
 
 #[test]
@@ -190,4 +198,146 @@ fn slices_of_every_track_are_strictly_nested_and_arrows_begin_and_end_in_one() {
     let crooked = text.replace("\"dur\":0.045", "\"dur\":0.095");
     assert_ne!(text, crooked);
     assert!(check(&crooked).is_err());
+}
+
+/// A bench and a server whose connections follow each other, and one of whose answers is not in the trace.
+fn both_ends() -> (String, String) {
+    let write = |role, records: &[Record]| {
+        let mut bytes = Vec::new();
+        let process = if role == Role::Load { 1 } else { 2 };
+        let mut writer = TraceWriter::begin(&mut bytes, role, "x", process, 1000).unwrap();
+        writer.write(records).unwrap();
+        writer.finish(End::default()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    const LATER: u64 = 10_000_000_000;
+    let client = ([127, 0, 0, 1], 7).into();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for (index, start) in [(0, 1_000), (1, LATER)] {
+        let (our, their) = (
+            ClientId::new(index << 32),
+            ClientId::new((index + 5) << 32 | index),
+        );
+        let put = |to: &mut Vec<Record>, at, took, who, what| {
+            let at = start + at;
+            to.push(Record {
+                at,
+                took,
+                who: Some(who),
+                what,
+            });
+        };
+        let call = |bytes| Call {
+            offset: 0,
+            asked: 64,
+            result: Moved::Bytes(bytes),
+        };
+        put(&mut ours, 0, 0, our, What::Open { client });
+        put(&mut theirs, 20, 0, their, What::Open { client });
+        put(&mut ours, 100, 10, our, What::Write(call(64)));
+        put(&mut theirs, 140, 10, their, What::Read(call(64)));
+        put(
+            &mut theirs,
+            200 + 1_000 * index,
+            10,
+            their,
+            What::Write(call(64)),
+        );
+        put(
+            &mut theirs,
+            130,
+            90,
+            their,
+            What::Serve {
+                waited: Some(15),
+                served: Served::Done,
+            },
+        );
+        put(
+            &mut ours,
+            300 + 1_000 * index,
+            10,
+            our,
+            What::Read(call(64)),
+        );
+        put(
+            &mut ours,
+            290 + 1_000 * index,
+            30,
+            our,
+            What::Serve {
+                waited: Some(5),
+                served: Served::Done,
+            },
+        );
+        put(
+            &mut ours,
+            90,
+            230 + 1_000 * index,
+            our,
+            What::Message {
+                offset: 0,
+                size: 64,
+                late: 10,
+            },
+        );
+        // Nothing is known of the next message's way.
+        put(
+            &mut ours,
+            2_000,
+            10,
+            our,
+            What::Message {
+                offset: 64,
+                size: 64,
+                late: 10,
+            },
+        );
+    }
+    (write(Role::Load, &ours), write(Role::Server, &theirs))
+}
+
+#[test]
+fn both_ends_of_a_message_are_found_by_their_place_and_time() {
+    let (ours, theirs) = both_ends();
+    for merged in [
+        merge(("c", &ours), ("s", &theirs)).unwrap(),
+        merge(("s", &theirs), ("c", &ours)).unwrap(),
+    ] {
+        check(&merged.text).unwrap();
+        assert_eq!(merged.unmatched, 2, "what is not in a trace is not guessed");
+        let parts: Vec<[u64; 6]> = merged
+            .journeys
+            .iter()
+            .map(|journey| journey.parts)
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                [20, 5, 25, 70, 75, 35],
+                // The same address again, later, and it took a microsecond longer to answer.
+                [20, 5, 25, 1_070, 75, 35],
+            ]
+        );
+        assert_eq!(merged.journeys[1].blamed(), Role::Server);
+    }
+    assert!(
+        merge(("a", &ours), ("b", &ours))
+            .unwrap_err()
+            .contains("same side")
+    );
+}
+
+/// One of the programs is still writing, or was killed at whatever byte.
+#[test]
+fn traces_without_their_ends_make_one_that_is_whole() {
+    let (ours, theirs) = both_ends();
+    let head = theirs.find("thread_name").unwrap() + 80;
+    for end in head..theirs.len() {
+        let merged = merge(("c", &ours), ("s", &theirs[..end])).unwrap();
+        // An arrow may have no end, but the whole is JSON.
+        serde_json::from_str::<Vec<serde_json::Value>>(&merged.text)
+            .unwrap_or_else(|error| panic!("{end}: {error}"));
+        assert_eq!(merged.complete, read(&theirs[..end]).unwrap().complete);
+    }
 }

@@ -86,13 +86,16 @@ impl<W: Write> TraceWriter<W> {
     /// Those of writing.
     pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
         for record in records {
-            // Lives are told in any case: there are no more of them than connections at once, beyond the limit.
-            let is_life = self.note_life(record);
             if self.left == 0 {
-                self.dropped += u64::from(!is_life);
-                continue;
+                // The end of a connection whose beginning is told is told as well.
+                if !self.is_end(record) {
+                    self.dropped += 1;
+                    continue;
+                }
+            } else {
+                self.left -= 1;
             }
-            self.left -= 1;
+            self.note_opening(record);
             self.write_one(record)?;
         }
         Ok(())
@@ -118,28 +121,31 @@ impl<W: Write> TraceWriter<W> {
         self.events.end()
     }
 
-    /// Keeps in mind who is there. Returns whether the record was about that.
-    fn note_life(&mut self, record: &Record) -> bool {
-        let Some(who) = record.who else {
-            return false;
+    /// Whether a connection is over that is known here.
+    fn is_end(&self, record: &Record) -> bool {
+        matches!(record.what, What::Close { .. }) && self.live(record.who).is_some()
+    }
+
+    fn live(&self, who: Option<ClientId>) -> Option<Live> {
+        let live = self.open.get(who?.slot()).copied().flatten()?;
+        (Some(live.who) == who).then_some(live)
+    }
+
+    /// Keeps in mind who is there.
+    fn note_opening(&mut self, record: &Record) {
+        let (Some(who), What::Open { client }) = (record.who, record.what) else {
+            return;
         };
-        match record.what {
-            What::Open { client } => {
-                let slot = who.slot();
-                if slot >= self.open.len() {
-                    self.open.resize(slot + 1, None);
-                }
-                self.counted.open += 1;
-                self.open[slot] = Some(Live {
-                    who,
-                    since: record.at,
-                    client,
-                });
-                true
-            }
-            What::Close { .. } => true,
-            _ => false,
+        let slot = who.slot();
+        if slot >= self.open.len() {
+            self.open.resize(slot + 1, None);
         }
+        self.counted.open += 1;
+        self.open[slot] = Some(Live {
+            who,
+            since: record.at,
+            client,
+        });
     }
 
     fn write_one(&mut self, record: &Record) -> io::Result<()> {
@@ -311,9 +317,12 @@ impl<W: Write> TraceWriter<W> {
     }
 
     fn end_life(&mut self, who: Option<ClientId>, at: u64, reason: &str) -> io::Result<()> {
-        let life = who.and_then(|who| self.open.get_mut(who.slot())?.take());
+        let Some(live) = self.live(who) else {
+            return Ok(());
+        };
+        self.open[live.who.slot()] = None;
         self.counted.open = self.counted.open.saturating_sub(1);
-        life.map_or(Ok(()), |live| self.write_life(live, at, reason))
+        self.write_life(live, at, reason)
     }
 
     fn write_life(&mut self, live: Live, until: u64, reason: &str) -> io::Result<()> {

@@ -12,6 +12,7 @@ use log::LevelFilter;
 use rustix::fs::{Stat, fstat};
 
 use crate::args::{LogFormat, Logging};
+use crate::study::view::write_above;
 use crate::terminal::Screen;
 
 /// How many lines wait to be written before further ones are dropped, and counted.
@@ -186,6 +187,7 @@ fn put(line: &[u8]) {
     // With nobody to read it, there is nobody to tell.
     let _ = match Screen::shown() {
         Some(screen) if is_on_screen() => screen.show(&String::from_utf8_lossy(line), None),
+        None if is_on_screen() => write_above(|| io::stderr().lock().write_all(line)),
         _ => io::stderr().lock().write_all(line),
     };
 }

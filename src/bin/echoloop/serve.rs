@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
-use crate::study::{Recorded, Study};
+use crate::study::{self, Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
@@ -66,13 +66,12 @@ fn serve(
     let delays = faults.as_ref().is_some_and(|faults| faults.delay.is_some());
     let reactor = start_loop(if delays { Timer::Spin } else { Timer::Poll })?;
     if args.study.is_on() {
-        let name = name(&config);
-        let (study, recorder) = Study::begin(&args.study, Role::Server, &name, &reactor)?;
+        let recorder = study::recorder();
         return match faults {
-            None => watched(reactor, study, |reactor| {
+            None => watched(args, reactor, |reactor| {
                 Server::bind_with(reactor, config, service, Honest, recorder)
             }),
-            Some(faults) => watched(reactor, study, |reactor| {
+            Some(faults) => watched(args, reactor, |reactor| {
                 Server::bind_with_faults(reactor, config, service, &faults, recorder)
             }),
         };
@@ -89,26 +88,39 @@ fn serve(
     }
 }
 
-/// Serves, and has `study` look at it.
+/// Serves, and shows how that is done.
 fn watched<S: Service, C: Conduct>(
+    args: &ServeArgs,
     reactor: Reactor,
-    mut study: Study,
     bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, Recorder>>,
 ) -> Result<ExitCode, Failure> {
-    let mut started = Started::new(reactor, false, bind)?;
-    let ran = started.reactor.run(&mut study.of(&mut started.server));
-    let written = study.finish(started.server.recorder());
+    let Started {
+        mut reactor,
+        mut server,
+    } = Started::new(reactor, false, bind)?;
+    let name = name(server.server());
+    let mut study = Study::begin(
+        &args.study,
+        Role::Server,
+        &name,
+        &reactor,
+        server.recorder(),
+    )?;
+    let ran = reactor.run(&mut study.of(&mut server));
+    let written = study.finish(server.recorder());
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
-    let code = started.finish(true);
+    let code = Started { reactor, server }.finish(true);
     written?;
     code
 }
 
 /// What this program is called in a view or a trace.
-fn name(config: &Config) -> String {
-    let listens = config.tcp.iter().chain(&config.udp);
-    let listens: Vec<String> = listens.map(ToString::to_string).collect();
-    format!("echoloop serve {}", listens.join(" "))
+fn name(server: &Server<impl Service, impl Conduct, impl Probe>) -> String {
+    let (tcp, udp) = (server.tcp_addresses(), server.udp_addresses());
+    let tcp = tcp.iter().map(ToString::to_string);
+    let udp = udp.iter().map(|address| format!("udp://{address}"));
+    let all: Vec<String> = tcp.chain(udp).collect();
+    format!("echoloop serve {}", all.join(" "))
 }
 
 /// A loop that sleeps by `timer`, or as well as it can.

@@ -168,3 +168,72 @@ fn what_is_left_behind_not_taken_or_late_is_told() {
     );
     assert_eq!(Span::default().took, 0);
 }
+
+/// Whoever took the time is told although it has left, and another has its slot.
+#[test]
+fn a_hot_connection_that_has_left_is_not_forgotten() {
+    let mut doings = Doings::new();
+    let (hot, other) = (doings.open(1), doings.open(2));
+    doings.serve(hot, 90 * MS, Moved::Bytes(90), Served::Yielded);
+    doings.serve(other, MS, Moved::Bytes(1), Served::Done);
+    doings.put(
+        0,
+        9,
+        Some(hot),
+        What::Close {
+            reason: "peer closed",
+        },
+    );
+    let newcomer = ClientId::new(7 << 32 | 1);
+    let client = ([127, 0, 0, 1], 9).into();
+    doings.put(0, 0, Some(newcomer), What::Open { client });
+    doings.turns(10, 10 * MS, false);
+    assert_eq!(doings.lints(Role::Server, None)[0].who, Some(hot));
+}
+
+/// Two share the time, and now one, now the other took a little more.
+#[test]
+fn what_each_took_is_summed_over_stretches() {
+    let mut doings = Doings::new();
+    let (one, other) = (doings.open(1), doings.open(2));
+    let mut sum: Option<crate::probe::Figures> = None;
+    for stretch in 0..10 {
+        let (more, less) = if stretch % 2 == 0 {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        doings.serve(more, 50 * MS, Moved::Bytes(1), Served::Done);
+        doings.serve(less, 49 * MS, Moved::Bytes(1), Served::Done);
+        doings.turns(10, 10 * MS, false);
+        let figures = doings.0.take_figures(stretch);
+        match &mut sum {
+            Some(sum) => sum.absorb(&figures),
+            None => sum = Some(figures),
+        }
+    }
+    let sum = sum.unwrap();
+    let busy: Vec<u64> = sum.hot.iter().map(|hot| hot.busy).collect();
+    assert_eq!(busy, [495 * MS, 495 * MS]);
+}
+
+/// A load knows what a message is: one read may bring many answers, and one answer take many reads.
+#[test]
+fn messages_of_a_load_are_its_answers() {
+    let mut doings = Doings::new();
+    let who = doings.open(1);
+    for _ in 0..3 {
+        doings.serve(who, 1, Moved::Bytes(90), Served::Done);
+        for _ in 0..5 {
+            let what = What::Message {
+                offset: 0,
+                size: 1,
+                late: 1,
+            };
+            doings.put(0, 1, Some(who), what);
+        }
+    }
+    assert_eq!(doings.0.take_figures(1).messages, 15);
+    doings.serve(who, 1, Moved::Bytes(90), Served::Done);
+    assert_eq!(doings.0.take_figures(2).messages, 0);
+}

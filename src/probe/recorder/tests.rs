@@ -50,7 +50,8 @@ fn a_turn_becomes_records_in_the_order_in_which_they_end() {
     let told = Rc::new(RefCell::new(Vec::new()));
     let taken = told.clone();
     let sink = move |records: Vec<Record>| taken.borrow_mut().extend(records);
-    let mut recorder = Recorder::new(clock, 2).with_sink(sink);
+    let mut recorder = Recorder::new(clock, 2);
+    recorder.set_sink(sink);
     let who = ClientId::new(9 << 32 | 2);
     let would_block = || io::Error::from(io::ErrorKind::WouldBlock);
     let results = vec![Ok(64), Ok(60), Err(would_block()), Ok(0)];
@@ -75,6 +76,9 @@ fn a_turn_becomes_records_in_the_order_in_which_they_end() {
     recorder.turn_ended();
     let figures = recorder.take_figures();
     recorder.finish();
+    assert_eq!(recorder.client(who), Some(([127, 0, 0, 1], 7).into()));
+    let other = ClientId::new(10 << 32 | 2);
+    assert_eq!(recorder.client(other), None, "of the same slot");
     let told = told.borrow();
     let whats: Vec<What> = told.iter().map(|record| record.what).collect();
     let call = |offset, asked, result| Call {
@@ -138,5 +142,5 @@ fn a_turn_becomes_records_in_the_order_in_which_they_end() {
     );
     assert_eq!((figures.served, figures.wasted, figures.open), (2, 0, 0));
     assert!(figures.blocked > 500 && figures.busy < 200, "{figures:?}");
-    assert_eq!(figures.hottest.unwrap().bytes, 124);
+    assert_eq!(figures.hottest().unwrap().bytes, 124);
 }

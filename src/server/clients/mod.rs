@@ -366,6 +366,7 @@ fn served(outcome: Outcome, connection: &Connection) -> Served {
         Outcome::Closed(_) => Served::Over,
         Outcome::Yielded => Served::Yielded,
         Outcome::Blocked | Outcome::Starved if connection.has_unsent() => Served::Blocked,
-        Outcome::Blocked | Outcome::Starved | Outcome::Waiting => Served::Done,
+        Outcome::Blocked | Outcome::Starved => Served::Held,
+        Outcome::Waiting => Served::Done,
     }
 }

@@ -89,7 +89,7 @@ impl Columns {
             What::Serve { waited, served } => {
                 let waited = waited.map_or(-1, |waited| waited as i64);
                 let outcome = match served {
-                    Served::Done => 0,
+                    Served::Done | Served::Held => 0,
                     Served::Blocked => 1,
                     Served::Yielded => 2,
                     Served::Over => 3,

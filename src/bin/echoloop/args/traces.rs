@@ -12,7 +12,7 @@ told is where the time of each message went: whether it was the client that sent
 server has to answer with an echo, because it is by its place in the stream that a message is known.
 
 Example:
-  echoloop serve --trace server.json
+  echoloop serve --trace server.json                           (until Ctrl-C, behind the bench)
   echoloop bench -R 1k -d 2s --trace client.json 127.0.0.1:25555
   echoloop trace-merge client.json server.json -o both.json
 

@@ -28,7 +28,7 @@ use self::logs::Logs;
 use self::preflight::{Health, Machine};
 use self::progress::Progress;
 use crate::args::{BenchArgs, Target};
-use crate::study::{Recorded, Study};
+use crate::study::{self, Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, print, signals};
 
 /// A goal was missed.
@@ -127,10 +127,10 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
         let ran = reactor.run(&mut driven);
         return measured(driven, plan, ran, || close(&watchers));
     }
-    let name = format!("echoloop bench {}", plan.targets[0]);
-    let (mut study, recorder) = Study::begin(&args.study, Role::Load, &name, &reactor)?;
-    let load = Load::with_probe(plan.clone(), listener, recorder).map_err(wrong)?;
+    let load = Load::with_probe(plan.clone(), listener, study::recorder()).map_err(wrong)?;
     let mut driven = driven(load, args, &reactor)?;
+    let name = format!("echoloop bench {}", plan.targets[0]);
+    let mut study = Study::begin(&args.study, Role::Load, &name, &reactor, driven.recorder())?;
     let ran = reactor.run(&mut study.of(&mut driven));
     let traced = study.finish(driven.recorder());
     let measured = measured(driven, plan, ran, || close(&watchers));

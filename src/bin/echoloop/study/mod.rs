@@ -2,7 +2,7 @@
 
 mod overflows;
 mod tracing;
-mod view;
+pub(crate) mod view;
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,11 @@ pub(crate) trait Recorded {
     fn is_ending(&self) -> bool;
 }
 
+/// A recorder for a loop of this program.
+pub(crate) fn recorder() -> Recorder {
+    Recorder::new(monotonic, EVENTS_PER_POLL)
+}
+
 /// What looks at a loop.
 pub(crate) struct Study {
     view: Option<View>,
@@ -33,19 +38,20 @@ pub(crate) struct Study {
 }
 
 impl Study {
-    /// What `args` ask for, of the loop of a program that is `name`, and the recorder that it needs.
+    /// What `args` ask for, of a loop that `recorder` is told of and that is about to run: whatever can go wrong before
+    /// that has not, so no trace of before is overwritten for nothing.
     pub(crate) fn begin(
         args: &StudyArgs,
         role: Role,
         name: &str,
         reactor: &Reactor,
-    ) -> Result<(Self, Recorder), Failure> {
-        let mut recorder = Recorder::new(monotonic, EVENTS_PER_POLL);
+        recorder: &mut Recorder,
+    ) -> Result<Self, Failure> {
         let mut tracing = None;
         if let Some(path) = &args.trace {
             let (handle, sink) =
                 Tracing::begin(path, role, name, args.trace_limit as u64, reactor.waker())?;
-            recorder = recorder.with_sink(sink);
+            recorder.set_sink(sink);
             tracing = Some(handle);
         }
         let view = args
@@ -53,7 +59,7 @@ impl Study {
             .then(|| View::open(role, name, reactor.waker()))
             .transpose()
             .map_err(|error| Failure::cannot("show the view", &error))?;
-        Ok((Self { view, tracing }, recorder))
+        Ok(Self { view, tracing })
     }
 
     /// Looks at `handler` while it runs.

@@ -1,6 +1,7 @@
 //! The view of a loop, at a terminal or as lines.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use echoloop::client::Output;
@@ -14,8 +15,8 @@ use super::overflows::overflows;
 const PICTURE_EVERY: u32 = 3;
 const LINE_EVERY: u32 = 10;
 
-/// How many columns a terminal has that does not say.
-const WIDTH: usize = 80;
+/// How many columns and rows a terminal has that does not say.
+const SIZE: (usize, usize) = (80, 24);
 
 /// How long a terminal that stands still may keep the end.
 const END_WAIT: Duration = Duration::from_millis(500);
@@ -40,8 +41,8 @@ impl View {
     pub(super) fn open(role: Role, name: &str, waker: Waker) -> io::Result<Self> {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let terminal = io::stdout().is_terminal() && !dumb;
-        let mut drawn = Drawn::default();
         let show = move |piece: Piece| {
+            let mut drawn = drawn();
             let text = match piece {
                 Piece::Picture(width, lines) => drawn.picture(width, &lines),
                 Piece::Line(line) => line + "\n",
@@ -75,11 +76,13 @@ impl View {
         if !self.terminal {
             return self.output.push(Piece::Line(self.watch.line()));
         }
-        let width = width();
+        let (width, height) = size();
         let risen = overflows()
             .zip(self.overflows_before)
             .map(|(now, before)| now.saturating_sub(before));
-        let lines = self.watch.lines(width, risen, |who| recorder.client(who));
+        let mut lines = self.watch.lines(width, risen, |who| recorder.client(who));
+        // With more than the screen takes, nobody could go back to the first.
+        lines.truncate(height.saturating_sub(1));
         self.output.push(Piece::Picture(width, lines));
     }
 
@@ -100,11 +103,11 @@ impl Drawn {
     /// What draws `lines` in the place of those before. The cursor is left below them, and no mode of the terminal is
     /// changed: there is nothing to restore, however the program ends.
     fn picture(&mut self, width: usize, lines: &[String]) -> String {
-        let mut text = match self.lines {
-            0 => String::new(),
+        let mut text = if self.lines > 0 && self.width != width {
             // Lines that were drawn for another width may have been wrapped: nobody knows where they begin.
-            _ if self.width != width => "\x1b[H\x1b[2J".to_owned(),
-            drawn => format!("\x1b[{drawn}F\x1b[J"),
+            "\x1b[H\x1b[2J".to_owned()
+        } else {
+            self.wipe()
         };
         for line in lines {
             text.push_str(line);
@@ -113,14 +116,42 @@ impl Drawn {
         (self.lines, self.width) = (lines.len(), width);
         text
     }
+
+    /// What takes the picture away.
+    fn wipe(&mut self) -> String {
+        match std::mem::take(&mut self.lines) {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}F\x1b[J"),
+        }
+    }
 }
 
-fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    match size {
-        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-        _ => WIDTH,
+/// How many columns and rows the terminal has.
+fn size() -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+            (usize::from(size.ws_col), usize::from(size.ws_row))
+        }
+        _ => SIZE,
     }
+}
+
+/// What is on the screen. The view and the log share it.
+static DRAWN: Mutex<Drawn> = Mutex::new(Drawn { lines: 0, width: 0 });
+
+fn drawn() -> MutexGuard<'static, Drawn> {
+    DRAWN.lock().unwrap_or_else(|error| error.into_inner())
+}
+
+/// Writes something else to the terminal that the view is on: above it, where it is not in the way.
+pub(crate) fn write_above(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let mut drawn = drawn();
+    if drawn.lines > 0 {
+        let mut out = io::stdout().lock();
+        out.write_all(drawn.wipe().as_bytes())?;
+        out.flush()?;
+    }
+    write()
 }
 
 #[cfg(test)]
