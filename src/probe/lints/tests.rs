@@ -196,7 +196,7 @@ fn a_hot_connection_that_has_left_is_not_forgotten() {
 fn what_each_took_is_summed_over_stretches() {
     let mut doings = Doings::new();
     let (one, other) = (doings.open(1), doings.open(2));
-    let mut sum: Option<crate::probe::Figures> = None;
+    let mut sum: Option<Figures> = None;
     for stretch in 0..10 {
         let (more, less) = if stretch % 2 == 0 {
             (one, other)

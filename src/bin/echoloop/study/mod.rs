@@ -77,7 +77,7 @@ impl Study {
     /// The loop has been left: what is left to write is written.
     pub(crate) fn finish(self, recorder: &mut Recorder) -> Result<(), Failure> {
         if let Some(view) = self.view {
-            view.close();
+            view.close(recorder);
         }
         recorder.finish();
         self.tracing.map_or(Ok(()), Tracing::finish)

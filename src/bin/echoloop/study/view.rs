@@ -73,9 +73,14 @@ impl View {
         if quiet || !self.taken.is_multiple_of(every) || !self.output.has_room() {
             return;
         }
-        if !self.terminal {
-            return self.output.push(Piece::Line(self.watch.line()));
+        if self.terminal {
+            self.draw(recorder);
+        } else {
+            self.output.push(Piece::Line(self.watch.line()));
         }
+    }
+
+    fn draw(&self, recorder: &Recorder) {
         let (width, height) = size();
         let risen = overflows()
             .zip(self.overflows_before)
@@ -87,7 +92,10 @@ impl View {
     }
 
     /// The last picture stays, and what is printed next goes below it.
-    pub(super) fn close(self) {
+    pub(super) fn close(self, recorder: &Recorder) {
+        if self.terminal {
+            self.draw(recorder);
+        }
         let _ = self.output.finish_within(END_WAIT);
     }
 }
