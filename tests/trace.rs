@@ -208,3 +208,41 @@ fn what_can_not_be_merged_is_one_line_and_exit_2() {
     }
     fs::remove_file(&path).unwrap();
 }
+
+/// What was measured is told, whatever becomes of the trace.
+#[test]
+fn a_bench_whose_trace_can_not_be_written_reports_all_the_same() {
+    let server = Process::serve(&[]);
+    let address = server.tcp[0].to_string();
+    let output = Command::new(PROGRAM)
+        .args(["-q", "bench", "-n", "500", "--trace", "/dev/full", &address])
+        .output()
+        .unwrap();
+    let (told, errors) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(told.contains("closed loop"), "{told}");
+    assert!(errors.contains("cannot write /dev/full"), "{errors}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn outputs_that_would_destroy_each_other_or_their_input_are_refused() {
+    let path = temporary("twice");
+    let file = path.to_str().unwrap();
+    fs::write(&path, "keep me").unwrap();
+    for arguments in [
+        &["bench", "127.0.0.1:9", "--trace", file, "--json", file][..],
+        &["bench", "127.0.0.1:9", "--csv", file, "--hlog", file],
+        &["trace-merge", file, "/nonexistent/b", "-o", file],
+        &["serve", "--tcp", "127.0.0.1:0", "--no-udp", "--trace", "-"],
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "keep me");
+    fs::remove_file(&path).unwrap();
+}

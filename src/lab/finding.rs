@@ -63,7 +63,7 @@ impl Measurement {
 pub struct Measured(Vec<Measurement>);
 
 impl Measured {
-    /// Adds a figure.
+    /// Adds a figure. One that is no number, such as what each of no messages has cost, was not measured.
     pub(super) fn put(
         &mut self,
         subject: &'static str,
@@ -71,12 +71,14 @@ impl Measured {
         value: f64,
         unit: Unit,
     ) {
-        self.0.push(Measurement {
-            subject,
-            quantity,
-            value,
-            unit,
-        });
+        if value.is_finite() {
+            self.0.push(Measurement {
+                subject,
+                quantity,
+                value,
+                unit,
+            });
+        }
     }
 
     /// All figures.

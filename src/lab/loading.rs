@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::limit::Limit;
+use super::pairs::affordable;
 use crate::load::{Close, Load, Outcome, Plan, Stop};
 use crate::reactor::{Reactor, Timer};
 
@@ -42,6 +43,8 @@ pub(super) fn load_and<T>(
     limit: &Limit,
     look: impl FnOnce() -> T,
 ) -> io::Result<(Outcome, T)> {
+    // Both ends are in this program.
+    affordable(plan.connections, plan.connections)?;
     let mut reactor = Reactor::with_timer(Timer::Timerfd)?;
     let mut load = Load::new(plan, |_| ())?;
     limit.run(&mut reactor, &mut load)?;

@@ -2,11 +2,8 @@
 
 use std::fmt::Write as _;
 
-use hdrhistogram::Histogram;
-
-use super::percentiles::percentile;
+use super::percentiles::can_be_told;
 use super::units::{count, thousands, time};
-use crate::load::Outcome;
 use crate::probe::Role;
 use crate::trace::{Journey, Merged, PARTS};
 
@@ -30,7 +27,7 @@ pub fn journeys(merged: &Merged) -> String {
         .map(|(index, (name, _))| (*name, times(all.iter().map(|journey| journey.parts[index]))));
     let total = ("in all", times(all.iter().map(Journey::total)));
     for (name, times) in rows.chain([total]) {
-        let cell = |wanted| percentile(&times, wanted).map_or_else(|| "-".to_owned(), time);
+        let cell = |wanted| at(&times, wanted).map_or_else(|| "-".to_owned(), time);
         let _ = writeln!(
             text,
             "  {name:<15}{:>11}{:>11}{:>11}",
@@ -43,12 +40,21 @@ pub fn journeys(merged: &Merged) -> String {
     text
 }
 
-fn times(parts: impl Iterator<Item = u64>) -> Histogram<u64> {
-    let mut times = Outcome::new(false).latency.service;
-    for part in parts {
-        times.saturating_record(part.max(1));
-    }
+/// In order. Some are nothing: a server may have what a client is still about to have written.
+fn times(parts: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut times: Vec<u64> = parts.collect();
+    times.sort_unstable();
     times
+}
+
+/// The nearest rank, if enough lie beyond it; the largest for 100.
+fn at(times: &[u64], percentile: f64) -> Option<u64> {
+    if percentile == 100.0 {
+        return times.last().copied();
+    }
+    let rank = (times.len() as f64 * percentile / 100.0).ceil() as usize;
+    let told = can_be_told(times.len() as u64, percentile);
+    times.get(rank.max(1) - 1).copied().filter(|_| told)
 }
 
 fn slowest(all: &[Journey]) -> String {
@@ -108,7 +114,7 @@ mod tests {
             "22 messages with both ends in the traces, 1 without\n",
             "server's queue 3.00 µs - 3.00 µs\n",
             "server answers 4.00 µs - 2.00 ms\n",
-            "in all 21 µs - 9.03 ms\n",
+            "in all 21 µs - 9.02 ms\n",
             "127.0.0.1:4711 byte 64: 9.02 ms, mostly the client's (client sends 9.00 ms)\n",
             "127.0.0.1:4711 byte 6 400: 2.02 ms, mostly the server's (server answers 2.00 ms)\n",
         ] {

@@ -136,32 +136,64 @@ fn that_moved(calls: &[Done], byte: u64) -> Option<&Done> {
     (found.from_byte <= byte).then_some(found)
 }
 
-/// When each connection came to be, by the client's address.
-fn openings(trace: &Trace) -> HashMap<SocketAddr, Vec<(u64, ClientId)>> {
-    let mut openings: HashMap<_, Vec<_>> = HashMap::new();
+/// A connection, from when it came to be until it was over.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    who: ClientId,
+    opened: u64,
+    closed: u64,
+}
+
+/// The lives of all connections, by the client's address.
+fn lives(trace: &Trace) -> HashMap<SocketAddr, Vec<Life>> {
+    let mut lives: HashMap<_, Vec<_>> = HashMap::new();
     for record in &trace.records {
-        if let (Some(who), What::Open { client }) = (record.who, record.what) {
-            openings.entry(client).or_default().push((record.at, who));
+        let (Some(who), What::Close { .. }) = (record.who, record.what) else {
+            continue;
+        };
+        if let Some(client) = trace.clients.get(&who) {
+            lives.entry(*client).or_default().push(Life {
+                who,
+                opened: record.at,
+                closed: record.at + record.took,
+            });
         }
     }
-    openings
+    // Those whose end is not in the trace.
+    for record in &trace.records {
+        if let (Some(who), What::Open { client }) = (record.who, record.what) {
+            let all = lives.entry(client).or_default();
+            if all.iter().all(|life| life.who != who) {
+                all.push(Life {
+                    who,
+                    opened: record.at,
+                    closed: u64::MAX,
+                });
+            }
+        }
+    }
+    lives
 }
 
-/// How far apart both ends of a connection may come to be, in nanoseconds: a server that is busy accepts late.
-const OPENING_MAX: u64 = 1_000_000_000;
+/// How much earlier a server may know of a connection than the client whose attempt it is, in nanoseconds: the client
+/// may have been at work.
+const EARLIER_MAX: u64 = 100_000_000;
 
-/// The server's end of a connection from `client` that came to be `at`: an address is used again, by later connections
-/// or to another server.
+/// The server's end of a connection. An address is used again, by later connections or to another server: it is the
+/// first that was accepted while the client was there, however late that was.
 fn other_end(
-    openings: &HashMap<SocketAddr, Vec<(u64, ClientId)>>,
+    served: &HashMap<SocketAddr, Vec<Life>>,
     client: SocketAddr,
-    at: u64,
+    life: Life,
 ) -> Option<ClientId> {
-    let all = openings.get(&client)?.iter();
-    let nearest = all.min_by_key(|(opened, _)| opened.abs_diff(at))?;
-    (nearest.0.abs_diff(at) < OPENING_MAX).then_some(nearest.1)
+    let all = served.get(&client)?.iter();
+    let from = life.opened.saturating_sub(EARLIER_MAX);
+    let there = all.filter(|other| other.opened >= from && other.opened <= life.closed);
+    let first = there.min_by_key(|other| other.opened.abs_diff(life.opened));
+    first.map(|other| other.who)
 }
 
+/// The calls on each connection.
 fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
     let mut calls: HashMap<ClientId, Calls> = HashMap::new();
     for record in &trace.records {
@@ -192,10 +224,10 @@ pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
         }
     };
     let (asked, answered) = (calls_of(client), calls_of(server));
-    let served = openings(server);
-    let opened: HashMap<ClientId, (u64, SocketAddr)> = openings(client)
+    let served = lives(server);
+    let there: HashMap<ClientId, (SocketAddr, Life)> = lives(client)
         .into_iter()
-        .flat_map(|(address, all)| all.into_iter().map(move |(at, who)| (who, (at, address))))
+        .flat_map(|(address, all)| all.into_iter().map(move |life| (life.who, (address, life))))
         .collect();
     let mut merged = Merged {
         text: String::new(),
@@ -209,8 +241,8 @@ pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
             continue;
         };
         let last = offset + u64::from(size.max(1)) - 1;
-        let found = opened.get(&who).and_then(|&(at, address)| {
-            let other = other_end(&served, address, at)?;
+        let found = there.get(&who).and_then(|&(address, life)| {
+            let other = other_end(&served, address, life)?;
             let (ours, theirs) = (asked.get(&who)?, answered.get(&other)?);
             let steps = Steps {
                 sent: that_moved(&ours.writes, last)?,

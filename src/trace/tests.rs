@@ -207,7 +207,12 @@ fn both_ends() -> (String, String) {
         let process = if role == Role::Load { 1 } else { 2 };
         let mut writer = TraceWriter::begin(&mut bytes, role, "x", process, 1000).unwrap();
         writer.write(records).unwrap();
-        writer.finish(End::default()).unwrap();
+        let at = 20_000_000_000;
+        let end = End {
+            at,
+            ..End::default()
+        };
+        writer.finish(end).unwrap();
         String::from_utf8(bytes).unwrap()
     };
     const LATER: u64 = 10_000_000_000;
@@ -233,7 +238,14 @@ fn both_ends() -> (String, String) {
             result: Moved::Bytes(bytes),
         };
         put(&mut ours, 0, 0, our, What::Open { client });
-        put(&mut theirs, 20, 0, their, What::Open { client });
+        // The later one is accepted late, as by a server that stood still.
+        put(
+            &mut theirs,
+            20 + 4_000_000 * index,
+            0,
+            their,
+            What::Open { client },
+        );
         put(&mut ours, 100, 10, our, What::Write(call(64)));
         put(&mut theirs, 140, 10, their, What::Read(call(64)));
         put(
@@ -281,6 +293,16 @@ fn both_ends() -> (String, String) {
                 late: 10,
             },
         );
+        let gone = |at| start + at;
+        for (to, who) in [(&mut ours, our), (&mut theirs, their)] {
+            let reason = "peer closed";
+            to.push(Record {
+                at: gone(20),
+                took: 5_000_000,
+                who: Some(who),
+                what: What::Close { reason },
+            });
+        }
         // Nothing is known of the next message's way.
         put(
             &mut ours,

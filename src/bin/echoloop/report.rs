@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use echoloop::trace::{self, Source};
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Whether both are one file that is there.
-fn is_same(one: &Path, other: &PathBuf) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     let place = fs::canonicalize(one);
     place.is_ok_and(|place| fs::canonicalize(other).is_ok_and(|other| other == place))
 }

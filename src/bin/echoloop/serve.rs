@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::signals::Signalled;
 use crate::study::{self, Recorded, Study};
-use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print};
+use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print, signals};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
@@ -107,6 +107,8 @@ fn watched<S: Service, C: Conduct>(
         server.recorder(),
     )?;
     let ran = reactor.run(&mut study.of(&mut server));
+    // What follows may have to wait for a disk, and nobody looks at signals any more.
+    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
     let written = study.finish(server.recorder());
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
     let code = Started { reactor, server }.finish(true);

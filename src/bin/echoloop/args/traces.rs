@@ -22,7 +22,8 @@ pub(crate) struct MergeArgs {
     /// The trace of a bench, and the trace of the server that it has loaded, in either order
     #[arg(value_name = "TRACE", num_args = 2, required = true)]
     pub(crate) traces: Vec<PathBuf>,
-    /// Write both as one trace, with arrows from each end to the other, for ui.perfetto.dev
+    /// Write both as one trace, with arrows from each end to the other, for ui.perfetto.dev; - for standard output,
+    /// without the table
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

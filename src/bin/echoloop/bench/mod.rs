@@ -10,6 +10,7 @@ mod progress;
 mod usage;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -41,6 +42,7 @@ const MISMATCHED: u8 = 4;
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let plan = plan::plan(&args.load, args.interval)?;
     let goals = goals(args)?;
+    check_outputs(args)?;
     let files = Files::open(args)?;
     check_server(args.server_pid)?;
     let machine = Machine::look();
@@ -64,6 +66,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         costs,
         stopped_by,
         written,
+        traced,
     } = measure(args, &plan, timer)?;
     if costs.measured {
         context.cpu = Some(costs.client_cpu);
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     files.write(&report, &outcome)?;
     told?;
     written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
+    traced?;
     Ok(code(
         &outcome,
         &plan,
@@ -103,6 +107,8 @@ struct Measured {
     stopped_by: Option<i32>,
     /// Whether the figures of intervals could be written. If not, those of the whole are still to be told.
     written: io::Result<()>,
+    /// Whether the trace could be.
+    traced: Result<(), Failure>,
 }
 
 /// Carries out `plan`.
@@ -132,9 +138,10 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
     let name = format!("echoloop bench {}", plan.targets[0]);
     let mut study = Study::begin(&args.study, Role::Load, &name, &reactor, driven.recorder())?;
     let ran = reactor.run(&mut study.of(&mut driven));
+    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
     let traced = study.finish(driven.recorder());
-    let measured = measured(driven, plan, ran, || close(&watchers));
-    traced.and(measured)
+    let measured = measured(driven, plan, ran, || close(&watchers))?;
+    Ok(Measured { traced, ..measured })
 }
 
 fn driven<P: Probe>(
@@ -171,6 +178,7 @@ fn measured<P: Probe>(
         costs,
         stopped_by,
         written,
+        traced: Ok(()),
     })
 }
 
@@ -244,6 +252,25 @@ fn code(
 fn goals(args: &BenchArgs) -> Result<Vec<Goal>, Failure> {
     let goals = args.slo.iter().map(|goal| goal.parse::<Goal>());
     goals.collect::<Result<_, _>>().map_err(Failure::Usage)
+}
+
+/// Two outputs in one file would destroy each other.
+fn check_outputs(args: &BenchArgs) -> Result<(), Failure> {
+    let all = [
+        &args.json,
+        &args.hgrm,
+        &args.hlog,
+        &args.csv,
+        &args.study.trace,
+    ];
+    let mut seen = HashSet::new();
+    match all.into_iter().flatten().find(|path| !seen.insert(*path)) {
+        Some(path) => Err(Failure::Usage(format!(
+            "{} is given for two outputs: give each a file of its own",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn check_server(pid: Option<u32>) -> Result<(), Failure> {

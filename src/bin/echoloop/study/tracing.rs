@@ -49,6 +49,10 @@ impl Tracing {
         limit: u64,
         waker: Waker,
     ) -> Result<(Self, impl FnMut(Vec<Record>) + use<>), Failure> {
+        if path == Path::new("-") {
+            let refused = "--trace -: a trace is written to a file; give its name";
+            return Err(Failure::Usage(refused.to_owned()));
+        }
         let cannot = |error: &io::Error| cannot_write(path, error);
         let file = File::create(path).map_err(|error| cannot(&error))?;
         let out = BufWriter::with_capacity(1 << 16, file);

@@ -111,16 +111,18 @@ impl Drawn {
     /// What draws `lines` in the place of those before. The cursor is left below them, and no mode of the terminal is
     /// changed: there is nothing to restore, however the program ends.
     fn picture(&mut self, width: usize, lines: &[String]) -> String {
-        let mut text = if self.lines > 0 && self.width != width {
+        // Line by line, and nothing is wiped as a whole: terminals keep what is in what can be scrolled back to.
+        let mut text = match self.lines {
+            0 => String::new(),
             // Lines that were drawn for another width may have been wrapped: nobody knows where they begin.
-            "\x1b[H\x1b[2J".to_owned()
-        } else {
-            self.wipe()
+            _ if self.width != width => "\x1b[H".to_owned(),
+            drawn => format!("\x1b[{drawn}F"),
         };
         for line in lines {
             text.push_str(line);
-            text.push('\n');
+            text.push_str("\x1b[K\n");
         }
+        text.push_str("\x1b[J");
         (self.lines, self.width) = (lines.len(), width);
         text
     }
@@ -170,9 +172,15 @@ mod tests {
     fn a_picture_takes_the_place_of_the_one_before() {
         let mut drawn = Drawn::default();
         let lines = |count| vec!["x".to_owned(); count];
-        assert_eq!(drawn.picture(80, &lines(2)), "x\nx\n");
-        assert_eq!(drawn.picture(80, &lines(3)), "\x1b[2F\x1b[Jx\nx\nx\n");
-        assert_eq!(drawn.picture(40, &lines(1)), "\x1b[H\x1b[2Jx\n", "resized");
-        assert_eq!(drawn.picture(40, &lines(1)), "\x1b[1F\x1b[Jx\n");
+        assert_eq!(drawn.picture(80, &lines(2)), "x\x1b[K\nx\x1b[K\n\x1b[J");
+        assert_eq!(drawn.picture(80, &lines(1)), "\x1b[2Fx\x1b[K\n\x1b[J");
+        assert_eq!(
+            drawn.picture(40, &lines(1)),
+            "\x1b[Hx\x1b[K\n\x1b[J",
+            "resized"
+        );
+        assert_eq!(drawn.wipe(), "\x1b[1F\x1b[J");
+        assert_eq!(drawn.wipe(), "");
+        assert_eq!(drawn.picture(40, &lines(1)), "x\x1b[K\n\x1b[J");
     }
 }
