@@ -11,8 +11,8 @@ use echoloop::reactor::{EVENTS_PER_POLL, Event, Handler, Next, Reactor, Registry
 
 use self::tracing::Tracing;
 use self::view::View;
-use crate::Failure;
 use crate::args::StudyArgs;
+use crate::{Failure, logger};
 
 /// How often figures are taken.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -77,6 +77,8 @@ impl Study {
     /// The loop has been left: what is left to write is written.
     pub(crate) fn finish(self, recorder: &mut Recorder) -> Result<(), Failure> {
         if let Some(view) = self.view {
+            // What was logged on the way would take the last picture away.
+            logger::finish();
             view.close(recorder);
         }
         recorder.finish();
