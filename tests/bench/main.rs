@@ -8,12 +8,13 @@ mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use process::{PROGRAM, Process};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 fn run(command: &str, arguments: &[&str]) -> Output {
     let mut program = Command::new(PROGRAM);
@@ -303,10 +304,11 @@ fn what_makes_no_sense_is_one_line_and_exit_2() {
 
 #[test]
 fn a_server_that_is_not_there_is_one_line_and_exit_1() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that nobody else gets the port, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    socket.bind(&any.into()).unwrap();
+    let nobody = socket.local_addr().unwrap().as_socket().unwrap();
     let output = bench(&["-c", "3", &nobody.to_string()]);
     assert_eq!(code(&output), 1);
     let line = String::from_utf8(output.stderr).unwrap();

@@ -94,6 +94,15 @@ fn bytes_of_another_connection_are_told_as_such() {
     served.join().unwrap();
 }
 
+/// A socket that is bound, so that nobody else gets its port, and not listening: whoever connects is refused.
+fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
 #[test]
 fn a_server_that_closes_resets_or_refuses_is_told_by_name() {
     let (address, served) = serve_each(3, |mut stream| {
@@ -120,7 +129,7 @@ fn a_server_that_closes_resets_or_refuses_is_told_by_name() {
     assert_eq!(outcome.errors.get(&reset), Some(&3), "{:?}", outcome.errors);
     served.join().unwrap();
 
-    // The last server's port: nobody listens there any more.
+    let (_nobody, address) = nobody();
     let mut reactor = Reactor::new().unwrap();
     let mut load = Load::new(plan(address, |plan| plan.connections = 3), |_| ()).unwrap();
     reactor.run(&mut load).unwrap();
@@ -241,13 +250,8 @@ fn without_answers_a_message_is_done_when_it_is_written_and_not_before() {
 #[test]
 fn a_run_of_so_many_messages_ends_when_only_idle_connections_are_left() {
     let serving = Serving::start(config(), Echo);
-    // Bound, and not listening: whoever connects is refused.
-    let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    nobody
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
-    let nobody = (nobody.local_addr().unwrap().as_socket().unwrap(), nobody);
-    let outcome = run(plan(nobody.0, |plan| {
+    let (_nobody, address) = nobody();
+    let outcome = run(plan(address, |plan| {
         plan.targets.push(serving.tcp[0]);
         (plan.idle, plan.stop) = (1, Stop::Messages(5));
         (plan.timeout, plan.drain) = (100 * MS, 100 * MS);
