@@ -131,6 +131,7 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
         let load = Load::new(plan.clone(), listener).map_err(wrong)?;
         let mut driven = driven(load, args, &reactor)?;
         let ran = reactor.run(&mut driven);
+        end_at_once()?;
         return measured(driven, plan, ran, || close(&watchers));
     }
     let load = Load::with_probe(plan.clone(), listener, study::recorder()).map_err(wrong)?;
@@ -138,7 +139,7 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
     let name = format!("echoloop bench {}", plan.targets[0]);
     let mut study = Study::begin(&args.study, Role::Load, &name, &reactor, driven.recorder())?;
     let ran = reactor.run(&mut study.of(&mut driven));
-    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
+    end_at_once()?;
     let traced = study.finish(driven.recorder());
     let measured = measured(driven, plan, ran, || close(&watchers))?;
     Ok(Measured { traced, ..measured })
@@ -153,6 +154,11 @@ fn driven<P: Probe>(
         .map_err(|error| Failure::cannot("watch for signals", &error))
 }
 
+/// The loop was left: what follows may block, and nobody looks at signals any more.
+fn end_at_once() -> Result<(), Failure> {
+    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))
+}
+
 /// What the load has come to, once the loop was left.
 fn measured<P: Probe>(
     driven: Driven<P>,
@@ -160,8 +166,6 @@ fn measured<P: Probe>(
     ran: io::Result<()>,
     close: impl FnOnce() -> io::Result<()>,
 ) -> Result<Measured, Failure> {
-    // What follows may block, and nobody looks at signals any more.
-    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
     let written = close();
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
     let Driven {
