@@ -15,6 +15,7 @@ pub use buffer::Buffer;
 pub use peer::{Peer, Stream};
 pub use pump::{Outcome, Pump, Tally};
 pub use readiness::Readiness;
+pub(crate) use readiness::SHORT_MEANS_EXHAUSTED;
 pub(crate) use reply::Answer;
 pub use reply::Reply;
 pub use state::{CloseReason, Limits, State, Watermarks};

@@ -9,7 +9,8 @@
 /// True for epoll and kqueue, where the next change raises a new edge. False for mio's `poll(2)`
 /// and Windows backends, which re-arm only after a `WouldBlock`
 /// (<https://github.com/tokio-rs/tokio/pull/5866>).
-const SHORT_MEANS_EXHAUSTED: bool = cfg!(all(unix, not(mio_unsupported_force_poll_poll)));
+pub(crate) const SHORT_MEANS_EXHAUSTED: bool =
+    cfg!(all(unix, not(mio_unsupported_force_poll_poll)));
 
 /// The latches of one socket.
 ///

@@ -111,6 +111,6 @@ impl Conduct for Counting {
         _: Instant,
         mut outlet: Outlet<'_>,
     ) {
-        outlet.send(source, bytes);
+        outlet.post(source, bytes);
     }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use backlog::{Accepted, Backlog};
 #[cfg(feature = "bench")]
 pub use clock::monotonic;
-pub use datagram::{Datagrams, Outlet, UdpOptions};
+pub use datagram::{Batch, Datagrams, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
 pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use listener::{Listener, TcpOptions};

@@ -82,6 +82,6 @@ impl Conduct for Honest {
         _: Instant,
         mut outlet: Outlet<'_>,
     ) {
-        outlet.send(source, bytes);
+        outlet.post(source, bytes);
     }
 }

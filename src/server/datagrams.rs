@@ -17,6 +17,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             };
             if datagrams.is_runnable() {
                 let paused_until = datagrams.answer(
+                    &mut self.batch,
                     now,
                     &mut self.datagram_counters,
                     |source, datagram| self.guard.admit(source, datagram, now),
@@ -53,7 +54,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
     pub(super) fn send_overdue(&mut self, now: Instant) {
         while let Some(held) = self.conduct.overdue(now) {
             if let Some(Some(datagrams)) = self.sockets.datagrams.get(held.socket) {
-                let mut outlet = datagrams.outlet(&mut self.datagram_counters);
+                let mut outlet = datagrams.outlet(&mut self.batch, &mut self.datagram_counters);
                 outlet.send(held.source, &held.bytes);
             }
         }
@@ -65,7 +66,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             return;
         };
         while let Some(held) = self.conduct.close(index) {
-            let mut outlet = datagrams.outlet(&mut self.datagram_counters);
+            let mut outlet = datagrams.outlet(&mut self.batch, &mut self.datagram_counters);
             outlet.send(held.source, &held.bytes);
         }
     }

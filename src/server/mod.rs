@@ -21,7 +21,7 @@ use self::clients::Clients;
 use self::sockets::Sockets;
 use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle, What};
 use crate::reactor::{
-    Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index, readiness,
+    Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index, readiness,
     stream_interests,
 };
 use crate::service::{Guard, GuardOptions, Service, Suffix};
@@ -45,6 +45,7 @@ pub struct Server<S, C: Conduct = Honest, P: Probe = Off> {
     clients: Clients<C::Stream, P>,
     suffix: Suffix,
     guard: Guard,
+    batch: Batch,
     datagram_counters: DatagramCounters,
     deadlines: Deadlines<Timer>,
     phase: Phase,
@@ -129,6 +130,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             sockets,
             suffix: Suffix::new(config.udp_suffix.as_slice()),
             guard,
+            batch: Batch::new(),
             datagram_counters: DatagramCounters::default(),
             deadlines,
             phase: Phase::Serving,
