@@ -2,7 +2,7 @@
 
 use std::io;
 
-use peers::{READ_MAX, listen};
+use peers::{listen, read_max};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -16,9 +16,8 @@ fn main() -> io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
         loop {
             let (mut stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
             tokio::spawn(async move {
-                let mut room = vec![0; READ_MAX];
+                let mut room = vec![0; read_max()];
                 while let Ok(count @ 1..) = stream.read(&mut room).await {
                     if stream.write_all(&room[..count]).await.is_err() {
                         return;
