@@ -237,7 +237,11 @@ fn pitfall_15_a_client_that_never_reads_is_not_read_from_beyond_the_mark() {
     let mut client = Pumping::new(Script::new().read(vec![9; 100_000]));
     let pumped = client.readable();
     assert_eq!(pumped.outcome, Outcome::Blocked);
-    let bound = client.limits.watermarks.high + client.limits.read_ahead.get();
+    let bound = client
+        .limits
+        .watermarks
+        .high
+        .max(client.limits.read_ahead.get());
     assert!(
         client.peer.connection.unsent_len() <= bound,
         "{} unsent",
@@ -440,6 +444,38 @@ fn a_read_ahead_of_recv_size_is_one_message_a_read() {
         ),
         (7, 7, 7)
     );
+}
+
+/// A read goes no further than a turn may, but one message is one message.
+#[test]
+fn a_read_is_no_larger_than_the_budget_unless_a_message_is() {
+    for (budget, first) in [(24, 24), (2, 8), (1024, 64)] {
+        let script = Script::new().read([1; 64]).take(99);
+        let mut client = Pumping::new(script).limited(|limits| {
+            limits.read_ahead = 64.try_into().unwrap();
+            limits.budget = budget;
+        });
+        client.peer.readiness.latch_readable();
+        assert_eq!(client.pump().read, first, "budget {budget}");
+    }
+}
+
+/// Who is owed something is asked only for what fits below the mark, and a read that brought that much has
+/// not shown that there is no more.
+#[test]
+fn a_read_that_the_mark_cut_short_leaves_the_latch_set() {
+    let mut client = Pumping::new(Script::new().read([2; 40])).limited(|limits| {
+        limits.read_ahead = 64.try_into().unwrap();
+    });
+    client
+        .peer
+        .connection
+        .owe(&[1; 40], client.limits.watermarks);
+    client.peer.readiness.write_blocked();
+    let pumped = client.readable();
+    assert_eq!((pumped.outcome, pumped.read), (Outcome::Blocked, 24));
+    assert_eq!(client.peer.connection.unsent_len(), 64);
+    assert!(client.peer.readiness.is_readable());
 }
 
 /// An end of file, a reset, and a full buffer at every position of a conversation: no byte that was

@@ -247,7 +247,7 @@ fn pitfall_15_a_client_that_never_reads_is_bounded() {
         low: 8 * 1024,
     };
     config.write_stall_timeout = None;
-    let bound = (config.watermarks.high + config.read_ahead.get()) as u64;
+    let bound = config.watermarks.high.max(config.read_ahead.get()) as u64;
     let serving = Serving::start(config, Echo);
     let glutton = serving.connect();
     fill(&glutton);

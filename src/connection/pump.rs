@@ -64,10 +64,12 @@ struct Starved;
 impl Pump {
     /// A pump that has moved nothing yet.
     pub fn new(limits: Limits) -> Self {
+        // A read goes no further than a turn may, so that a small budget is not spent many times over at once.
+        let turn = limits.budget.max(limits.recv_size.get());
         Self {
             limits,
             tally: Tally::default(),
-            input: vec![0; limits.read_ahead.get()].into_boxed_slice(),
+            input: vec![0; limits.read_ahead.get().min(turn)].into_boxed_slice(),
             output: Vec::new(),
             defers: true,
         }
@@ -93,22 +95,24 @@ impl Pump {
     ) -> Outcome {
         let mut spent = 0;
         loop {
+            let mut most = self.input.len();
             if !peer.connection.keeps_up() {
                 match self.catch_up(peer, spent) {
                     Ok(spent_since) => spent = spent_since,
                     Err(outcome) => return outcome,
                 }
+                most = self.room(&peer.connection);
             } else if !peer.readiness.is_readable() {
                 return Outcome::Waiting;
             }
-            let count = match peer.stream.read(&mut self.input) {
+            let count = match peer.stream.read(&mut self.input[..most]) {
                 Ok(count) if count > 0 => count,
                 nothing => match read_nothing(peer, nothing) {
                     Ok(()) => continue,
                     Err(Starved) => return Outcome::Starved,
                 },
             };
-            if count < self.input.len() {
+            if count < most {
                 peer.readiness.read_short();
             }
             self.tally.received_bytes += count as u64;
@@ -227,6 +231,19 @@ impl Pump {
             };
             spent += moved.map_err(|Starved| Outcome::Starved)?;
         }
+    }
+
+    /// How much may be read of a peer that is owed something: an echo of it must not take what is owed beyond the high
+    /// watermark.
+    #[cold]
+    #[inline(never)]
+    fn room(&self, connection: &Connection) -> usize {
+        let left = self
+            .limits
+            .watermarks
+            .high
+            .saturating_sub(connection.unsent_len());
+        left.clamp(1, self.input.len())
     }
 
     /// Writes from what the peer is owed, once.

@@ -84,7 +84,7 @@ pub struct Watermarks {
 pub struct Limits {
     /// The most bytes a service is handed at once.
     pub recv_size: NonZeroUsize,
-    /// The most bytes that one system call reads.
+    /// The most bytes that one system call reads. Fewer are if the budget is smaller, but for one message.
     pub read_ahead: NonZeroUsize,
     /// How many bytes one client may move in one turn before it is the next one's turn. The last
     /// read or write may exceed it.

@@ -92,7 +92,7 @@ pub(crate) struct ServeArgs {
     recv_size: NonZeroUsize,
     /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024), as it
     /// is with --console
-    #[arg(long, value_name = "SIZE", default_value = "16k", value_parser = nonzero_size, help_heading = ANSWERS)]
+    #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = nonzero_size, help_heading = ANSWERS)]
     read_ahead: NonZeroUsize,
 
     /// The most clients at once [default: 10000, or what the limit of open files leaves]
