@@ -37,13 +37,40 @@ pub use state::{CloseReason, Limits, State, Watermarks};
 pub struct Connection {
     state: State,
     unsent: Buffer,
-    /// Reading is paused by the high watermark. Invariant: more than `low` bytes are unsent.
-    paused: bool,
+    flags: Flags,
     /// How many answers are promised.
     deferred: u32,
-    /// Since it was last asked, bytes owed were written, or the first were kept.
-    progress: bool,
 }
+
+/// What is so or not, in one byte: a connection has 16 in all, of which there may be many thousands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Flags(u8);
+
+/// Reading is paused by the high watermark. Invariant: more than `low` bytes are unsent.
+const PAUSED: u8 = 1;
+/// Since it was last asked, bytes owed were written, or the first were kept.
+const PROGRESS: u8 = 2;
+
+impl Flags {
+    const fn set(&mut self, flag: u8, is: bool) {
+        self.0 |= flag * is as u8;
+    }
+
+    const fn take(&mut self, flag: u8) -> bool {
+        let is = self.has(flag);
+        self.0 &= !flag;
+        is
+    }
+
+    const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+}
+
+const _: () = assert!(
+    size_of::<Connection>() == 16,
+    "what an idle client costs is stated"
+);
 
 /// How many answers may be promised unless there is a reason for [another limit](Limits::deferred): as many
 /// as a person can keep in mind.
@@ -55,9 +82,8 @@ impl Connection {
         Self {
             state: State::Open,
             unsent: Buffer::new(),
-            paused: false,
+            flags: Flags(0),
             deferred: 0,
-            progress: false,
         }
     }
 
@@ -96,10 +122,10 @@ impl Connection {
             return false;
         }
         debug_assert!(!self.is_shut(), "a reply after our side was shut");
-        self.progress |= !self.has_unsent();
+        self.flags.set(PROGRESS, !self.has_unsent());
         self.unsent.extend(bytes);
-        let pauses = !self.paused && self.unsent.len() >= marks.high;
-        self.paused |= pauses;
+        let pauses = !self.is_paused() && self.unsent.len() >= marks.high;
+        self.flags.set(PAUSED, pauses);
         pauses
     }
 
@@ -109,10 +135,10 @@ impl Connection {
     ///
     /// When `count` exceeds the number of unsent bytes.
     pub fn sent(&mut self, count: usize, marks: Watermarks) {
-        self.progress |= count > 0;
+        self.flags.set(PROGRESS, count > 0);
         self.unsent.consume(count);
         if self.unsent.len() <= marks.low {
-            self.paused = false;
+            self.flags.take(PAUSED);
         }
         self.settle();
     }
@@ -165,7 +191,7 @@ impl Connection {
     /// Whether, since this was last asked, some of the bytes owed were written, or the first of them
     /// were kept: what a write-stall timeout counts from.
     pub const fn take_progress(&mut self) -> bool {
-        std::mem::replace(&mut self.progress, false)
+        self.flags.take(PROGRESS)
     }
 
     /// Where the conversation stands.
@@ -190,7 +216,7 @@ impl Connection {
 
     /// Whether reading is paused because too much is unsent.
     pub const fn is_paused(&self) -> bool {
-        self.paused
+        self.flags.has(PAUSED)
     }
 
     /// Whether input is answered, and not discarded.
@@ -236,7 +262,7 @@ impl Connection {
     /// Whether input should be read: to be answered, or to be discarded until the peer's end.
     pub const fn wants_read(&self) -> bool {
         match self.state {
-            State::Open => !self.paused,
+            State::Open => !self.is_paused(),
             State::Held => false,
             State::Draining { peer_ended, .. } => !peer_ended,
             State::Closed(_) => false,

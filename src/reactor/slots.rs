@@ -5,6 +5,9 @@ use slab::Slab;
 use super::Token;
 use crate::service::ClientId;
 
+/// How many slots are kept when hardly any is taken: those who come next need not wait for memory.
+const KEPT: usize = 1024;
+
 /// The generation of no key: tokens of this generation are fixed, see [`fixed_token`].
 const FIXED: u32 = u32::MAX;
 
@@ -129,10 +132,18 @@ impl<T> Slots<T> {
         (slot.key == key).then_some(&mut slot.value)
     }
 
-    /// Frees the slot of the occupant that `key` names, if it is still there.
+    /// Frees the slot of the occupant that `key` names, if it is still there. The memory of a crowd that has left is given
+    /// back, up to the last slot that is taken.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         self.get_mut(key)?;
-        Some(self.slab.remove(key.index()).value)
+        let value = self.slab.remove(key.index()).value;
+        let (len, capacity) = (self.slab.len(), self.slab.capacity());
+        // Looking for what can go takes time in proportion to what there is: it is done when those who are left have
+        // halved, which is seldom.
+        if capacity > KEPT && len < capacity / 4 && (len == 0 || len.is_power_of_two()) {
+            self.slab.shrink_to_fit();
+        }
+        Some(value)
     }
 
     /// The keys of all occupants.
@@ -199,6 +210,26 @@ mod tests {
         }
         assert_eq!(Key::from_token(fixed_token(7)), None);
         assert_eq!(fixed_index(fixed_token(7)), Some(7));
+    }
+
+    #[test]
+    fn the_memory_of_a_crowd_is_given_back_and_stale_keys_stay_stale() {
+        let mut slots = Slots::new(usize::MAX);
+        let keys: Vec<Key> = (0..20_000).map(|n| slots.insert(n).unwrap()).collect();
+        for &key in &keys[1..] {
+            slots.remove(key).unwrap();
+        }
+        assert!(slots.slab.capacity() <= KEPT, "{}", slots.slab.capacity());
+        assert_eq!(
+            slots.get_mut(keys[0]),
+            Some(&mut 0),
+            "who has stayed is there"
+        );
+        assert!(keys[1..].iter().all(|&key| slots.get_mut(key).is_none()));
+        let later: Vec<Key> = (0..20_000).map(|n| slots.insert(n).unwrap()).collect();
+        assert!(keys[1..].iter().all(|&key| slots.get_mut(key).is_none()));
+        assert!(later.iter().all(|&key| slots.remove(key).is_some()));
+        assert_eq!(slots.len(), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::remote::Remote;
 use crate::connection::Peer;
 use crate::reactor::Stamp;
 
@@ -9,7 +10,7 @@ use crate::reactor::Stamp;
 #[derive(Debug)]
 pub(super) struct Client<S> {
     pub(super) peer: Peer<S>,
-    pub(super) address: SocketAddr,
+    pub(super) address: Remote,
     /// On the ready list. Keeps it from being there twice.
     pub(super) queued: bool,
     /// A deadline watches over its unsent bytes.
@@ -26,10 +27,10 @@ pub(super) struct Client<S> {
 }
 
 impl<S> Client<S> {
-    pub(super) const fn new(stream: S, address: SocketAddr, now: Stamp) -> Self {
+    pub(super) fn new(stream: S, address: SocketAddr, now: Stamp) -> Self {
         Self {
             peer: Peer::new(stream),
-            address,
+            address: address.into(),
             queued: false,
             stall_watched: false,
             linger_watched: false,

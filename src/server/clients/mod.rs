@@ -3,6 +3,7 @@
 //! Knows streams and readiness, but no mio and no clock, so that a simulation can drive it.
 
 mod client;
+mod remote;
 #[cfg(test)]
 mod simulation;
 mod watch;
