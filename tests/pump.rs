@@ -478,6 +478,19 @@ fn a_read_that_the_mark_cut_short_leaves_the_latch_set() {
     assert!(client.peer.readiness.is_readable());
 }
 
+/// A message without an answer leaves who was owed something owed something.
+#[test]
+fn silence_to_one_that_is_owed_something_is_not_the_end_of_what_there_is_to_do() {
+    let mut client = Pumping::new(Script::new().read("quiet"));
+    client
+        .peer
+        .connection
+        .owe(b"owed", client.limits.watermarks);
+    client.peer.readiness.write_blocked();
+    let pumped = client.readable_with(&mut Silent);
+    assert_eq!((pumped.outcome, pumped.read), (Outcome::Blocked, 5));
+}
+
 /// An end of file, a reset, and a full buffer at every position of a conversation: no byte that was
 /// read is lost, none is sent twice, and the conversation ends as it should.
 #[test]
@@ -545,6 +558,12 @@ impl Service for Quit {
 }
 
 /// Keeps every message.
+struct Silent;
+
+impl Service for Silent {
+    fn receive(&mut self, _client: ClientId, _message: &[u8], _reply: &mut Reply<'_>) {}
+}
+
 struct Record<'a>(&'a mut Vec<Vec<u8>>);
 
 impl Service for Record<'_> {

@@ -10,6 +10,7 @@ mod pump;
 mod readiness;
 mod reply;
 mod state;
+mod verdict;
 
 pub use buffer::Buffer;
 pub use peer::{Peer, Stream};

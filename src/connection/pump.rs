@@ -1,12 +1,9 @@
-//! Moves bytes between a stream and its connection: the one place that knows `WouldBlock` and
-//! `Interrupted`.
+//! Moves bytes between a stream and its connection.
 
 use std::io;
 
-use super::{Answer, CloseReason, Connection, Limits, Peer, Readiness, Reply, State, Stream};
-
-/// `ENOBUFS` on Linux. The standard library has no [`io::ErrorKind`] for it.
-const ENOBUFS: i32 = 105;
+use super::verdict::{Starved, absorb, read_nothing, took, write};
+use super::{Answer, CloseReason, Connection, Limits, Peer, Reply, State, Stream};
 
 /// The largest buffer for answers that is kept from one turn to the next.
 const OUTPUT_KEPT: usize = 64 * 1024;
@@ -58,8 +55,11 @@ pub enum Outcome {
     Yielded,
 }
 
-/// The kernel is out of memory for a socket.
-struct Starved;
+/// An answer has been seen to.
+struct Delivered {
+    /// It was written to its end, and the peer, which kept up, keeps up: no need to look.
+    all: bool,
+}
 
 impl Pump {
     /// A pump that has moved nothing yet.
@@ -123,11 +123,11 @@ impl Pump {
             } else {
                 self.answer_many(peer, count, &mut serve)
             };
-            if let Err(Starved) = answered {
+            let Ok(Delivered { all }) = answered else {
                 return Outcome::Starved;
-            }
+            };
             // The end for most, before there is any need to look at the budget.
-            if peer.connection.keeps_up() && !peer.readiness.is_readable() {
+            if (all || peer.connection.keeps_up()) && !peer.readiness.is_readable() {
                 return Outcome::Waiting;
             }
             spent += count;
@@ -184,7 +184,7 @@ impl Pump {
         peer: &mut Peer<S>,
         count: usize,
         serve: impl FnMut(&[u8], &mut Reply<'_>),
-    ) -> Result<(), Starved> {
+    ) -> Result<Delivered, Starved> {
         let (input, output) = (&self.input[..count], &mut self.output);
         let answer = Answer::to_many(input, output, self.limits.recv_size, serve);
         let ignored = (count - answer.answered) as u64;
@@ -310,7 +310,7 @@ fn deliver<S: Stream>(
     defers: bool,
     limits: &Limits,
     tally: &mut Tally,
-) -> Result<(), Starved> {
+) -> Result<Delivered, Starved> {
     tally.messages += answer.messages;
     let mut sent = Ok(0);
     if peer.readiness.is_writable() && !answer.bytes.is_empty() {
@@ -318,12 +318,17 @@ fn deliver<S: Stream>(
         debug_assert!(!peer.connection.has_unsent());
         sent = peer.stream.write(answer.bytes);
     }
+    // Without an answer it may be owed something from before.
+    let mut all = answer.deferred == 0 && !answer.hung_up && !answer.bytes.is_empty();
     let result = match sent {
         Ok(count) if count == answer.bytes.len() => {
             tally.sent_bytes += count as u64;
             Ok(())
         }
-        less => sent_less(peer, answer.bytes, less, limits, tally),
+        less => {
+            all = false;
+            sent_less(peer, answer.bytes, less, limits, tally)
+        }
     };
     if answer.deferred > 0 && defers {
         peer.connection.defer(answer.deferred, limits.deferred);
@@ -331,7 +336,7 @@ fn deliver<S: Stream>(
     if answer.hung_up {
         peer.connection.finish(CloseReason::HungUp);
     }
-    result
+    result.map(|()| Delivered { all })
 }
 
 /// Keeps what a write has not taken of a reply: all of it, if none was tried.
@@ -356,55 +361,4 @@ fn sent_less<S: Stream>(
     // Kept even for a peer that has failed, so that what it was owed is counted.
     tally.pauses += u64::from(peer.connection.owe(&reply[sent..], limits.watermarks));
     failed.map_or(Ok(()), |error| absorb(&mut peer.connection, &error))
-}
-
-/// Writes once.
-fn write(stream: &mut impl Stream, readiness: &mut Readiness, bytes: &[u8]) -> io::Result<usize> {
-    let written = stream.write(bytes);
-    took(readiness, bytes, written)
-}
-
-/// What a write of `bytes` has taken; clears the latch if that was not all. A full kernel buffer, and
-/// a signal that came before anything was written, count as 0.
-fn took(readiness: &mut Readiness, bytes: &[u8], written: io::Result<usize>) -> io::Result<usize> {
-    match written {
-        // No socket answers a non-empty write with 0; trying again could spin for ever.
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        Ok(count) => {
-            if count < bytes.len() {
-                readiness.write_short();
-            }
-            Ok(count)
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            readiness.write_blocked();
-            Ok(0)
-        }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) => Err(error),
-    }
-}
-
-/// Takes a read that brought nothing for what it is. After a signal it is simply tried again.
-#[cold]
-#[inline(never)]
-fn read_nothing<S>(peer: &mut Peer<S>, read: io::Result<usize>) -> Result<(), Starved> {
-    match read {
-        Ok(_) => peer.connection.receive_eof(),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.readiness.read_blocked(),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-        Err(error) => return absorb(&mut peer.connection, &error),
-    }
-    Ok(())
-}
-
-/// Takes a peer's error as the end of its conversation, unless it is ours and will pass.
-#[cold]
-#[inline(never)]
-fn absorb(connection: &mut Connection, error: &io::Error) -> Result<(), Starved> {
-    if error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(ENOBUFS) {
-        return Err(Starved);
-    }
-    connection.close(CloseReason::Failed(error.kind()));
-    Ok(())
 }
