@@ -1,0 +1,177 @@
+//! What this server costs, and what others cost: one table, against the targets it has.
+//!
+//! ```text
+//! cargo bench [--bench compare] [-- --quick] [-- --only WORDS]
+//! ```
+//!
+//! The peers are in `benches/peers`, and are built first; one that can't be is said and left out. Each case is run with
+//! every server in turn, several rounds, and what is told is the median of the ratios of one round: a single time says
+//! little on a shared machine. The server has the first core, and `echoloop bench`, which verifies every byte, the
+//! second. Everything is written to `target/bench.json` as well.
+
+mod cases;
+#[path = "../hot_path/counts.rs"]
+mod counts;
+mod generator;
+mod memory;
+mod peers;
+mod probe;
+mod scale;
+mod serving;
+mod table;
+
+use std::path::Path;
+use std::process::{Command, exit};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use self::peers::Peers;
+use self::table::Table;
+
+const HELP: &str = "\
+What this server costs, and what others cost, by turns. Seven minutes.
+
+Usage: cargo bench [--bench compare] -- [OPTIONS]
+
+Options:
+      --quick         Fewer and shorter rounds: a minute
+      --only <WORDS>  Only rows whose name has these words in it; repeatable
+  -h, --help          Print this";
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Pace {
+    rounds: usize,
+    time: &'static str,
+    warmup: &'static str,
+}
+
+struct Options {
+    quick: bool,
+    only: Vec<String>,
+}
+
+impl Options {
+    /// What the command line asks for. One that can't be taken, or asks for help, ends the program.
+    fn parse() -> Self {
+        let mut options = Self {
+            quick: false,
+            only: Vec::new(),
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // Cargo passes it to every benchmark.
+                "--bench" => {}
+                "--quick" => options.quick = true,
+                "--only" => match arguments.next() {
+                    Some(words) => options.only.push(words),
+                    None => refuse("--only needs words to look for, such as 'UDP'"),
+                },
+                "-h" | "--help" => {
+                    println!("{HELP}");
+                    exit(0);
+                }
+                other => refuse(&format!("unknown option '{other}': see --help")),
+            }
+        }
+        options
+    }
+
+    const fn pace(&self) -> Pace {
+        if self.quick {
+            Pace {
+                rounds: 1,
+                time: "250ms",
+                warmup: "100ms",
+            }
+        } else {
+            Pace {
+                rounds: 12,
+                time: "300ms",
+                warmup: "100ms",
+            }
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|words| name.contains(words.as_str()))
+    }
+}
+
+fn refuse(why: &str) -> ! {
+    eprintln!("error: {why}");
+    exit(2)
+}
+
+fn main() {
+    let options = Options::parse();
+    let start = Instant::now();
+    let peers = Peers::build();
+    let pace = options.pace();
+    let mut table = Table::default();
+    println!(
+        "Processor time of a server for a message, in µs: medians of {} rounds of {}, by turns",
+        pace.rounds, pace.time
+    );
+    table.head();
+    cases::run(&options, &peers, &mut table);
+    if options.wants("counts") {
+        table.part("Counts, at 64 B, 100 connections");
+        count(&mut table);
+    }
+    if options.wants("probe") {
+        table.part("Being watched, at 64 B, 100 connections: µs a message");
+        probe::run(pace, &mut table);
+    }
+    if options.wants("memory") {
+        table.part("Memory");
+        memory::run(options.quick, &peers, &mut table);
+    }
+    if options.wants("generator") {
+        table.part("The load generator");
+        generator::run(pace, &peers, &mut table);
+    }
+    if options.wants("scale") {
+        table.part("Scale: µs a message");
+        scale::side_by_side(pace, &mut table);
+        if !options.quick {
+            scale::run(pace, &peers, &mut table);
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
+    table.finish(&machine(&options), &path);
+    println!("took {:.0} s", start.elapsed().as_secs_f64());
+}
+
+/// What valgrind and perf count, where they are.
+fn count(table: &mut Table) {
+    let (instructions, calls) = ("user instructions a message", "system calls a message");
+    match counts::instructions(100, &[]) {
+        Some(count) => table.limit(instructions, count, Some(150.0)),
+        None => table.missing(instructions, "valgrind is not installed"),
+    }
+    let Some(counted) = counts::system_calls(100, &[]) else {
+        return table.missing(calls, "perf is not installed, or may not trace");
+    };
+    table.limit(calls, counted.all, Some(2.1));
+    table.limit("  of them recvfrom", counted.recvfrom, None);
+    table.limit("  of them sendto", counted.sendto, None);
+    table.limit("  of them epoll_wait", counted.epoll_wait, None);
+    table.limit("  of them epoll_ctl", counted.epoll_ctl, Some(0.01));
+}
+
+fn machine(options: &Options) -> Value {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    json!({
+        "system": said("uname", &["-sr"]),
+        "processors": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        "rustc": said("rustc", &["--version"]),
+        "quick": options.quick,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
