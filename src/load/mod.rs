@@ -37,6 +37,7 @@ mod sizes;
 mod terminator;
 mod tick;
 mod timers;
+mod verifying;
 mod window;
 
 use std::io;
@@ -56,6 +57,8 @@ pub use ports::port_range;
 pub use rate::Profile;
 pub use sizes::Sizes;
 pub use tick::Tick;
+#[doc(hidden)]
+pub use verifying::verifying;
 
 use self::book::Book;
 use self::shared::Shared;

@@ -1,0 +1,21 @@
+//! The verifier by itself.
+
+use super::answers::{Answers, Expected, InFlight};
+use super::pattern::Pattern;
+use super::plan::{Reply, Verify};
+
+/// What the benchmarks measure: each call awaits the echo of a message of `size` bytes, 64 KiB at most, gets it, and says
+/// whether it was right. No part of what this crate promises.
+pub fn verifying(size: usize) -> impl FnMut() -> bool {
+    let pattern = Pattern::random(1);
+    let expected = Expected::new(pattern.clone(), Reply::Echo, Verify::Full);
+    let mut answers = Answers::new(0);
+    move || {
+        let (due, sent) = (0, 0);
+        answers.await_one(InFlight { due, sent, size });
+        let mut answered = 0;
+        let got = pattern.at(answers.place(), size);
+        let right = answers.receive(got, &expected, |_| answered += 1);
+        right.is_ok() && answered == 1
+    }
+}
