@@ -27,7 +27,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use self::peers::Peers;
-use self::table::Table;
+use self::table::{Table, say};
 
 const HELP: &str = "\
 What this server costs, and what others cost, by turns. Seven minutes.
@@ -35,7 +35,7 @@ What this server costs, and what others cost, by turns. Seven minutes.
 Usage: cargo bench [--bench compare] -- [OPTIONS]
 
 Options:
-      --quick         Fewer and shorter rounds: a minute
+      --quick         One short round of each, which is not judged: a minute
       --only <WORDS>  Only rows whose name has these words in it; repeatable
   -h, --help          Print this";
 
@@ -70,7 +70,7 @@ impl Options {
                     None => refuse("--only needs words to look for, such as 'UDP'"),
                 },
                 "-h" | "--help" => {
-                    println!("{HELP}");
+                    say(HELP);
                     exit(0);
                 }
                 other => refuse(&format!("unknown option '{other}': see --help")),
@@ -110,16 +110,15 @@ fn main() {
     let start = Instant::now();
     let peers = Peers::build();
     let pace = options.pace();
-    let mut table = Table::default();
-    println!(
+    say(&format!(
         "Processor time of a server for a message, in µs: medians of {} rounds of {}, by turns",
         pace.rounds, pace.time
-    );
-    table.head();
+    ));
+    let mut table = Table::new(options.quick);
     cases::run(&options, &peers, &mut table);
     if options.wants("counts") {
         table.part("Counts, at 64 B, 100 connections");
-        count(&mut table);
+        count(if options.quick { 2 } else { 7 }, &mut table);
     }
     if options.wants("probe") {
         table.part("Being watched, at 64 B, 100 connections: µs a message");
@@ -142,17 +141,17 @@ fn main() {
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
     table.finish(&machine(&options), &path);
-    println!("took {:.0} s", start.elapsed().as_secs_f64());
+    say(&format!("took {:.0} s", start.elapsed().as_secs_f64()));
 }
 
 /// What valgrind and perf count, where they are.
-fn count(table: &mut Table) {
+fn count(runs: usize, table: &mut Table) {
     let (instructions, calls) = ("user instructions a message", "system calls a message");
     match counts::instructions(100, &[]) {
         Some(count) => table.limit(instructions, count, Some(150.0)),
         None => table.missing(instructions, "valgrind is not installed"),
     }
-    let Some(counted) = counts::system_calls(100, &[]) else {
+    let Some(counted) = counts::system_calls(runs, 100, &[]) else {
         return table.missing(calls, "perf is not installed, or may not trace");
     };
     table.limit(calls, counted.all, Some(2.1));

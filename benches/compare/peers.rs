@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::table::say;
+
 /// This program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
 
@@ -38,17 +40,17 @@ impl Peers {
         let mut peers = Vec::new();
         match rust(&sources, &target) {
             Ok(()) => peers.extend(RUST.map(|name| (name, target.join("release").join(name)))),
-            Err(why) => println!("{}: left out: {why}", RUST.join(", ")),
+            Err(why) => say(&format!("{}: left out: {why}", RUST.join(", "))),
         }
         for (name, source, library) in C {
             match c(&sources, &target, source, library) {
                 Ok(path) => peers.push((name, path)),
-                Err(why) => println!("{name}: left out: {why}"),
+                Err(why) => say(&format!("{name}: left out: {why}")),
             }
         }
         match go(&sources, &target) {
             Ok(path) => peers.push(("go", path)),
-            Err(why) => println!("go: left out: {why}"),
+            Err(why) => say(&format!("go: left out: {why}")),
         }
         Self(peers)
     }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::peers::{PROGRAM, Peers};
+use crate::table::say;
 
 /// A server to be started: its name, and what it is started with.
 #[derive(Clone)]
@@ -137,7 +138,10 @@ pub(crate) fn report(mut bench: Command) -> Option<Value> {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let answered = report["messages"]["answered"].as_f64().unwrap_or(0.0);
     if report["messages"]["mismatch"] != 0 || answered < 100.0 {
-        println!("a load went wrong: {bench:?}: {}", report["validity"]);
+        say(&format!(
+            "a load went wrong: {bench:?}: {}",
+            report["validity"]
+        ));
         return None;
     }
     Some(report)

@@ -9,22 +9,28 @@ use serde_json::{Value, json};
 const NOISE_MAX: f64 = 1.25;
 
 /// The rows so far.
-#[derive(Default)]
 pub(crate) struct Table {
+    /// Too few rounds were asked for to judge by them.
+    rough: bool,
     rows: Vec<Value>,
     /// What was said in the row before, so that it is not repeated.
     last: String,
 }
 
 impl Table {
-    /// Prints what the columns are.
-    pub(crate) fn head(&self) {
+    /// Prints what the columns are. `rough`: there are too few rounds to judge by them.
+    pub(crate) fn new(rough: bool) -> Self {
         print_line(&["", "ours", "", "theirs", "ratio", "95 % sure", "target", ""]);
+        Self {
+            rough,
+            rows: Vec::new(),
+            last: String::new(),
+        }
     }
 
     /// Begins a part of the table.
     pub(crate) fn part(&mut self, title: &str) {
-        println!("\n{title}");
+        say(&format!("\n{title}"));
         self.last.clear();
     }
 
@@ -46,7 +52,10 @@ impl Table {
         let ratios: Vec<f64> = rounds.iter().map(|(ours, theirs)| ours / theirs).collect();
         let (least, most) = interval(ratios.clone());
         let ratio = median(ratios);
-        let verdict = target.map_or("", |target| judge(target, least, ratio, most));
+        let verdict = target.map_or("", |target| match self.rough {
+            true => "rough",
+            false => judge(target, least, ratio, most),
+        });
         let spread = if rounds.len() > 1 {
             format!("{least:.2}..{most:.2}")
         } else {
@@ -86,7 +95,7 @@ impl Table {
     /// A figure that could not be had, and why.
     pub(crate) fn missing(&mut self, what: &str, why: &str) {
         self.last.clear();
-        println!("{what:<44}        - {why}");
+        say(&format!("{what:<44}        - {why}"));
         self.rows.push(json!({ "what": what, "missing": why }));
     }
 
@@ -96,23 +105,32 @@ impl Table {
             let rows = self.rows.iter();
             rows.filter(|row| row["verdict"] == verdict).count()
         };
-        let (met, missed, noise) = (count("met"), count("missed"), count("noise"));
-        print!("\n{met} targets met, {missed} missed");
+        let (met, missed, noise) = (
+            count("met"),
+            count("missed"),
+            count("noise") + count("rough"),
+        );
+        let mut sum = format!("\n{met} targets met, {missed} missed");
         if noise > 0 {
-            print!(
-                ", {noise} not judged: the target is within the interval, and that is wider than {:.0} %",
-                (NOISE_MAX - 1.0) * 100.0
-            );
+            sum += &format!(", {noise} not judged: noise, or too few rounds");
         }
-        println!();
+        say(&sum);
         let all = json!({
             "schema": "echoloop.compare/1", "machine": machine, "met": met, "missed": missed, "noise": noise,
             "rows": self.rows,
         });
         match std::fs::write(path, format!("{all:#}\n")) {
-            Ok(()) => println!("written to {}", path.display()),
-            Err(error) => println!("cannot write {}: {error}", path.display()),
+            Ok(()) => say(&format!("written to {}", path.display())),
+            Err(error) => say(&format!("cannot write {}: {error}", path.display())),
         }
+    }
+}
+
+/// Prints a line. Whoever reads no further wants nothing more measured either.
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
     }
 }
 
@@ -121,8 +139,7 @@ fn print_line(cells: &[&str; 8]) {
     let line = format!(
         "{what:<44}{ours:>9}  {peer:<18}{theirs:>9}{ratio:>8}{spread:>13}{target:>8}  {verdict}"
     );
-    println!("{}", line.trim_end());
-    let _ = std::io::stdout().flush();
+    say(line.trim_end());
 }
 
 /// As many digits as say something.
@@ -160,7 +177,7 @@ fn judge(target: f64, least: f64, ratio: f64, most: f64) -> &'static str {
 }
 
 /// The middle of `numbers`, of which there is one at least.
-pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
+fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;
     if numbers.len().is_multiple_of(2) {

@@ -50,10 +50,10 @@ pub(crate) struct Calls {
     pub(crate) epoll_ctl: f64,
 }
 
-/// System calls of the server for one message, of seven runs that in which it was kept busiest: what a message costs who
+/// System calls of the server for one message, of `runs` runs that in which it was kept busiest: what a message costs who
 /// waits for the next says more of the load.
-pub(crate) fn system_calls(connections: usize, options: &[String]) -> Option<Calls> {
-    let runs = (0..7).filter_map(|_| run(connections, options));
+pub(crate) fn system_calls(runs: usize, connections: usize, options: &[String]) -> Option<Calls> {
+    let runs = (0..runs).filter_map(|_| run(connections, options));
     runs.max_by(|one, other| one.rate.total_cmp(&other.rate))
 }
 

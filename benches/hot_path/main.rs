@@ -35,7 +35,7 @@ fn main() {
         }
         None => println!("         -  user instructions a message   (valgrind is not installed)"),
     }
-    match counts::system_calls(connections, &arguments) {
+    match counts::system_calls(7, connections, &arguments) {
         Some(calls) => {
             println!(
                 "{:10.0}  messages a second while they were counted",
