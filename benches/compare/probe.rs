@@ -1,15 +1,20 @@
-//! What it costs to be watched.
+//! What it costs to be counted, and to be watched.
 
 use crate::Pace;
 use crate::serving::{Server, cost};
 use crate::table::Table;
 
-/// Measures `--watch` and `--trace` beside neither.
+/// Measures each beside nothing of the kind.
 pub(crate) fn run(pace: Pace, table: &mut Table) {
     let tcp = ["--tcp", "127.0.0.1:0", "--no-udp"];
-    let watched: [(&str, &[&str], Option<f64>); 2] = [
-        ("counters on, --watch", &["--watch"], Some(1.02)),
-        ("a trace written, --trace", &["--trace", "/dev/null"], None),
+    let watched: [(&str, &[&str], Option<f64>); 3] = [
+        (
+            "counters, --stats-interval 1s",
+            &["--stats-interval", "1s"],
+            Some(1.02),
+        ),
+        ("figures, --watch", &["--watch"], Some(1.02)),
+        ("a trace, --trace", &["--trace", "/dev/null"], None),
     ];
     for (what, options, target) in watched {
         let once = |options: &[&str]| {
