@@ -167,10 +167,11 @@ pub(crate) fn run(options: &Options, peers: &Peers, table: &mut Table) {
 
 /// Measures `case`, and returns what was had against the first that it is compared with.
 fn measure(case: &Case, pace: Pace, peers: &Peers, table: &mut Table) -> Option<f64> {
-    let rounds = if case.large {
-        pace.rounds.div_ceil(3)
-    } else {
-        pace.rounds
+    let rounds = match (case.large, case.alone) {
+        (true, _) => pace.rounds.div_ceil(3),
+        // The time of the others goes to more rounds: what is sent at once varies more than what one call costs.
+        (_, true) if pace.rounds > 1 => 3 * pace.rounds,
+        _ => pace.rounds,
     };
     let ours = Server::ours(case.serve);
     let mut own = Vec::new();

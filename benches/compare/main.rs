@@ -36,7 +36,8 @@ Usage: cargo bench [--bench compare] -- [OPTIONS]
 
 Options:
       --quick         One short round of each, which is not judged: a minute
-      --only <WORDS>  Only rows whose name has these words in it; repeatable
+      --only <WORDS>  Only cases whose name has these words in it; repeatable
+                      (with --bench compare)
   -h, --help          Print this";
 
 /// How much is measured.
@@ -138,6 +139,12 @@ fn main() {
         if !options.quick {
             scale::run(pace, &peers, &mut table);
         }
+    }
+    if table.is_empty() {
+        refuse(&format!(
+            "no case has '{}' in its name: 'UDP', '16 KiB', 'counts', 'probe', 'memory', 'generator' and 'scale' are some",
+            options.only.join("' or '")
+        ));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
     table.finish(&machine(&options), &path);

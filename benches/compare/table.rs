@@ -99,6 +99,11 @@ impl Table {
         self.rows.push(json!({ "what": what, "missing": why }));
     }
 
+    /// No row was wanted.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Says how many targets were met, and writes every row, and what `machine` they were had on, to `path`.
     pub(crate) fn finish(self, machine: &Value, path: &Path) {
         let count = |verdict| {
