@@ -119,7 +119,7 @@ fn main() {
     cases::run(&options, &peers, &mut table);
     if options.wants("counts") {
         table.part("Counts, at 64 B, 100 connections");
-        count(if options.quick { 2 } else { 7 }, &mut table);
+        count(if options.quick { 3 } else { 15 }, &mut table);
     }
     if options.wants("probe") {
         table.part("Being watched, at 64 B, 100 connections: µs a message");

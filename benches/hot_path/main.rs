@@ -1,5 +1,5 @@
 //! What one echoed message costs the server: user instructions, by valgrind, and system calls, by
-//! perf. Counts, not times: the same on a busy machine as on a quiet one.
+//! perf. Counts, not times: nearly the same on a busy machine as on a quiet one.
 //!
 //! ```text
 //! cargo bench --bench hot_path [-- CONNECTIONS [OPTION OF SERVE]...]
@@ -35,7 +35,7 @@ fn main() {
         }
         None => println!("         -  user instructions a message   (valgrind is not installed)"),
     }
-    match counts::system_calls(7, connections, &arguments) {
+    match counts::system_calls(15, connections, &arguments) {
         Some(calls) => {
             println!(
                 "{:10.0}  messages a second while they were counted",
