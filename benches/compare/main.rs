@@ -119,7 +119,7 @@ fn main() {
     cases::run(&options, &peers, &mut table);
     if options.wants("counts") {
         table.part("Counts, at 64 B, 100 connections");
-        count(if options.quick { 3 } else { 15 }, &mut table);
+        count(&mut table);
     }
     if options.wants("probe") {
         table.part("Being watched, at 64 B, 100 connections: µs a message");
@@ -151,15 +151,18 @@ fn main() {
     say(&format!("took {:.0} s", start.elapsed().as_secs_f64()));
 }
 
-/// What valgrind and perf count, where they are.
-fn count(runs: usize, table: &mut Table) {
-    let (instructions, calls) = ("user instructions a message", "system calls a message");
+/// What valgrind and strace count, where they are.
+fn count(table: &mut Table) {
+    let (instructions, calls) = (
+        "user instructions a message",
+        "system calls a message, saturated",
+    );
     match counts::instructions(100, &[]) {
         Some(count) => table.limit(instructions, count, Some(150.0)),
         None => table.missing(instructions, "valgrind is not installed"),
     }
-    let Some(counted) = counts::system_calls(runs, 100, &[]) else {
-        return table.missing(calls, "perf is not installed, or may not trace");
+    let Some(counted) = counts::system_calls(100, &[]) else {
+        return table.missing(calls, "strace is not installed, or may not trace");
     };
     table.limit(calls, counted.all, Some(2.1));
     table.limit("  of them recvfrom", counted.recvfrom, None);

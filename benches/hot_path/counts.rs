@@ -18,7 +18,6 @@ pub(crate) const MESSAGE: usize = 64;
 /// Two sizes of a run: the difference between them is free of what starting and stopping cost.
 const ROUNDS_SHORT: usize = 200;
 const ROUNDS_LONG: usize = 1_200;
-const ROUNDS_NATIVE: usize = 2_000;
 
 /// User instructions of the server for one message.
 pub(crate) fn instructions(connections: usize, options: &[String]) -> Option<f64> {
@@ -41,8 +40,6 @@ pub(crate) fn instructions(connections: usize, options: &[String]) -> Option<f64
 
 /// System calls of the server for one message.
 pub(crate) struct Calls {
-    /// How many messages there were in a second meanwhile.
-    pub(crate) rate: f64,
     pub(crate) all: f64,
     pub(crate) recvfrom: f64,
     pub(crate) sendto: f64,
@@ -50,56 +47,38 @@ pub(crate) struct Calls {
     pub(crate) epoll_ctl: f64,
 }
 
-/// System calls of the server for one message: the median of `runs` runs, because how many messages a wake-up brings
-/// depends on which of the two, server or load, happens to be ahead.
-pub(crate) fn system_calls(runs: usize, connections: usize, options: &[String]) -> Option<Calls> {
-    let runs = (0..runs).filter_map(|_| run(connections, options));
-    let mut runs: Vec<Calls> = runs.collect();
-    runs.sort_by(|one, other| one.all.total_cmp(&other.all));
-    let middle = runs.len() / 2;
-    (middle < runs.len()).then(|| runs.swap_remove(middle))
+/// System calls of the server for one message, while there is always another waiting: being traced makes the server by far
+/// the slower of the two. (How many messages a wake-up brings would otherwise depend on which of them happens to be ahead.)
+pub(crate) fn system_calls(connections: usize, options: &[String]) -> Option<Calls> {
+    let report = |rounds| {
+        let server = Served::start(&["strace", "-c"], &[], options)?;
+        load(server.address, connections, rounds);
+        Some(server.stop())
+    };
+    let (short, long) = (report(ROUNDS_SHORT)?, report(ROUNDS_LONG)?);
+    let messages = ((ROUNDS_LONG - ROUNDS_SHORT) * connections) as f64;
+    let count = |names: &[&str]| {
+        let difference = called(&long, names) - called(&short, names);
+        difference / messages
+    };
+    let all = count(&["total"]);
+    (all > 0.0).then(|| Calls {
+        all,
+        recvfrom: count(&["recvfrom"]),
+        sendto: count(&["sendto"]),
+        epoll_wait: count(&["epoll_wait", "epoll_pwait"]),
+        epoll_ctl: count(&["epoll_ctl"]),
+    })
 }
 
-fn run(connections: usize, options: &[String]) -> Option<Calls> {
-    const EVENTS: &str = "raw_syscalls:sys_enter,syscalls:sys_enter_recvfrom,syscalls:sys_enter_sendto,\
-                          syscalls:sys_enter_epoll_wait,syscalls:sys_enter_epoll_ctl";
-    // perf counts from the first instruction to the last; starting and stopping are a few hundred
-    // calls among a million. The server has a core of its own, so that it is what limits the loop.
-    let mut pin: &[&str] = &[];
-    if Command::new("taskset")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok()
-    {
-        pin = &["taskset", "-c", "0"];
-        let pid = std::process::id().to_string();
-        let _ = Command::new("taskset")
-            .args(["-cp", "1", &pid])
-            .stdout(Stdio::null())
-            .status();
-    }
-    let server = Served::start(&["perf", "stat", "-x", ",", "-e", EVENTS], pin, options)?;
-    let start = Instant::now();
-    let messages = load(server.address, connections, ROUNDS_NATIVE) as f64;
-    let elapsed = start.elapsed();
-    let report = server.stop();
-    let count = |event: &str| {
-        let line = report.lines().find(|line| line.contains(event))?;
-        line.split(',')
-            .next()?
-            .parse::<f64>()
-            .ok()
-            .map(|count| count / messages)
-    };
-    Some(Calls {
-        rate: messages / elapsed.as_secs_f64(),
-        all: count("raw_syscalls:sys_enter")?,
-        recvfrom: count("sys_enter_recvfrom")?,
-        sendto: count("sys_enter_sendto")?,
-        epoll_wait: count("sys_enter_epoll_wait")?,
-        epoll_ctl: count("sys_enter_epoll_ctl")?,
-    })
+/// How often those called `names` were called, by the table that strace prints: share, seconds, microseconds each, calls,
+/// errors if there were any, name.
+fn called(report: &str, names: &[&str]) -> f64 {
+    let rows = report.lines().map(|line| line.split_whitespace().collect());
+    let of_them = rows.filter(|row: &Vec<_>| row.last().is_some_and(|name| names.contains(name)));
+    of_them
+        .filter_map(|row| row.get(3)?.parse::<f64>().ok())
+        .sum()
 }
 
 /// A server, and what watches it.
@@ -148,7 +127,7 @@ impl Served {
         })
     }
 
-    /// Ends the server, and returns what it, valgrind or perf has said.
+    /// Ends the server, and returns what it, valgrind or strace has said.
     fn stop(mut self) -> String {
         let _ = Command::new("kill")
             .args(["-s", "TERM", &self.pid])

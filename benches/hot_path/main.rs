@@ -1,5 +1,5 @@
 //! What one echoed message costs the server: user instructions, by valgrind, and system calls, by
-//! perf. Counts, not times: nearly the same on a busy machine as on a quiet one.
+//! strace. Counts, not times: the same on a busy machine as on a quiet one.
 //!
 //! ```text
 //! cargo bench --bench hot_path [-- CONNECTIONS [OPTION OF SERVE]...]
@@ -7,7 +7,7 @@
 //!
 //! The load is 64-byte messages in a closed loop (each connection sends its next when it has the answer
 //! to its last, compared byte for byte) on 100 connections, from this process, over loopback. Needs
-//! valgrind and perf (with the privilege to trace); what is missing is said and left out.
+//! valgrind and strace (with the privilege to trace); what is missing is said and left out.
 
 mod counts;
 
@@ -35,12 +35,8 @@ fn main() {
         }
         None => println!("         -  user instructions a message   (valgrind is not installed)"),
     }
-    match counts::system_calls(15, connections, &arguments) {
+    match counts::system_calls(connections, &arguments) {
         Some(calls) => {
-            println!(
-                "{:10.0}  messages a second while they were counted",
-                calls.rate
-            );
             println!(
                 "{:10.3}  system calls a message        (target: at most 2.1)",
                 calls.all
@@ -51,7 +47,7 @@ fn main() {
             println!("{:10.3}    of them epoll_ctl", calls.epoll_ctl);
         }
         None => println!(
-            "         -  system calls a message        (perf is not installed, or may not trace)"
+            "         -  system calls a message        (strace is not installed, or may not trace)"
         ),
     }
 }
