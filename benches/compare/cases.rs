@@ -168,7 +168,7 @@ pub(crate) fn run(options: &Options, peers: &Peers, table: &mut Table) {
 /// Measures `case`, and returns what was had against the first that it is compared with.
 fn measure(case: &Case, pace: Pace, peers: &Peers, table: &mut Table) -> Option<f64> {
     let rounds = match (case.large, case.alone) {
-        (true, _) => pace.rounds.div_ceil(3),
+        (true, _) => pace.rounds.div_ceil(2),
         // The time of the others goes to more rounds: what is sent at once varies more than what one call costs.
         (_, true) if pace.rounds > 1 => 3 * pace.rounds,
         _ => pace.rounds,
@@ -185,7 +185,7 @@ fn measure(case: &Case, pace: Pace, peers: &Peers, table: &mut Table) -> Option<
             if index == 1 && mine.is_none() {
                 mine = Some(cost_of(&ours));
             }
-            let wanted = turn.always || before;
+            let wanted = turn.always || before || case.large;
             turn.costs
                 .push(wanted.then(|| cost_of(&turn.server)).flatten());
         }

@@ -115,7 +115,7 @@ fn main() {
         "Processor time of a server for a message, in µs: medians of {} rounds of {}, by turns",
         pace.rounds, pace.time
     ));
-    let mut table = Table::new(options.quick);
+    let mut table = Table::new();
     cases::run(&options, &peers, &mut table);
     if options.wants("counts") {
         table.part("Counts, at 64 B, 100 connections");

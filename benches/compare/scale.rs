@@ -38,7 +38,7 @@ pub(crate) fn run(pace: Pace, peers: &Peers, table: &mut Table) {
             ];
             let once = |server: &Server| cost(&server.start()?.load(&load)?, "server");
             let rounds =
-                (0..pace.rounds.div_ceil(3)).filter_map(|_| Some((once(&ours)?, once(&epoll)?)));
+                (0..pace.rounds.div_ceil(2)).filter_map(|_| Some((once(&ours)?, once(&epoll)?)));
             let rounds: Vec<(f64, f64)> = rounds.collect();
             table.compare(&what, epoll.name, &rounds, None);
         }

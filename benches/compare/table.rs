@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 /// How wide the interval may be in which the median ratio lies, before there is too much noise to judge.
 const NOISE_MAX: f64 = 1.25;
 
+/// With fewer rounds, the median can lie beyond the least and the most with more than one in twenty.
+const ROUNDS_MIN: usize = 6;
+
 /// The rows so far.
 pub(crate) struct Table {
-    /// Too few rounds were asked for to judge by them.
-    rough: bool,
     rows: Vec<Value>,
     /// What was said in the row before, so that it is not repeated.
     last: String,
 }
 
 impl Table {
-    /// Prints what the columns are. `rough`: there are too few rounds to judge by them.
-    pub(crate) fn new(rough: bool) -> Self {
+    /// Prints what the columns are.
+    pub(crate) fn new() -> Self {
         print_line(&["", "ours", "", "theirs", "ratio", "95 % sure", "target", ""]);
         Self {
-            rough,
             rows: Vec::new(),
             last: String::new(),
         }
@@ -52,11 +52,12 @@ impl Table {
         let ratios: Vec<f64> = rounds.iter().map(|(ours, theirs)| ours / theirs).collect();
         let (least, most) = interval(ratios.clone());
         let ratio = median(ratios);
-        let verdict = target.map_or("", |target| match self.rough {
-            true => "rough",
-            false => judge(target, least, ratio, most),
+        let enough = rounds.len() >= ROUNDS_MIN;
+        let verdict = target.map_or("", |target| match enough {
+            true => judge(target, least, ratio, most),
+            false => "rough",
         });
-        let spread = if rounds.len() > 1 {
+        let spread = if enough {
             format!("{least:.2}..{most:.2}")
         } else {
             String::new()
