@@ -62,9 +62,9 @@ fn serve(
     service: impl Service,
     faults: Option<Faults>,
 ) -> Result<ExitCode, Failure> {
-    // A delay is to be as long as was asked for, whatever that costs; nothing else here is a matter of microseconds.
+    // A delay is to be as long as was asked for, whatever that costs. Otherwise it is sleeps that events end which are many.
     let delays = faults.as_ref().is_some_and(|faults| faults.delay.is_some());
-    let reactor = start_loop(if delays { Timer::Spin } else { Timer::Poll })?;
+    let reactor = start_loop(if delays { Timer::Spin } else { Timer::Timerfd })?;
     if args.study.is_on() {
         let recorder = study::recorder();
         return match faults {
@@ -129,7 +129,9 @@ fn name(server: &Server<impl Service, impl Conduct, impl Probe>) -> String {
 fn start_loop(timer: Timer) -> Result<Reactor, Failure> {
     let reactor = match Reactor::with_timer(timer) {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
-            log::warn!("delays are rounded up to whole milliseconds: {error}");
+            if timer == Timer::Spin {
+                log::warn!("delays are rounded up to whole milliseconds: {error}");
+            }
             Reactor::new()
         }
         outcome => outcome,
