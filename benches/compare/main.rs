@@ -30,7 +30,7 @@ use self::peers::Peers;
 use self::table::{Table, say};
 
 const HELP: &str = "\
-What this server costs, and what others cost, by turns. Seven minutes.
+What this server costs, and what others cost, by turns. Eight minutes.
 
 Usage: cargo bench [--bench compare] -- [OPTIONS]
 
