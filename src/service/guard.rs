@@ -5,9 +5,10 @@
 //! single forged datagram (CERT CA-1996-01; CVE-2024-2169). The guard runs before anything else is
 //! done with a datagram. It holds no socket and no clock, and its memory is fixed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::network::network;
 use super::rate::Rate;
 use super::repeat::Repeat;
 use super::sources::Sources;
@@ -144,16 +145,6 @@ fn limit(asked: Option<u32>, default: u32, address: IpAddr) -> Option<u32> {
 fn is_one_host(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !(address.is_multicast() || address.is_unspecified() || broadcast)
-}
-
-/// What counts as one address: an IPv6 host is given a whole /64, so that is what is limited.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
-            address.to_bits() & !u128::from(u64::MAX),
-        )),
-    }
 }
 
 #[cfg(test)]

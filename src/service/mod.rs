@@ -6,6 +6,7 @@
 mod console;
 mod faults;
 mod guard;
+mod network;
 mod phrases;
 mod rate;
 mod repeat;
@@ -18,6 +19,7 @@ pub use faults::{
     HELD_MAX, HELD_TIME, Held, Odds, Random, Stall,
 };
 pub use guard::{Guard, GuardOptions, Refusal};
+pub(crate) use network::network;
 pub use phrases::{Language, Phrase, Spoken};
 pub use sanitizer::Sanitizer;
 
