@@ -26,6 +26,13 @@ fn mistakes_are_one_line_and_exit_2() {
         (&["serve", "--recv-size", "12q"][..], "12q"),
         (&["serve", "--recv-size", "0"], "give at least 1"),
         (&["serve", "--low-water", "64k"], "low-water 65536"),
+        (&["serve", "--accept-rate", "fast"], "how many a second"),
+        (
+            &["serve", "--accept-rate", "0.0000000001"],
+            "accept-rate 0.0000000001",
+        ),
+        (&["serve", "--over-limit", "evict"], "evict-idle"),
+        (&["serve", "--first-byte-timeout", "5"], "with its unit"),
         (&["serve", "--no-tcp", "--no-udp"], "nothing to listen on"),
         (&["serve", "--udp", ":0"], "--udp-public"),
         (&["serve", "--udp", "0.0.0.0:0"], "--udp-public"),

@@ -36,6 +36,10 @@ pub struct Tally {
     pub messages: u64,
     /// Times reading paused at the high watermark.
     pub pauses: u64,
+    /// Bytes that could not be written at once, and were kept.
+    pub kept_bytes: u64,
+    /// Those of them that have been written since.
+    pub caught_up_bytes: u64,
 }
 
 /// How a call of [`Pump::run`] ended.
@@ -114,6 +118,8 @@ impl Pump {
             };
             if count < most {
                 peer.readiness.read_short();
+            } else {
+                peer.readiness.read_full();
             }
             self.tally.received_bytes += count as u64;
             // Most reads bring one message, whose way is kept free of a loop.
@@ -150,8 +156,7 @@ impl Pump {
     /// Owes a peer `bytes` that no message of it is answered with at once. They are written when it is
     /// run next.
     pub fn owe<S>(&mut self, peer: &mut Peer<S>, bytes: &[u8]) {
-        let pauses = peer.connection.owe(bytes, self.limits.watermarks);
-        self.tally.pauses += u64::from(pauses);
+        keep(&mut peer.connection, bytes, &self.limits, &mut self.tally);
     }
 
     /// One of the answers that a peer was promised has been given, or will not be.
@@ -255,6 +260,7 @@ impl Pump {
         ) {
             Ok(count) => {
                 self.tally.sent_bytes += count as u64;
+                self.tally.caught_up_bytes += count as u64;
                 peer.connection.sent(count, self.limits.watermarks);
                 Ok(count)
             }
@@ -359,6 +365,13 @@ fn sent_less<S: Stream>(
     }
     tally.sent_bytes += sent as u64;
     // Kept even for a peer that has failed, so that what it was owed is counted.
-    tally.pauses += u64::from(peer.connection.owe(&reply[sent..], limits.watermarks));
+    keep(&mut peer.connection, &reply[sent..], limits, tally);
     failed.map_or(Ok(()), |error| absorb(&mut peer.connection, &error))
+}
+
+/// Keeps `bytes` that a peer is owed, unless it is gone.
+fn keep(connection: &mut Connection, bytes: &[u8], limits: &Limits, tally: &mut Tally) {
+    let before = connection.unsent_len();
+    tally.pauses += u64::from(connection.owe(bytes, limits.watermarks));
+    tally.kept_bytes += (connection.unsent_len() - before) as u64;
 }

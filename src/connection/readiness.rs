@@ -37,12 +37,14 @@ const WRITABLE: u8 = 2;
 const READ_CLOSED: u8 = 4;
 const URGENT: u8 = 8;
 const FAILED: u8 = 16;
+/// Nothing has been read yet.
+const UNHEARD: u8 = 32;
 
 impl Readiness {
     /// A fresh socket: taken to be writable, because a write that succeeds raises no edge and the
     /// first one should not wait for any.
     pub const fn new() -> Self {
-        Self(WRITABLE)
+        Self(WRITABLE | UNHEARD)
     }
 
     /// What one event says, to be [merged](Self::merge).
@@ -83,9 +85,18 @@ impl Readiness {
 
     /// A read returned fewer bytes than it had room for.
     pub const fn read_short(&mut self) {
-        if SHORT_MEANS_EXHAUSTED && self.0 & (READ_CLOSED | URGENT) == 0 {
-            self.0 &= !READABLE;
-        }
+        // One mask for both, so that a message pays nothing for the second.
+        let empty = SHORT_MEANS_EXHAUSTED && self.0 & (READ_CLOSED | URGENT) == 0;
+        self.0 &= if empty {
+            !(READABLE | UNHEARD)
+        } else {
+            !UNHEARD
+        };
+    }
+
+    /// A read returned as many bytes as it had room for.
+    pub const fn read_full(&mut self) {
+        self.0 &= !UNHEARD;
     }
 
     /// A read returned `WouldBlock`.
@@ -113,6 +124,11 @@ impl Readiness {
     /// Whether the socket is worth asking why it has failed.
     pub const fn is_failed(self) -> bool {
         self.0 & FAILED != 0
+    }
+
+    /// Whether no read has brought a byte yet.
+    pub const fn is_unheard(self) -> bool {
+        self.0 & UNHEARD != 0
     }
 
     /// Whether a read is worth trying.
@@ -157,6 +173,20 @@ mod tests {
         );
         urgent.read_blocked();
         assert!(!urgent.is_readable());
+    }
+
+    #[test]
+    fn only_a_read_that_brought_bytes_is_heard() {
+        let mut silent = Readiness::new();
+        silent.latch_readable();
+        silent.read_blocked();
+        silent.write_short();
+        assert!(silent.is_unheard());
+        let (mut short, mut full) = (silent, silent);
+        short.latch_read_closed();
+        short.read_short();
+        full.read_full();
+        assert!(!short.is_unheard() && !full.is_unheard());
     }
 
     #[test]

@@ -33,12 +33,18 @@ pub enum CloseReason {
     Aborted,
     /// The server is stopping, and the conversation was quiet.
     Drained,
+    /// Its place was wanted by somebody else, and it had been quiet for longest.
+    Evicted,
     /// Reading or writing failed: a reset, a broken pipe, a time-out of the network.
     Failed(io::ErrorKind),
+    /// The peer did not send a byte for the first-byte timeout.
+    FirstByteTimeout,
     /// The service ended it.
     HungUp,
     /// Nothing was sent or received for the idle timeout.
     IdleTimeout,
+    /// All peers together were owed too much, and it was owed most.
+    OwedTooMuch,
     /// The peer ended its side, and has been sent everything it was owed.
     PeerClosed,
     /// The peer took none of the bytes it was owed for the write-stall timeout.
@@ -51,10 +57,13 @@ impl CloseReason {
         match self {
             Self::Aborted => "aborted",
             Self::Drained => "drained",
+            Self::Evicted => "evicted",
             Self::Failed(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "reset",
             Self::Failed(_) => "failed",
+            Self::FirstByteTimeout => "first-byte timeout",
             Self::HungUp => "hung up",
             Self::IdleTimeout => "idle timeout",
+            Self::OwedTooMuch => "owed too much",
             Self::PeerClosed => "peer closed",
             Self::WriteStalled => "write stalled",
         }

@@ -37,12 +37,16 @@ pub struct ClientCounters {
     pub accepted: u64,
     /// Connections accepted only to be closed, because `max-conns` clients were there.
     pub rejected: u64,
+    /// Connections accepted only to be closed, because `max-conns-per-ip` clients of their host were there.
+    pub rejected_per_ip: u64,
     /// Connections lost before or while they were accepted.
     pub accept_errors: u64,
     /// Times accepting paused for want of descriptors or memory.
     pub accept_pauses: u64,
     /// Turns in which the accept budget ran out.
     pub accept_yields: u64,
+    /// Times accepting reached the accept rate, so that others had to wait.
+    pub accept_waits: u64,
     /// Conversations that ended, by reason.
     pub closed: Closed,
     /// What has been moved.
@@ -66,10 +70,16 @@ pub struct Closed {
     pub reset: u64,
     /// [`CloseReason::Failed`] by anything else.
     pub failed: u64,
+    /// [`CloseReason::Evicted`].
+    pub evicted: u64,
+    /// [`CloseReason::FirstByteTimeout`].
+    pub first_byte_timeout: u64,
     /// [`CloseReason::HungUp`].
     pub hung_up: u64,
     /// [`CloseReason::IdleTimeout`].
     pub idle_timeout: u64,
+    /// [`CloseReason::OwedTooMuch`].
+    pub owed_too_much: u64,
     /// [`CloseReason::WriteStalled`].
     pub write_stalled: u64,
     /// [`CloseReason::Drained`].
@@ -126,12 +136,15 @@ impl ClientCounters {
         *match reason {
             CloseReason::Aborted => &mut closed.aborted,
             CloseReason::Drained => &mut closed.drained,
+            CloseReason::Evicted => &mut closed.evicted,
             CloseReason::Failed(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 &mut closed.reset
             }
             CloseReason::Failed(_) => &mut closed.failed,
+            CloseReason::FirstByteTimeout => &mut closed.first_byte_timeout,
             CloseReason::HungUp => &mut closed.hung_up,
             CloseReason::IdleTimeout => &mut closed.idle_timeout,
+            CloseReason::OwedTooMuch => &mut closed.owed_too_much,
             CloseReason::PeerClosed => &mut closed.peer_closed,
             CloseReason::WriteStalled => &mut closed.write_stalled,
         } += 1;
@@ -149,14 +162,17 @@ impl Closed {
         self.named().iter().map(|(count, _)| count).sum()
     }
 
-    fn named(&self) -> [(u64, &'static str); 8] {
+    fn named(&self) -> [(u64, &'static str); 11] {
         [
             (self.peer_closed, "peer closed"),
             (self.reset, "reset"),
             (self.failed, "failed"),
             (self.hung_up, "hung up"),
+            (self.first_byte_timeout, "first-byte timeout"),
             (self.idle_timeout, "idle timeout"),
+            (self.evicted, "evicted"),
             (self.write_stalled, "write stalled"),
+            (self.owed_too_much, "owed too much"),
             (self.drained, "drained"),
             (self.aborted, "aborted"),
         ]
@@ -211,6 +227,7 @@ impl fmt::Display for Counters {
             (clients.moved.discarded_bytes, "bytes discarded"),
             (clients.unsent_bytes, "bytes unsent"),
             (clients.rejected, "rejected"),
+            (clients.rejected_per_ip, "rejected for their address"),
             (clients.accept_errors, "lost while accepted"),
             (clients.accept_pauses, "pauses of accepting"),
         ] {
@@ -294,22 +311,25 @@ mod tests {
         let reasons = [
             CloseReason::Aborted,
             CloseReason::Drained,
+            CloseReason::Evicted,
             CloseReason::Failed(ErrorKind::ConnectionReset),
             CloseReason::Failed(ErrorKind::TimedOut),
+            CloseReason::FirstByteTimeout,
             CloseReason::HungUp,
             CloseReason::IdleTimeout,
+            CloseReason::OwedTooMuch,
             CloseReason::PeerClosed,
             CloseReason::WriteStalled,
         ];
         let mut counters = ClientCounters {
-            accepted: 8,
+            accepted: 11,
             ..ClientCounters::default()
         };
         for (ended, reason) in reasons.into_iter().enumerate() {
-            assert_eq!(counters.live(), 8 - ended as u64);
+            assert_eq!(counters.live(), 11 - ended as u64);
             counters.closed(reason, 0);
         }
-        assert_eq!(counters.closed.named().map(|(count, _)| count), [1; 8]);
+        assert_eq!(counters.closed.named().map(|(count, _)| count), [1; 11]);
         assert_eq!(counters.live(), 0);
     }
 }

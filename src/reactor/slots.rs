@@ -151,6 +151,11 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(_, slot)| slot.key)
     }
 
+    /// All occupants, with their keys.
+    pub fn entries(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slab.iter().map(|(_, slot)| (slot.key, &slot.value))
+    }
+
     /// All occupants.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.slab.iter().map(|(_, slot)| &slot.value)

@@ -19,6 +19,9 @@ pub const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// More than any kernel hands over at once.
 const READ_AHEAD_MAX: usize = 16 * 1024 * 1024;
 
+/// More than any server lets in.
+const ACCEPT_RATE_MAX: f64 = 1e9;
+
 /// A client may not make the server keep more than this, whatever it was told.
 const HIGH_WATER_MAX: usize = 1024 * 1024 * 1024;
 
@@ -50,12 +53,23 @@ pub struct Config {
     pub watermarks: Watermarks,
     /// The most clients served at once.
     pub max_conns: usize,
-    /// What happens to a client that comes when there are that many.
+    /// The most clients of one host: of an IPv4 address, or of the /64 of an IPv6 one. Who comes beyond that is closed at
+    /// once. `None`: no limit, because all clients behind one router have one address.
+    pub max_conns_per_ip: Option<NonZeroUsize>,
+    /// What happens to a client that comes when there are [`max_conns`](Self::max_conns).
     pub over_limit: OverLimit,
     /// How many clients are accepted in a turn before others are served.
     pub accept_budget: usize,
+    /// How many clients are accepted in a second, after a burst of a tenth of that; others wait in the kernel. Above 0.
+    /// `None`: no limit.
+    pub accept_rate: Option<f64>,
+    /// How many bytes may be kept unsent for all clients together. Beyond that, those who are owed most are closed. `None`: no
+    /// limit but that of each client.
+    pub unsent_max: Option<usize>,
     /// How many datagrams are received in a turn, from each socket, before others are served.
     pub datagram_budget: usize,
+    /// Clients that have not sent a byte this long after they have come are hung up on. `None`: never.
+    pub first_byte_timeout: Option<Duration>,
     /// Clients that have sent and taken nothing for this long are hung up on. `None`: never.
     pub idle_timeout: Option<Duration>,
     /// Clients that have taken none of what they are owed for this long are closed. `None`: never.
@@ -94,6 +108,9 @@ pub enum OverLimit {
     Reject,
     /// It waits in the kernel until a client leaves.
     Wait,
+    /// It is let in, and the client that has been quiet for longest is closed: for a second at least, and it is owed nothing.
+    /// If there is none, it is accepted and closed at once.
+    EvictIdle,
 }
 
 impl Address {
@@ -135,9 +152,13 @@ impl Config {
                 low: 16 * 1024,
             },
             max_conns: 10_000,
+            max_conns_per_ip: None,
             over_limit: OverLimit::Reject,
             accept_budget: 64,
+            accept_rate: None,
+            unsent_max: None,
             datagram_budget: 64,
+            first_byte_timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),
             write_stall_timeout: Some(Duration::from_secs(30)),
             drain_timeout: Duration::from_secs(10),
@@ -167,7 +188,7 @@ impl Config {
     /// How many connections may be accepted in a turn when there is room for `free` more clients.
     pub(super) fn accept_budget_with(&self, free: usize) -> usize {
         match self.over_limit {
-            OverLimit::Reject => self.accept_budget,
+            OverLimit::Reject | OverLimit::EvictIdle => self.accept_budget,
             OverLimit::Wait => self.accept_budget.min(free),
         }
     }
@@ -195,7 +216,15 @@ impl Config {
                 ));
             }
         }
+        if let Some(rate) = self.accept_rate
+            && !(rate * TIME_MAX.as_secs_f64() >= 1.0 && rate <= ACCEPT_RATE_MAX)
+        {
+            return Err(format!(
+                "accept-rate {rate} lets in nobody or everybody: give 1 a century at least, or leave it out"
+            ));
+        }
         for (name, time) in [
+            ("first-byte-timeout", self.first_byte_timeout),
             ("idle-timeout", self.idle_timeout),
             ("write-stall-timeout", self.write_stall_timeout),
             ("keepalive", self.keepalive),
@@ -208,6 +237,7 @@ impl Config {
             }
         }
         let times = [
+            self.first_byte_timeout,
             self.idle_timeout,
             self.write_stall_timeout,
             self.stats_interval,
@@ -281,6 +311,8 @@ mod tests {
             refused(|c| c.read_ahead = usize::MAX.try_into().unwrap()).starts_with("read-ahead 18")
         );
         assert!(refused(|c| c.watermarks.high = usize::MAX).starts_with("high-water 18"));
+        assert!(refused(|c| c.accept_rate = Some(0.0)).starts_with("accept-rate 0 "));
+        assert!(refused(|c| c.accept_rate = Some(f64::NAN)).starts_with("accept-rate NaN"));
         assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));
     }
 
@@ -291,6 +323,7 @@ mod tests {
             change(&mut config);
             config.check().is_err()
         };
+        assert!(refused(|c| c.first_byte_timeout = Some(Duration::ZERO)));
         assert!(refused(|c| c.idle_timeout = Some(Duration::ZERO)));
         assert!(refused(|c| c.idle_timeout = Some(Duration::MAX)));
         assert!(refused(|c| c.write_stall_timeout = Some(Duration::MAX)));

@@ -5,6 +5,8 @@ mod conduct;
 mod config;
 mod datagrams;
 mod faulty;
+mod listeners;
+mod pace;
 mod sockets;
 mod stop;
 
@@ -18,11 +20,11 @@ pub use faulty::{Abort, Faulty, FaultyServer, FaultyStream};
 pub use stop::Stop;
 
 use self::clients::Clients;
+use self::pace::Pace;
 use self::sockets::Sockets;
-use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle, What};
+use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle};
 use crate::reactor::{
     Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index, readiness,
-    stream_interests,
 };
 use crate::service::{Guard, GuardOptions, Service, Suffix};
 
@@ -54,6 +56,7 @@ pub struct Server<S, C: Conduct = Honest, P: Probe = Off> {
     /// The listener whose turn it is: the one behind that which let somebody in last. Otherwise those
     /// who wait at the first would get every slot that frees.
     next_listener: usize,
+    pace: Pace,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +140,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             stop: Stop::new(reactor.waker()),
             pauses: Throttle::default(),
             next_listener: 0,
+            pace: Pace::new(config.accept_rate, now),
             config,
         })
     }
@@ -246,69 +250,12 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    fn accept(&mut self, registry: &Registry, now: Instant) {
-        let somebody_left = self.clients.take_left();
-        let (first, count) = (self.next_listener, self.sockets.listeners.len());
-        for index in (first..count).chain(0..first) {
-            let Some(listener) = &mut self.sockets.listeners[index] else {
-                continue;
-            };
-            if somebody_left {
-                listener.backlog.resume();
-            }
-            let budget = self.config.accept_budget_with(self.clients.free());
-            if listener.backlog.is_runnable() && budget > 0 {
-                let accepting = self.clients.probe.now();
-                let mut accepted = listener.accept(now, budget, |(stream, address)| {
-                    let (stream, service) = (self.conduct.stream(stream), &mut self.service);
-                    self.clients
-                        .admit(stream, address, service, now, |stream, key| {
-                            registry.register(stream, key.token(), stream_interests())
-                        });
-                });
-                // With less room than that, it was the room that ran out.
-                accepted.budget_spent &= budget == self.config.accept_budget;
-                self.clients.accepted(&accepted);
-                if P::ON {
-                    let count = accepted.count as u32;
-                    let what = What::Accept { count };
-                    self.clients.probe.did(None, what, accepting);
-                }
-                if accepted.count > 0 {
-                    self.conduct.begin(now);
-                    self.next_listener = (index + 1) % count;
-                }
-                if let Some((until, error)) = accepted.paused {
-                    self.deadlines.arm(until, Timer::Listener(index));
-                    if self.pauses.pass(now).is_some() {
-                        warn_of_pause(self.clients.len(), &error);
-                    }
-                }
-            }
-            let room = self.config.accept_budget_with(self.clients.free()) > 0;
-            if self.phase == Phase::Draining && !(listener.backlog.is_runnable() && room) {
-                self.sockets.listeners[index] = None;
-            }
-        }
-    }
-
     /// Whether something can be done without waiting for an event or a deadline.
-    fn is_runnable(&self) -> bool {
-        let room = self.config.accept_budget_with(self.clients.free()) > 0;
+    fn is_runnable(&self, now: Instant) -> bool {
+        let mut datagrams = self.sockets.datagrams.iter().flatten();
         self.clients.is_runnable()
-            || self
-                .sockets
-                .datagrams
-                .iter()
-                .flatten()
-                .any(|datagrams| datagrams.is_runnable())
-            || (room
-                && self
-                    .sockets
-                    .listeners
-                    .iter()
-                    .flatten()
-                    .any(|l| l.backlog.is_runnable()))
+            || datagrams.any(|datagrams| datagrams.is_runnable())
+            || self.may_accept(now)
     }
 
     /// The one place that decides how long to sleep. The service wants to be called again at `wake`.
@@ -318,10 +265,11 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         if drained {
             return Next::Stop;
         }
-        if self.is_runnable() {
+        if self.is_runnable(now) {
             return Next::until(Some(now), now);
         }
         let deadlines = [
+            self.accepts_next(now),
             self.clients.next_deadline(),
             self.deadlines.next(),
             self.conduct.next(),
@@ -375,11 +323,4 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         self.accept(registry, now);
         self.next(wake, now)
     }
-}
-
-fn warn_of_pause(clients: usize, error: &io::Error) {
-    log::warn!(
-        "accepting pauses at {clients} clients: {error}; others wait until one leaves \
-         (too many open files: raise that limit, or lower --max-conns)"
-    );
 }

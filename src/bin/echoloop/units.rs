@@ -50,6 +50,11 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// As [`rate`], or a bare 0.
+pub(crate) fn rate_or_none(text: &str) -> Result<f64, String> {
+    if text == "0" { Ok(0.0) } else { rate(text) }
+}
+
 /// More than any machine can do, by far.
 const RATE_MAX: f64 = 1e9;
 

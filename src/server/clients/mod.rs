@@ -3,20 +3,27 @@
 //! Knows streams and readiness, but no mio and no clock, so that a simulation can drive it.
 
 mod client;
+mod debts;
+mod door;
+mod idlers;
+mod origins;
 mod remote;
 #[cfg(test)]
 mod simulation;
 mod watch;
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 use self::client::Client;
+use self::debts::Debts;
+use self::door::Refusals;
+use self::idlers::Idlers;
+use self::origins::Origins;
 use self::watch::{LINGER, Linger, Watch};
-use super::config::Config;
+use super::config::{Config, OverLimit};
 use crate::connection::{CloseReason, Connection, Limits, Outcome, Pump, Readiness, State, Stream};
-use crate::probe::{ClientCounters, Off, Probe, Served, Throttle};
+use crate::probe::{ClientCounters, Off, Probe, Served};
 use crate::reactor::{Accepted, Deadlines, Key, Slots, Stamp};
 use crate::service::{Order, Service};
 
@@ -39,8 +46,14 @@ pub(super) struct Clients<S: Stream, P: Probe = Off> {
     quiet: Vec<Key>,
     linger: Linger,
     write_stall_timeout: Option<Duration>,
+    /// How long a client may take to send anything at all.
+    first_byte_timeout: Option<Duration>,
+    over_limit: OverLimit,
+    origins: Origins,
+    idlers: Idlers,
+    debts: Debts,
     counters: ClientCounters,
-    rejections: Throttle,
+    refusals: Refusals,
     /// A client has left since [`take_left`](Self::take_left) was last called.
     left: bool,
 }
@@ -77,8 +90,13 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             quiet: Vec::new(),
             linger: LINGER,
             write_stall_timeout: config.write_stall_timeout,
+            first_byte_timeout: config.first_byte_timeout,
+            over_limit: config.over_limit,
+            origins: Origins::new(config.max_conns_per_ip),
+            idlers: Idlers::default(),
+            debts: Debts::new(config.unsent_max),
             counters: ClientCounters::default(),
-            rejections: Throttle::default(),
+            refusals: Refusals::default(),
             left: false,
         }
     }
@@ -97,44 +115,6 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         }
     }
 
-    /// Takes in a connection that was just accepted and has it registered, or closes it when there
-    /// are too many.
-    pub(super) fn admit(
-        &mut self,
-        stream: S,
-        address: SocketAddr,
-        service: &mut impl Service,
-        now: Instant,
-        register: impl FnOnce(&mut S, Key) -> io::Result<()>,
-    ) {
-        let stream = self.probe.stream(stream);
-        let client = Client::new(stream, address, Stamp::new(self.start, now));
-        let Ok(key) = self.slots.insert(client) else {
-            self.counters.rejected += 1;
-            if let Some(others) = self.rejections.pass(now) {
-                let limit = self.slots.len();
-                log::warn!("rejected {address}, and {others} before: --max-conns is {limit}");
-            }
-            return;
-        };
-        let client = self.slots.get_mut(key).expect("inserted just now");
-        if let Err(error) = register(P::inner(&mut client.peer.stream), key) {
-            if let Some(others) = self.rejections.pass(now) {
-                log::warn!("can't watch {address}, and {others} before: {error}");
-            }
-            self.counters.accept_errors += 1;
-            self.slots.remove(key);
-            return;
-        }
-        log::debug!("{address} connected");
-        self.counters.accepted += 1;
-        self.probe.opened(key.client(), address);
-        service.opened(key.client(), address);
-        if let Some((timeout, _)) = self.idle {
-            self.deadlines.arm(now + timeout, (key, Watch::Idle));
-        }
-    }
-
     /// Serves everyone who is on the ready list now, once. Who has more to do goes to its end.
     #[inline(never)]
     pub(super) fn serve(&mut self, service: &mut impl Service, now: Instant) {
@@ -146,7 +126,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         serving.clear();
         self.spare = serving;
         if !self.quiet.is_empty() {
-            self.hang_up_on_the_quiet(service, now, stamp);
+            self.hang_up_on_the_quiet(service, now);
         }
         self.pump.trim();
         if cfg!(debug_assertions) {
@@ -191,6 +171,9 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 self.counters.yields += 1;
                 self.queue(key);
             }
+        }
+        if self.debts.are_too_many(self.owed()) {
+            self.cancel_debts(service);
         }
         self.watch(key, now);
     }
@@ -279,6 +262,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         self.counters.accept_pauses += u64::from(accepted.paused.is_some());
     }
 
+    /// Counts that somebody has to wait for the accept rate.
+    pub(super) const fn accept_waits(&mut self) {
+        self.counters.accept_waits += 1;
+    }
+
     /// How many clients there are.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
@@ -316,6 +304,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             return;
         };
         self.left = true;
+        self.origins.leave(client.address.ip());
         let unsent = client.peer.connection.unsent_len();
         self.counters.closed(reason, unsent);
         self.probe.closed(key.client(), reason.name());
@@ -331,6 +320,21 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             self.counters.live(),
             self.slots.len() as u64,
             "each client counts once"
+        );
+        assert!(
+            self.origins
+                .total()
+                .is_none_or(|total| total == self.slots.len()),
+            "each client counts for its host"
+        );
+        let owed = self
+            .slots
+            .values()
+            .map(|client| client.peer.connection.unsent_len());
+        assert_eq!(
+            self.owed(),
+            owed.sum::<usize>() as u64,
+            "what is owed is known"
         );
         let keys: Vec<Key> = self.slots.keys().collect();
         for key in keys {

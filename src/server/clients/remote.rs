@@ -1,7 +1,7 @@
 //! Where a client is.
 
 use std::fmt;
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// A client's address, in 24 bytes instead of the 32 of a [`SocketAddr`]: the flow label of IPv6, which says nothing of
 /// where somebody is and is never printed, is left out.
@@ -15,6 +15,16 @@ const _: () = assert!(
     size_of::<Remote>() == 24,
     "what an idle client costs is stated"
 );
+
+impl Remote {
+    /// The host.
+    pub(super) fn ip(self) -> IpAddr {
+        match self {
+            Self::V4(address) => IpAddr::V4(*address.ip()),
+            Self::V6 { ip, .. } => IpAddr::V6(ip.into()),
+        }
+    }
+}
 
 impl From<SocketAddr> for Remote {
     fn from(address: SocketAddr) -> Self {
@@ -52,6 +62,7 @@ mod tests {
         ] {
             let address: SocketAddr = text.parse().expect("an address");
             assert_eq!(Remote::from(address).to_string(), text);
+            assert_eq!(Remote::from(address).ip(), address.ip());
         }
     }
 }

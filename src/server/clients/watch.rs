@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Clients, CloseReason, Key, Probe, Service, Stamp, State, Stream};
+use super::{Client, Clients, CloseReason, Key, Probe, Service, Stamp, State, Stream};
 
 /// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
 /// is on its way when the server is told to stop is still answered.
@@ -48,6 +48,7 @@ const FORGOTTEN_MAX: usize = 1024;
 /// What a deadline of a client watches over.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Watch {
+    FirstByte,
     Idle,
     Linger,
     Starved,
@@ -100,6 +101,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 continue;
             }
             match watch {
+                Watch::FirstByte => self.expire_first_byte(key, service, now),
                 Watch::Idle => self.expire_idle(key, now),
                 Watch::Linger => self.expire_linger(key, service, now),
                 Watch::Starved => self.expire_starved(key),
@@ -136,8 +138,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
 
     /// Drops the deadlines of clients that have left, once they outnumber the others.
     pub(super) fn forget_watches(&mut self) {
-        // A client has at most four of its own, and two from when the server was told to stop.
-        if self.deadlines.len() > 6 * self.slots.len() + FORGOTTEN_MAX {
+        // A client has at most five of its own, and two from when the server was told to stop.
+        if self.deadlines.len() > 7 * self.slots.len() + FORGOTTEN_MAX {
             let slots = &mut self.slots;
             self.deadlines
                 .retain(|(key, _)| slots.get_mut(*key).is_some());
@@ -161,36 +163,60 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         }
     }
 
-    /// Hangs up on those who have been quiet for too long, unless there is input that the kernel has
-    /// not told of yet: a poll brings so many events and no more, and a signal can end one early.
+    /// Hangs up on those who have been quiet for too long.
     #[cold]
     #[inline(never)]
-    pub(super) fn hang_up_on_the_quiet(
-        &mut self,
-        service: &mut impl Service,
-        now: Instant,
-        stamp: Stamp,
-    ) {
+    pub(super) fn hang_up_on_the_quiet(&mut self, service: &mut impl Service, now: Instant) {
         let Some((timeout, reason)) = self.idle else {
             return;
         };
         for key in std::mem::take(&mut self.quiet) {
+            let silent = self.turns_out_silent(key, service, now);
             let Some(client) = self.slots.get_mut(key) else {
                 continue;
             };
-            client.peer.readiness.latch_readable();
-            let received = self.pump.tally().received_bytes;
-            self.serve_one(key, service, now, stamp);
-            let silent = self.pump.tally().received_bytes == received;
-            let Some(client) = self.slots.get_mut(key) else {
-                continue;
-            };
-            if silent && client.peer.connection.keeps_up() {
+            if silent {
                 client.peer.connection.finish(reason);
                 self.queue(key);
             } else {
                 self.deadlines.arm(now + timeout, (key, Watch::Idle));
             }
+        }
+    }
+
+    /// Whether a client that is thought to be silent is, when it is asked: a poll brings so many events and no more, and a
+    /// signal can end one early. Input that was there has been answered. Nobody who has left is silent.
+    pub(super) fn turns_out_silent(
+        &mut self,
+        key: Key,
+        service: &mut impl Service,
+        now: Instant,
+    ) -> bool {
+        let Some(client) = self.slots.get_mut(key) else {
+            return false;
+        };
+        client.peer.readiness.latch_readable();
+        let received = self.pump.tally().received_bytes;
+        self.serve_one(key, service, now, Stamp::new(self.start, now));
+        let silent = self.pump.tally().received_bytes == received;
+        let client = self.slots.get_mut(key);
+        silent && client.is_some_and(|client| client.peer.connection.keeps_up())
+    }
+
+    /// Hangs up on a client that has not sent a byte, not even one that nobody was told of yet.
+    fn expire_first_byte(&mut self, key: Key, service: &mut impl Service, now: Instant) {
+        let unheard = |client: &Client<_>| {
+            client.peer.readiness.is_unheard() && client.peer.connection.keeps_up()
+        };
+        if self
+            .slots
+            .get_mut(key)
+            .is_some_and(|client| unheard(client))
+            && self.turns_out_silent(key, service, now)
+            && let Some(client) = self.slots.get_mut(key)
+        {
+            client.peer.connection.finish(CloseReason::FirstByteTimeout);
+            self.queue(key);
         }
     }
 

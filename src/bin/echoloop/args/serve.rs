@@ -9,7 +9,7 @@ use echoloop::connection::Watermarks;
 use echoloop::server::{Config, OverLimit};
 
 use super::{FaultArgs, Lang, StudyArgs};
-use crate::units::{Timeout, count, count32, nonzero_size, size, time, timeout};
+use crate::units::{Timeout, count, count32, nonzero_size, rate_or_none, size, time, timeout};
 
 /// The documents' ports.
 const TCP_DEFAULT: &str = "127.0.0.1:25555";
@@ -98,7 +98,11 @@ pub(crate) struct ServeArgs {
     /// The most clients at once [default: 10000, or what the limit of open files leaves]
     #[arg(long, value_name = "N", value_parser = count, help_heading = LIMITS)]
     pub(crate) max_conns: Option<usize>,
-    /// What happens to a client beyond that: it is closed at once, or waits until one leaves
+    /// The most clients of one IPv4 address, or of one IPv6 network of /64; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count, help_heading = LIMITS)]
+    max_conns_per_ip: usize,
+    /// What happens to a client beyond max-conns: it is closed at once, or waits until one leaves, or the
+    /// one that was silent for longest is closed for it
     #[arg(long, value_enum, value_name = "WHAT", default_value = "reject", help_heading = LIMITS)]
     over_limit: OverLimitArg,
     /// Unsent bytes at which reading from a client pauses
@@ -113,10 +117,19 @@ pub(crate) struct ServeArgs {
     /// Clients accepted in a turn before others are served
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     accept_budget: usize,
+    /// Clients accepted in a second, while others wait; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = rate_or_none, help_heading = LIMITS)]
+    accept_rate: f64,
+    /// Unsent bytes of all clients together at which those who are owed most are closed; 0: no limit
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size, help_heading = LIMITS)]
+    unsent_max: usize,
     /// Datagrams received in a turn before others are served
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
 
+    /// Hang up on clients that have not sent a byte this long after they came; 0: never
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = timeout, help_heading = TIMES)]
+    first_byte_timeout: Timeout,
     /// Hang up on clients that are owed nothing and have sent nothing for this long; 0: never [default:
     /// 10m; with --console never]
     #[arg(long, value_name = "TIME", value_parser = timeout, help_heading = TIMES)]
@@ -163,6 +176,7 @@ pub(crate) enum Reply {
 enum OverLimitArg {
     Reject,
     Wait,
+    EvictIdle,
 }
 
 /// An address to listen on, as typed: an empty host means every interface.
@@ -208,14 +222,19 @@ impl ServeArgs {
         config.over_limit = match self.over_limit {
             OverLimitArg::Reject => OverLimit::Reject,
             OverLimitArg::Wait => OverLimit::Wait,
+            OverLimitArg::EvictIdle => OverLimit::EvictIdle,
         };
+        config.max_conns_per_ip = NonZeroUsize::new(self.max_conns_per_ip);
         config.accept_budget = self.accept_budget;
+        config.accept_rate = (self.accept_rate > 0.0).then_some(self.accept_rate);
+        config.unsent_max = (self.unsent_max > 0).then_some(self.unsent_max);
         config.datagram_budget = self.datagram_budget;
         config.idle_timeout = match self.idle_timeout {
             Some(Timeout(timeout)) => timeout,
             None if self.console => None,
             None => config.idle_timeout,
         };
+        config.first_byte_timeout = self.first_byte_timeout.0;
         config.write_stall_timeout = self.write_stall_timeout.0;
         config.drain_timeout = self.drain_timeout;
         config.udp_suffix = self.udp_suffix.clone().into_bytes();

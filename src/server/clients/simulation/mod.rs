@@ -7,6 +7,7 @@ mod delayed;
 #[path = "../../../../tests/support/kernel.rs"]
 mod kernel;
 mod later;
+mod limits;
 mod lives;
 mod room;
 #[allow(dead_code, unreachable_pub)]

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,11 @@ pub(super) struct Room<S> {
 
 impl<S: Service> Room<S> {
     pub(super) fn new(service: S) -> Self {
+        Self::with(service, |_| ())
+    }
+
+    /// A server with other settings.
+    pub(super) fn with(service: S, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new();
         config.read_ahead = 64.try_into().unwrap();
         config.recv_size = 16.try_into().unwrap();
@@ -70,6 +76,7 @@ impl<S: Service> Room<S> {
         config.idle_timeout = Some(IDLE);
         config.write_stall_timeout = Some(STALL);
         config.max_conns = 50;
+        change(&mut config);
         let now = Instant::now();
         Self {
             clients: Clients::new(&config, &service, now, Off),
@@ -84,13 +91,19 @@ impl<S: Service> Room<S> {
 
     /// A client connects. Returns its number.
     pub(super) fn connect(&mut self) -> usize {
+        let client = self.try_connect(Ipv4Addr::LOCALHOST.into());
+        client.expect("there is room")
+    }
+
+    /// A client tries to connect. Returns its number if it is let in.
+    pub(super) fn try_connect(&mut self, from: IpAddr) -> Option<usize> {
         let kernel = Rc::new(RefCell::new(Kernel::new(200, 100)));
         let mut key = None;
         let register = |_: &mut Socket, given| {
             key = Some(given);
             Ok(())
         };
-        let address = ([127, 0, 0, 1], 1).into();
+        let address = (from, 1).into();
         self.clients.admit(
             Socket(kernel.clone()),
             address,
@@ -98,8 +111,8 @@ impl<S: Service> Room<S> {
             self.now,
             register,
         );
-        self.peers.push((key.expect("there is room"), kernel));
-        self.peers.len() - 1
+        self.peers.push((key?, kernel));
+        Some(self.peers.len() - 1)
     }
 
     pub(super) fn peer(&self, number: usize) -> RefMut<'_, Kernel> {
