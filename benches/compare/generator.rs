@@ -61,10 +61,9 @@ fn memory(pace: Pace, table: &mut Table) {
     let (Some(all), Some(tenth)) = (resident(many), resident(many / 10)) else {
         return table.missing(&what, "could not be measured");
     };
-    // A count, for which one round is enough. The histogram of latencies takes no more than it does at the start, but
-    // pages of it are touched only when a latency that rare comes.
+    // A count, for which one round is enough.
     if let Some(growth) = table.compare(&what, "after a tenth", &[(all, tenth)], None) {
-        table.limit("  the one / the other", growth, Some(1.10));
+        table.limit("  the one / the other", growth, Some(1.05));
     }
 }
 
