@@ -9,7 +9,7 @@ use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
 use crate::connection::{Buffer, Readiness};
 use crate::reactor::{
-    Dial, DialOptions, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token, readiness,
+    Dial, DialOptions, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token,
 };
 
 /// How many bytes that the server has not taken are kept before no more of what is said is looked at.
@@ -298,7 +298,7 @@ impl Handler for StreamClient {
         // A wake-up by one of the pipes needs no more than the turn that follows.
         if event.token() == fixed_token(0) {
             self.decided = true;
-            self.seen.merge(readiness(event));
+            self.seen.merge(event.readiness());
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::connection::Stream;
-use crate::reactor::{Interest, Outlet, Registry, Source, TcpStream, Token};
+use crate::reactor::{Interest, Outlet, Registry, Source, System, TcpStream, Token};
 use crate::server::Conduct;
 
 /// System calls, counted where they are made.
@@ -97,6 +97,7 @@ impl<S: Source> Source for Counted<S> {
 pub(super) struct Counting(pub(super) Arc<Calls>);
 
 impl Conduct for Counting {
+    type Net = System;
     type Stream = Counted<TcpStream>;
 
     fn stream(&mut self, stream: TcpStream) -> Self::Stream {

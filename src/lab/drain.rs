@@ -143,7 +143,7 @@ impl Lockstep {
 
 impl Handler for Lockstep {
     fn ready(&mut self, event: &Event) {
-        self.readable |= event.is_readable();
+        self.readable |= event.readiness().is_readable();
     }
 
     fn turn(&mut self, _: &Registry, _: Instant) -> Next {

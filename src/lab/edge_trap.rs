@@ -109,7 +109,7 @@ impl Trap {
 
 impl Handler for Trap {
     fn ready(&mut self, event: &Event) {
-        self.readable |= event.is_readable();
+        self.readable |= event.readiness().is_readable();
         self.events += 1;
         self.waiting_since = None;
     }

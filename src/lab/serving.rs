@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::pairs::anywhere;
 use crate::probe::Off;
 use crate::probe::{Counters, Turns};
-use crate::reactor::{EVENTS_PER_POLL, Reactor};
+use crate::reactor::{EVENTS_PER_POLL, Reactor, System};
 use crate::server::{Conduct, Config, Honest, Server, Stop};
 use crate::service::{Faults, Service};
 
@@ -64,7 +64,7 @@ impl Serving {
         conduct: C,
     ) -> io::Result<Self>
     where
-        C: Conduct<Stream: Send> + Send + 'static,
+        C: Conduct<Net = System, Stream: Send> + Send + 'static,
     {
         let reactor = Reactor::with_events(events)?;
         let server = Server::bind_with(&reactor, config, service, conduct, Off)?;
@@ -89,7 +89,7 @@ impl Serving {
     fn run<S, C>(mut reactor: Reactor, mut server: Server<S, C>) -> io::Result<Self>
     where
         S: Service + Send + 'static,
-        C: Conduct<Stream: Send> + Send + 'static,
+        C: Conduct<Net = System, Stream: Send> + Send + 'static,
     {
         let (tcp, udp) = (server.tcp_addresses(), server.udp_addresses());
         let stop = server.stop();

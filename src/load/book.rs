@@ -16,7 +16,7 @@ use super::random::mix;
 use super::shared::Shared;
 use super::timers::Timer;
 use crate::probe::{Probe, Served, What};
-use crate::reactor::{Deadlines, Event, Key, Slots, readiness};
+use crate::reactor::{Deadlines, Event, Key, Slots};
 
 /// How long duplicates are waited for behind the last answer, in nanoseconds.
 const QUIET: u64 = 50_000_000;
@@ -103,10 +103,10 @@ impl Book {
             return;
         };
         match &mut slot.member {
-            Member::Stream(connection) => connection.readiness.merge(readiness(event)),
+            Member::Stream(connection) => connection.readiness.merge(event.readiness()),
             Member::Flow(flow) => {
-                flow.readable |= event.is_readable() || event.is_error();
-                flow.writable |= event.is_writable();
+                flow.readable |= event.readiness().is_readable();
+                flow.writable |= event.readiness().is_writable();
             }
         }
         if !slot.queued {

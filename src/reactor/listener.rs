@@ -4,16 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::backlog::{Accepted, Backlog};
 
-/// A TCP socket that listens.
+/// A TCP socket that listens: the system's, or another that behaves like one.
 #[derive(Debug)]
-pub struct Listener {
-    socket: TcpListener,
+pub struct Listener<L = TcpListener> {
+    socket: L,
     address: SocketAddr,
     /// What is known of the connections that wait in the kernel.
     pub backlog: Backlog,
@@ -29,6 +30,24 @@ pub struct TcpOptions {
     pub reuse_port: bool,
     /// After how much silence the kernel probes whether a peer is still there; `None`: never.
     pub keepalive: Option<Duration>,
+}
+
+/// What connections are accepted from.
+pub trait Accept {
+    /// A connection.
+    type Stream;
+
+    /// Accepts the one that has waited longest.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when none waits, after which an event tells of those who come later; otherwise those of accept(2).
+    fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// Whether a connection may be waiting, where that can be told for less than an attempt in vain costs.
+    fn may_wait(&self) -> bool {
+        true
+    }
 }
 
 impl Listener {
@@ -62,11 +81,18 @@ impl Listener {
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Self {
+        Ok(Self::new(socket, address))
+    }
+}
+
+impl<L: Accept + Source> Listener<L> {
+    /// One that accepts from `socket`, which listens on `address`.
+    pub const fn new(socket: L, address: SocketAddr) -> Self {
+        Self {
             socket,
             address,
             backlog: Backlog::new(),
-        })
+        }
     }
 
     /// Registers the socket: an event of `token` is to [`mark`](Backlog::mark) the backlog.
@@ -88,30 +114,40 @@ impl Listener {
         &mut self,
         now: Instant,
         budget: usize,
-        admit: impl FnMut((TcpStream, SocketAddr)),
+        admit: impl FnMut((L::Stream, SocketAddr)),
     ) -> Accepted {
         let Self {
             socket, backlog, ..
         } = self;
         let mut first = true;
         let accept = || {
-            if !std::mem::take(&mut first) && !may_wait(socket) {
+            if !std::mem::take(&mut first) && !socket.may_wait() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            accept(socket)
+            socket.accept()
         };
         backlog.accept(now, budget, accept, admit)
     }
 }
 
-/// Takes the peer's address from the call that accepts: asked for later, it fails once the peer has
-/// reset the connection.
-fn accept(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let (stream, peer) = socket.accept()?;
-    if cfg!(not(target_os = "linux")) {
-        stream.set_nodelay(true)?;
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    /// Takes the peer's address from the call that accepts: asked for later, it fails once the peer has
+    /// reset the connection.
+    #[inline]
+    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.accept()?;
+        if cfg!(not(target_os = "linux")) {
+            stream.set_nodelay(true)?;
+        }
+        Ok((stream, peer))
     }
-    Ok((stream, peer))
+
+    #[inline]
+    fn may_wait(&self) -> bool {
+        may_wait(self)
+    }
 }
 
 /// Whether a connection may be waiting at `socket`, where that can be asked for less than an attempt in vain costs:

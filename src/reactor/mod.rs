@@ -9,7 +9,10 @@ mod clock;
 mod datagram;
 mod deadlines;
 mod dial;
+mod event;
 mod listener;
+mod net;
+mod poller;
 mod sleep;
 mod slots;
 mod stamp;
@@ -21,22 +24,25 @@ use std::time::{Duration, Instant};
 pub use backlog::{Accepted, Backlog};
 #[cfg(feature = "bench")]
 pub use clock::monotonic;
-pub use datagram::{Batch, Datagrams, Outlet, UdpOptions};
+pub use datagram::{Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
 pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
-pub use listener::{Listener, TcpOptions};
+pub use event::Event;
+pub use listener::{Accept, Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
 pub use mio::{
     Interest, Registry, Token,
-    event::{Event, Source},
+    event::Source,
     net::{TcpStream, UdpSocket},
 };
+pub use net::{Net, System};
 pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
 pub use stamp::Stamp;
 
+use self::poller::{Poll, drive};
 use self::sleep::Sleeper;
-use crate::connection::{Readiness, Stream};
+use crate::connection::Stream;
 use crate::probe::Turns;
 
 /// How many events one poll may bring. The rest come with the next poll, and those a full batch left
@@ -91,9 +97,7 @@ impl Next {
 /// The poll, and its events.
 #[derive(Debug)]
 pub struct Reactor {
-    poll: mio::Poll,
-    events: mio::Events,
-    sleeper: Sleeper,
+    poll: Poll,
     waker: Waker,
     turns: Turns,
 }
@@ -131,9 +135,11 @@ impl Reactor {
         let poll = mio::Poll::new()?;
         let waker = Waker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
         Ok(Self {
-            sleeper: Sleeper::new(timer, &poll, ALARM)?,
-            poll,
-            events: mio::Events::with_capacity(capacity),
+            poll: Poll {
+                sleeper: Sleeper::new(timer, &poll, ALARM)?,
+                poll,
+                events: mio::Events::with_capacity(capacity),
+            },
             waker,
             turns: Turns::default(),
         })
@@ -145,34 +151,12 @@ impl Reactor {
     ///
     /// When the poll fails, which is this process's failure and no peer's.
     pub fn run(&mut self, handler: &mut impl Handler) -> io::Result<()> {
-        loop {
-            let now = Instant::now();
-            let Next::Wait(timeout) = handler.turn(self.poll.registry(), now) else {
-                return Ok(());
-            };
-            self.turns.count += 1;
-            let (poll, events) = (&mut self.poll, &mut self.events);
-            match self.sleeper.sleep(poll, events, now, timeout) {
-                // The next turn computes its timeout afresh, so waking early is harmless.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    self.turns.interrupted += 1;
-                    continue;
-                }
-                outcome => outcome?,
-            }
-            let mut count = 0;
-            for event in &self.events {
-                count += 1;
-                handler.ready(event);
-            }
-            self.turns.events += count as u64;
-            self.turns.full_batches += u64::from(count == self.events.capacity());
-        }
+        drive(&mut self.poll, &mut self.turns, handler)
     }
 
     /// Where sources are registered.
     pub fn registry(&self) -> &Registry {
-        self.poll.registry()
+        self.poll.poll.registry()
     }
 
     /// What another thread ends this loop's sleep with.
@@ -182,7 +166,7 @@ impl Reactor {
 
     /// What it sleeps by.
     pub const fn timer(&self) -> Timer {
-        self.sleeper.timer()
+        self.poll.sleeper.timer()
     }
 
     /// What the loop has done so far.
@@ -207,62 +191,12 @@ impl Waker {
 }
 
 /// Everything a stream socket is registered for, once: urgent data too, because reads stop short at
-/// its mark (see [`Readiness`]).
+/// its mark (see [`Readiness`](crate::connection::Readiness)).
 pub fn stream_interests() -> Interest {
     let interests = Interest::READABLE | Interest::WRITABLE;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let interests = interests | Interest::PRIORITY;
     interests
-}
-
-/// What `event` says of a stream.
-#[inline]
-pub fn readiness(event: &Event) -> Readiness {
-    let seen = Readiness::of(event.is_readable(), event.is_writable());
-    // Not short-circuited: together they are two tests of one word.
-    if event.is_read_closed() | event.is_error() | event.is_priority() {
-        return rare_readiness(seen, event);
-    }
-    seen
-}
-
-#[cold]
-#[inline(never)]
-fn rare_readiness(seen: Readiness, event: &Event) -> Readiness {
-    let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
-    add_rare(
-        seen,
-        read_closed,
-        write_closed,
-        event.is_error(),
-        event.is_priority(),
-    )
-}
-
-/// What an event says at most a few times in the life of a stream, on top of what was `seen`.
-///
-/// Errors and hang-ups are only hints: they latch both directions, and the read or write that follows
-/// reports the truth, after the input that came before it.
-fn add_rare(
-    mut seen: Readiness,
-    read_closed: bool,
-    write_closed: bool,
-    error: bool,
-    priority: bool,
-) -> Readiness {
-    if read_closed {
-        seen.latch_read_closed();
-    }
-    if write_closed {
-        seen.latch_writable();
-    }
-    if error {
-        seen.latch_failed();
-    }
-    if priority {
-        seen.latch_urgent();
-    }
-    seen
 }
 
 impl Stream for TcpStream {
@@ -278,38 +212,6 @@ impl Stream for TcpStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Pitfalls 8 and 9: an event may say nothing but that something is wrong.
-    #[test]
-    fn pitfall_08_and_09_whatever_an_event_says_leads_to_a_call_that_tells_the_truth() {
-        for mask in 0..64u8 {
-            let [
-                readable,
-                writable,
-                read_closed,
-                write_closed,
-                error,
-                priority,
-            ] = std::array::from_fn(|bit| mask & (1 << bit) != 0);
-            let seen = Readiness::of(readable, writable);
-            let seen = add_rare(seen, read_closed, write_closed, error, priority);
-            let reads = readable || read_closed || error || priority;
-            let writes = writable || write_closed || error;
-            assert_eq!(
-                (seen.is_readable(), seen.is_writable()),
-                (reads, writes),
-                "{mask:06b}"
-            );
-            // What came before an end, an error or an urgent mark is read to its end.
-            let mut short = seen;
-            short.read_short();
-            assert_eq!(
-                short.is_readable(),
-                read_closed || error || priority,
-                "{mask:06b}"
-            );
-        }
-    }
 
     /// Pitfall 38: a timeout must not overflow, be cut to nothing or lie in the past.
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::connection::Stream;
-use crate::reactor::{Outlet, Source, TcpStream};
+use crate::reactor::{Net, Outlet, Source, System, TcpStream};
 use crate::service::{FaultCounters, Held};
 
 /// The way a server goes about its sockets: [as it should](Honest), or not.
@@ -12,11 +12,14 @@ use crate::service::{FaultCounters, Held};
 /// A type parameter of the [`Server`](super::Server), so that one that behaves does not pay for those that
 /// don't.
 pub trait Conduct {
+    /// The sockets it goes about.
+    type Net: Net;
+
     /// What a client is talked to through.
     type Stream: Stream + Source;
 
     /// Talks through `stream`, which has just been accepted.
-    fn stream(&mut self, stream: TcpStream) -> Self::Stream;
+    fn stream(&mut self, stream: <Self::Net as Net>::Stream) -> Self::Stream;
 
     /// Sends the answer to a datagram that `source` sent to this socket.
     fn answer(
@@ -68,6 +71,7 @@ pub trait Conduct {
 pub struct Honest;
 
 impl Conduct for Honest {
+    type Net = System;
     type Stream = TcpStream;
 
     fn stream(&mut self, stream: TcpStream) -> TcpStream {

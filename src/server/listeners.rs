@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Conduct, Phase, Server, Timer};
 use crate::probe::{Probe, What};
-use crate::reactor::{Listener, Registry, stream_interests};
+use crate::reactor::{Registry, stream_interests};
 use crate::service::Service;
 
 impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
@@ -109,7 +109,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
 
     fn is_anybody_pending(&self) -> bool {
         let mut listeners = self.sockets.listeners.iter().flatten();
-        listeners.any(|listener: &Listener| listener.backlog.is_runnable())
+        listeners.any(|listener| listener.backlog.is_runnable())
     }
 }
 

@@ -24,7 +24,7 @@ use self::pace::Pace;
 use self::sockets::Sockets;
 use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle};
 use crate::reactor::{
-    Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, fixed_index, readiness,
+    Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, System, fixed_index,
 };
 use crate::service::{Guard, GuardOptions, Service, Suffix};
 
@@ -43,7 +43,7 @@ pub struct Server<S, C: Conduct = Honest, P: Probe = Off> {
     config: Config,
     service: S,
     conduct: C,
-    sockets: Sockets,
+    sockets: Sockets<C::Net>,
     clients: Clients<C::Stream, P>,
     suffix: Suffix,
     guard: Guard,
@@ -92,7 +92,7 @@ impl<S: Service> Server<S> {
     }
 }
 
-impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
+impl<S: Service, C: Conduct<Net = System>, P: Probe> Server<S, C, P> {
     /// As [`bind`](Server::bind), for a server of this `conduct`, that tells `probe` of what it does.
     ///
     /// # Errors
@@ -109,6 +109,25 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             .check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let sockets = Sockets::bind(reactor.registry(), &config)?;
+        let stop = Stop::new(reactor.waker());
+        let now = Instant::now();
+        Ok(Self::new(
+            sockets, stop, now, config, service, conduct, probe,
+        ))
+    }
+}
+
+impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
+    /// A server at these sockets, which begins `now`.
+    fn new(
+        sockets: Sockets<C::Net>,
+        stop: Stop,
+        now: Instant,
+        config: Config,
+        service: S,
+        conduct: C,
+        probe: P,
+    ) -> Self {
         let guard = Guard::new(GuardOptions {
             own_ports: sockets
                 .datagrams
@@ -121,12 +140,11 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             rate: config.udp_rate,
             loop_limit: config.udp_loop_limit,
         });
-        let now = Instant::now();
         let mut deadlines = Deadlines::new(now);
         if let Some(interval) = config.stats_interval {
             deadlines.arm(now + interval, Timer::Stats);
         }
-        Ok(Self {
+        Self {
             clients: Clients::new(&config, &service, now, probe),
             service,
             conduct,
@@ -137,12 +155,12 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             datagram_counters: DatagramCounters::default(),
             deadlines,
             phase: Phase::Serving,
-            stop: Stop::new(reactor.waker()),
+            stop,
             pauses: Throttle::default(),
             next_listener: 0,
             pace: Pace::new(config.accept_rate, now),
             config,
-        })
+        }
     }
 
     /// Stops in good order: nobody new is accepted, replies are delivered, every client that has been
@@ -285,7 +303,7 @@ impl<S: Service, C: Conduct, P: Probe> Handler for Server<S, C, P> {
         let key = Key::from_token(event.token());
         self.clients.probe.marked(key.map(Key::client));
         match key {
-            Some(key) => self.clients.ready(key, readiness(event)),
+            Some(key) => self.clients.ready(key, event.readiness()),
             None => {
                 if let Some(index) = fixed_index(event.token()) {
                     self.sockets.mark(index as usize);

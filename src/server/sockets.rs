@@ -4,7 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::config::{Address, Config};
-use crate::reactor::{Datagrams, Listener, Registry, TcpOptions, UdpOptions, fixed_token};
+use crate::reactor::{
+    Datagrams, Listener, Net, Registry, System, TcpOptions, UdpOptions, fixed_token,
+};
 
 /// How often a port that the system chose for IPv4 is tried for IPv6 as well.
 const SAME_PORT_TRIES: usize = 16;
@@ -12,12 +14,12 @@ const SAME_PORT_TRIES: usize = 16;
 /// Listeners and datagram sockets, each registered with the fixed token of its place: first the
 /// listeners, then the others. One that is closed leaves its place empty.
 #[derive(Debug)]
-pub(super) struct Sockets {
-    pub(super) listeners: Vec<Option<Listener>>,
-    pub(super) datagrams: Vec<Option<Datagrams>>,
+pub(super) struct Sockets<N: Net> {
+    pub(super) listeners: Vec<Option<Listener<N::Listener>>>,
+    pub(super) datagrams: Vec<Option<Datagrams<N::Datagrams>>>,
 }
 
-impl Sockets {
+impl Sockets<System> {
     /// Binds and registers every socket that `config` asks for.
     pub(super) fn bind(registry: &Registry, config: &Config) -> io::Result<Self> {
         let Config {
@@ -31,7 +33,7 @@ impl Sockets {
             reuse_port,
             keepalive,
         };
-        let mut listeners = bind_all(
+        let listeners = bind_all(
             "tcp",
             &config.tcp,
             |address| Listener::bind(address, &options),
@@ -42,12 +44,23 @@ impl Sockets {
             recv_size: config.recv_size,
             budget: config.datagram_budget,
         };
-        let mut datagrams = bind_all(
+        let datagrams = bind_all(
             "udp",
             &config.udp,
             |address| Datagrams::bind(address, &options),
             Datagrams::address,
         )?;
+        Self::register(registry, listeners, datagrams)
+    }
+}
+
+impl<N: Net> Sockets<N> {
+    /// Registers these sockets.
+    pub(super) fn register(
+        registry: &Registry,
+        mut listeners: Vec<Listener<N::Listener>>,
+        mut datagrams: Vec<Datagrams<N::Datagrams>>,
+    ) -> io::Result<Self> {
         let mut tokens = (0..).map(fixed_token);
         for (listener, token) in listeners.iter_mut().zip(&mut tokens) {
             listener.register(registry, token)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use echoloop::probe::Off;
 use echoloop::probe::{Counters, Turns};
-use echoloop::reactor::EVENTS_PER_POLL;
+use echoloop::reactor::{EVENTS_PER_POLL, System};
 use echoloop::server::{Conduct, Stop};
 use echoloop::service::Faults;
 use echoloop::{Config, Reactor, Server, Service};
@@ -61,7 +61,7 @@ impl Serving {
     fn run<S, C>(mut reactor: Reactor, mut server: Server<S, C>) -> Self
     where
         S: Service + Send + 'static,
-        C: Conduct<Stream: Send> + Send + 'static,
+        C: Conduct<Net = System, Stream: Send> + Send + 'static,
     {
         let (tcp, udp, stop) = (
             server.tcp_addresses(),

@@ -3,9 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use mio::net::UdpSocket;
-
-use super::system;
+use super::{DatagramSocket, system};
 
 /// The room of one reception: no datagram is larger, nor is what the kernel joins, so none is truncated.
 pub(super) const ROOM: usize = 64 * 1024;
@@ -25,11 +23,13 @@ pub(super) struct Arrivals {
 /// What a room holds: one datagram, or several of one source and size, the last of which may be smaller, that the
 /// kernel has joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) source: SocketAddr,
-    pub(super) size: usize,
+pub struct Head {
+    /// From where.
+    pub source: SocketAddr,
+    /// How many bytes there are.
+    pub size: usize,
     /// The size of each datagram.
-    pub(super) each: usize,
+    pub each: usize,
 }
 
 impl Arrivals {
@@ -41,10 +41,14 @@ impl Arrivals {
     }
 
     /// Receives once, into at most `most` rooms, at least one. Returns whether there was more room than datagrams.
-    pub(super) fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<bool> {
+    pub(super) fn receive(
+        &mut self,
+        socket: &impl DatagramSocket,
+        most: usize,
+    ) -> io::Result<bool> {
         self.heads.clear();
         let most = most.min(system::RECEPTIONS);
-        system::receive(socket, &mut self.rooms[..most * ROOM], &mut self.heads)?;
+        socket.receive(&mut self.rooms[..most * ROOM], &mut self.heads)?;
         Ok(self.heads.len() < most)
     }
 

@@ -35,12 +35,17 @@ pub(super) struct Departures {
 
 /// Answers to one source, in one piece, all of one size but the last, which may be smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Burst {
-    pub(super) to: SocketAddr,
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) each: usize,
-    pub(super) count: u32,
+pub struct Burst {
+    /// To where.
+    pub to: SocketAddr,
+    /// Where its first byte is among those of all bursts...
+    pub start: usize,
+    /// ...and where the first is that is no longer its.
+    pub end: usize,
+    /// How large each answer is.
+    pub each: usize,
+    /// How many there are.
+    pub count: u32,
 }
 
 impl Burst {
@@ -55,7 +60,8 @@ impl Burst {
         }
     }
 
-    pub(super) fn bytes<'a>(&self, all: &'a [u8]) -> &'a [u8] {
+    /// Its bytes, of `all`.
+    pub fn bytes<'a>(&self, all: &'a [u8]) -> &'a [u8] {
         &all[self.start..self.end]
     }
 

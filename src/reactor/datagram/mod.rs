@@ -9,17 +9,22 @@ mod inbox;
 )]
 mod system;
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use self::arrivals::Head;
+pub use self::departures::Burst;
+
 use self::arrivals::Arrivals;
-use self::departures::{Burst, Departures, send_one};
+use self::departures::{Departures, send_one};
 use self::inbox::{Inbox, Received};
 use super::listener::reuse_port;
 use crate::connection::{Answer, Reply};
@@ -30,7 +35,7 @@ use crate::service::Refusal;
 /// at once. The kernel caps it (on Linux at `net.core.rmem_max`).
 const RECEIVE_BUFFER: usize = 1024 * 1024;
 
-/// A UDP socket, read within a budget. Nothing is queued: a reply that the kernel does not take at
+/// A UDP socket, or another that behaves like one, read within a budget. Nothing is queued: a reply that the kernel does not take at
 /// once is dropped and counted, as the network might have dropped it.
 ///
 /// # Errors of other datagrams
@@ -38,11 +43,41 @@ const RECEIVE_BUFFER: usize = 1024 * 1024;
 /// An error of `recv_from` or `send_to` concerns one datagram, often an earlier one that somebody
 /// refused. It is counted and nothing else.
 #[derive(Debug)]
-pub struct Datagrams {
-    socket: UdpSocket,
+pub struct Datagrams<U = UdpSocket> {
+    socket: U,
     address: SocketAddr,
     options: UdpOptions,
     inbox: Inbox,
+}
+
+/// What datagrams come and go through.
+pub trait DatagramSocket: Debug {
+    /// Receives into `rooms`, each of 64 KiB, until they are used up or nothing more is there, and adds to `heads` what each
+    /// holds.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing waits, after which an event tells of what comes later; otherwise those of recvmsg(2).
+    fn receive(&self, rooms: &mut [u8], heads: &mut Vec<Head>) -> io::Result<()>;
+
+    /// Sends bursts of `bytes`, at least the first of them, and returns how many that were.
+    ///
+    /// # Errors
+    ///
+    /// Those of sendmsg(2), which concern the first.
+    fn send(&self, bytes: &[u8], bursts: &[Burst]) -> io::Result<usize>;
+}
+
+impl DatagramSocket for UdpSocket {
+    #[inline]
+    fn receive(&self, rooms: &mut [u8], heads: &mut Vec<Head>) -> io::Result<()> {
+        system::receive(self, rooms, heads)
+    }
+
+    #[inline]
+    fn send(&self, bytes: &[u8], bursts: &[Burst]) -> io::Result<usize> {
+        system::send(self, bytes, bursts)
+    }
 }
 
 /// What all datagram sockets of a loop receive into, and send from: many datagrams in one call, where the system can.
@@ -114,12 +149,19 @@ impl Datagrams {
         let socket = UdpSocket::from_std(socket.into());
         system::join_arrivals(&socket);
         let address = socket.local_addr()?;
-        Ok(Self {
+        Ok(Self::new(socket, address, options))
+    }
+}
+
+impl<U: DatagramSocket + Source> Datagrams<U> {
+    /// One that receives from `socket`, which is bound to `address`.
+    pub const fn new(socket: U, address: SocketAddr, options: &UdpOptions) -> Self {
+        Self {
             socket,
             address,
             options: *options,
             inbox: Inbox { pending: false },
-        })
+        }
     }
 
     /// Registers the socket: an event of `token` is to [`mark`](Self::mark) it.
@@ -208,9 +250,7 @@ impl Datagrams {
                 };
                 post(source, answer.bytes, outlet);
             }
-            departures.flush(counters, |bytes, bursts| {
-                system::send(socket, bytes, bursts)
-            });
+            departures.flush(counters, |bytes, bursts| socket.send(bytes, bursts));
             Ok(Received { count, short })
         })
     }
@@ -219,7 +259,8 @@ impl Datagrams {
 /// Where answers to datagrams leave.
 #[derive(Debug)]
 pub struct Outlet<'a> {
-    socket: &'a UdpSocket,
+    // Not a type parameter of everyone who sends an answer: there is one call of it for many.
+    socket: &'a dyn DatagramSocket,
     departures: &'a mut Departures,
     counters: &'a mut DatagramCounters,
 }
@@ -248,14 +289,13 @@ impl Outlet<'_> {
         let socket = self.socket;
         let single = Burst::single(source, bytes.len());
         send_one(bytes, single, self.counters, |bytes, bursts| {
-            system::send(socket, bytes, bursts)
+            socket.send(bytes, bursts)
         })
     }
 
     fn flush(&mut self) {
         let socket = self.socket;
-        self.departures.flush(self.counters, |bytes, bursts| {
-            system::send(socket, bytes, bursts)
-        });
+        self.departures
+            .flush(self.counters, |bytes, bursts| socket.send(bytes, bursts));
     }
 }

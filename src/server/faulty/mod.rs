@@ -14,7 +14,7 @@ pub use stream::{Abort, FaultyStream};
 use self::stream::Flaws;
 use super::{Conduct, Config, Server};
 use crate::probe::{Off, Probe};
-use crate::reactor::{Outlet, Reactor, TcpStream};
+use crate::reactor::{Outlet, Reactor, System, TcpStream};
 use crate::service::{
     Brief, Delayed, Fate, Fates, Fault, FaultCounters, FaultTally, Faults, Held, Service, Stall,
 };
@@ -90,6 +90,7 @@ impl Faulty {
 }
 
 impl Conduct for Faulty {
+    type Net = System;
     type Stream = FaultyStream<TcpStream>;
 
     fn stream(&mut self, stream: TcpStream) -> Self::Stream {
