@@ -284,6 +284,18 @@ fn pitfall_17_a_write_that_would_block_is_tried_once_an_event() {
     }
 }
 
+/// A whole server in simulation found it: it was put off to the next turn, closed and still counted as a client.
+#[test]
+fn what_fails_as_the_budget_runs_out_is_over_at_once() {
+    let script = Script::new()
+        .read("abcd")
+        .write_fails(ErrorKind::BrokenPipe);
+    let mut client = Pumping::new(script).limited(|limits| limits.budget = 4);
+    client.peer.readiness.latch_read_closed();
+    let reason = CloseReason::Failed(ErrorKind::BrokenPipe);
+    assert_eq!(client.readable().outcome, Outcome::Closed(reason));
+}
+
 /// Pitfall 18: writing to a peer that has gone ends that conversation and nothing else.
 #[test]
 fn pitfall_18_a_broken_pipe_is_a_close_reason() {

@@ -283,11 +283,11 @@ impl Pump {
     }
 }
 
-/// Whether a peer that has spent its budget has more to do.
+/// Whether a peer that has spent its budget has more to do. What is over is not put off.
 #[cold]
 #[inline(never)]
 fn has_more<S>(peer: &Peer<S>) -> bool {
-    peer.is_runnable()
+    !peer.connection.is_closed() && peer.is_runnable()
 }
 
 /// Asks a stream that is said to have failed whether it has.
