@@ -226,7 +226,9 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         };
         let quiet = client.active.instant(self.start) + self.linger.quiet;
         let due = quiet.min(client.taken.instant(self.start) + self.linger.most);
-        if due > now {
+        if !client.peer.connection.is_shut() {
+            // It is owed something still, which other deadlines watch over. Behind that comes a wait of its own.
+        } else if due > now {
             self.deadlines.arm(due, (key, Watch::Linger));
         } else if let State::Draining { reason, .. } = client.peer.connection.state() {
             self.close(key, reason, service);

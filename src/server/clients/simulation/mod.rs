@@ -162,6 +162,25 @@ fn draining_hangs_up_on_the_quiet_and_lets_the_others_finish() {
     assert_eq!(room.closed().drained, 3);
 }
 
+/// A whole server in simulation found it: its wait for an end of file was over before it had been waited for.
+#[test]
+fn who_has_ended_and_takes_its_time_is_not_cut_short_by_a_stop() {
+    let mut room = Room::with(Echo, |config| config.write_stall_timeout = None);
+    let slow = room.connect();
+    room.peer(slow).peer_sends(200);
+    room.peer(slow).peer_ends();
+    room.settle();
+    room.stop();
+    for _ in 0..3 {
+        room.pass(LINGER_STOPPING.quiet);
+        assert_eq!(room.clients.len(), 1, "it is owed something");
+    }
+    room.peer(slow).peer_receives(usize::MAX);
+    room.settle();
+    assert_eq!(room.peer(slow).sent_back().count(), 200);
+    assert_eq!(room.closed().peer_closed, 1);
+}
+
 #[test]
 fn an_abort_is_one_for_those_who_are_owed_something() {
     let mut room = Room::new(Echo);
