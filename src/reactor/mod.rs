@@ -36,11 +36,14 @@ pub use mio::{
     net::{TcpStream, UdpSocket},
 };
 pub use net::{Net, System};
+#[cfg(test)]
+pub(crate) use poller::Poller;
+pub(crate) use poller::drive;
 pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
 pub use stamp::Stamp;
 
-use self::poller::{Poll, drive};
+use self::poller::Poll;
 use self::sleep::Sleeper;
 use crate::connection::Stream;
 use crate::probe::Turns;

@@ -7,6 +7,8 @@ mod datagrams;
 mod faulty;
 mod listeners;
 mod pace;
+#[cfg(test)]
+mod simulation;
 mod sockets;
 mod stop;
 

@@ -26,6 +26,7 @@ pub struct Kernel {
     interrupts: usize,
     shortages: usize,
     shut: bool,
+    closed: bool,
     /// How many bytes the peer has sent.
     pub sent: usize,
     /// What the peer has received.
@@ -52,6 +53,7 @@ impl Kernel {
             interrupts: 0,
             shortages: 0,
             shut: false,
+            closed: false,
             sent: 0,
             received: Vec::new(),
         }
@@ -59,7 +61,7 @@ impl Kernel {
 
     /// The peer sends up to `count` bytes, as many as there is room for.
     pub fn peer_sends(&mut self, count: usize) {
-        if self.fin || self.reset {
+        if self.fin || self.reset || self.closed {
             return;
         }
         let count = count.min(self.inbox_limit - self.inbox.len());
@@ -103,6 +105,28 @@ impl Kernel {
     /// The next write finds no memory.
     pub fn run_short(&mut self) {
         self.shortages += 1;
+    }
+
+    /// From now on no call is interrupted, and there is memory.
+    pub fn behave(&mut self) {
+        (self.interrupts, self.shortages) = (0, 0);
+    }
+
+    /// Our end is closed. With input unread that is a reset, which destroys what the peer has not received yet: returns
+    /// whether it has destroyed anything.
+    pub fn close(&mut self) -> bool {
+        assert!(!self.closed, "closed twice");
+        self.closed = true;
+        let destroys = !self.inbox.is_empty() && !self.outbox.is_empty();
+        if destroys {
+            self.outbox.clear();
+        }
+        destroys
+    }
+
+    /// It is registered anew, which reports its state.
+    pub fn rearm(&mut self) {
+        self.event = true;
     }
 
     /// Delivers the event that is waiting, if there is one.
@@ -209,6 +233,8 @@ impl Stream for Kernel {
         }
         assert!(!self.shut, "our side was shut twice");
         self.shut = true;
+        // It is told of as a change of the socket's.
+        self.event = true;
         Ok(())
     }
 

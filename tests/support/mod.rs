@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod kernel;
+pub mod machine;
+pub mod post;
 pub mod script;
 pub mod seeds;
 pub mod serving;

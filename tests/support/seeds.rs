@@ -1,6 +1,7 @@
 //! Randomness that can be replayed.
 
 /// Splitmix64: small, and the same everywhere.
+#[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
@@ -23,12 +24,23 @@ impl Random {
 }
 
 /// Lives the life of every seed below `seeds`, and adds up what each returns. A failure names its seed;
-/// with `ECHOLOOP_SEED` set, that one alone is lived, and nothing returned.
+/// with `ECHOLOOP_SEED` set, that one alone is lived, and nothing returned. `ECHOLOOP_SEEDS` times as many are lived when that is
+/// set.
 pub fn live_all(seeds: u64, live: fn(u64) -> u64) -> Option<u64> {
-    if let Ok(seed) = std::env::var("ECHOLOOP_SEED") {
-        live(seed.parse().expect("ECHOLOOP_SEED is a number"));
+    let number = |name| {
+        let value = std::env::var(name).ok()?;
+        Some(
+            value
+                .parse()
+                .unwrap_or_else(|_| panic!("{name}={value} is no number")),
+        )
+    };
+    if let Some(seed) = number("ECHOLOOP_SEED") {
+        live(seed);
         return None;
     }
+    let seeds = seeds * number("ECHOLOOP_SEEDS").unwrap_or(1);
+    println!("{seeds} seeds");
     let one = |seed| match std::panic::catch_unwind(|| live(seed)) {
         Ok(sum) => sum,
         Err(_) => panic!("seed {seed} failed: replay it with ECHOLOOP_SEED={seed}"),

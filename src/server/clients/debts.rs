@@ -22,7 +22,7 @@ impl Debts {
 
 impl<S: Stream, P: Probe> Clients<S, P> {
     /// How many bytes all clients are owed: what was kept, less what has been written of it, or lost with a client.
-    pub(super) fn owed(&self) -> u64 {
+    pub(in crate::server) fn owed(&self) -> u64 {
         let moved = self.pump.tally();
         moved.kept_bytes - moved.caught_up_bytes - self.counters.unsent_bytes
     }

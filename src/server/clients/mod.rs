@@ -9,7 +9,7 @@ mod idlers;
 mod origins;
 mod remote;
 #[cfg(test)]
-mod simulation;
+pub(super) mod simulation;
 mod watch;
 
 use std::fmt;

@@ -5,21 +5,39 @@
 mod delayed;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../../tests/support/kernel.rs"]
-mod kernel;
+pub(in crate::server) mod kernel;
 mod later;
 mod limits;
 mod lives;
 mod room;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../../tests/support/seeds.rs"]
-mod seeds;
+pub(in crate::server) mod seeds;
 
 use std::time::Duration;
 
 use self::room::{IDLE, MOMENT, Room, STALL};
+use super::Clients;
 use super::watch::{DRAIN_QUIET, LINGER, LINGER_STOPPING, STALL_PROBE, STARVED_RETRY};
-use crate::connection::{Readiness, Reply};
+use crate::connection::{Readiness, Reply, Stream};
+use crate::reactor::Key;
 use crate::service::{ClientId, Echo, Service};
+
+impl<S: Stream> Clients<S> {
+    /// Whether anything can be done for a client now.
+    pub(in crate::server) fn is_worth_serving(&mut self, key: Key) -> bool {
+        let client = self.slots.get_mut(key);
+        client.is_some_and(|client| client.peer.is_runnable())
+    }
+
+    /// How much the client is owed that is owed most.
+    pub(in crate::server) fn most_owed(&self) -> usize {
+        let owed = self.slots.values();
+        owed.map(|client| client.peer.connection.unsent_len())
+            .max()
+            .unwrap_or(0)
+    }
+}
 
 /// Says bye to the first message and hangs up.
 struct Quit;
