@@ -4,12 +4,14 @@
 
 mod support;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use echoloop::Config;
+use echoloop::connection::Reply;
 use echoloop::server::Address;
-use echoloop::service::Echo;
+use echoloop::service::{ClientId, Echo, Service};
 use support::serving::{DEADLINE, Serving, config, eventually, payload, round_trip};
 
 /// A socket on loopback that talks to `server` and gives up after the deadline.
@@ -286,6 +288,92 @@ fn both_families_are_answered_from_one_port() {
         );
     }
     serving.finish();
+}
+
+/// Pitfall 53: whoever asks one address of a machine that has several must be answered by that one.
+#[cfg(target_os = "linux")]
+#[test]
+fn pitfall_53_a_server_at_every_address_answers_from_the_one_that_was_asked() {
+    let config = Config {
+        tcp: Vec::new(),
+        udp: vec![Address::Everywhere(0)],
+        udp_public: true,
+        ..pure_echo()
+    };
+    let serving = Serving::start(config, Echo);
+    let port = serving.udp[0].port();
+    let here = |last| SocketAddr::from(([127, 0, 0, last], port));
+    for server in [
+        here(1),
+        here(2),
+        here(77),
+        format!("[::1]:{port}").parse().unwrap(),
+    ] {
+        // A connected socket takes an answer from nowhere else.
+        assert_eq!(ask(&client(server), b"hello"), b"hello", "{server}");
+    }
+    // Many at once, which are answered together.
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let asked = |number: usize| here(2 + (number / 3 % 4) as u8);
+    for number in 0..120 {
+        socket
+            .send_to(format!("{number:03}").as_bytes(), asked(number))
+            .unwrap();
+    }
+    let mut answer = [0; 99];
+    for number in 0..120 {
+        let (size, from) = socket.recv_from(&mut answer).unwrap();
+        let expected = (format!("{number:03}").into_bytes(), asked(number));
+        assert_eq!((answer[..size].to_vec(), from), expected);
+    }
+    assert_eq!(serving.finish().datagrams.answered, 124);
+}
+
+/// Does nothing until it is told to, once it has heard a datagram.
+struct Dozing(Option<mpsc::Receiver<()>>);
+
+impl Service for Dozing {
+    fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
+        reply.echo();
+    }
+
+    fn overhear(&mut self, _: SocketAddr, _: &[u8]) {
+        if let Some(wake) = self.0.take() {
+            wake.recv().unwrap();
+        }
+    }
+}
+
+/// Pitfall 55: what the kernel drops for want of room is seen nowhere, unless one asks.
+#[cfg(target_os = "linux")]
+#[test]
+fn pitfall_55_datagrams_that_there_was_no_room_for_are_counted() {
+    const MANY: u64 = 8_000;
+    let (wake, woken) = mpsc::channel();
+    let serving = Serving::start(pure_echo(), Dozing(Some(woken)));
+    let socket = client(serving.udp[0]);
+    for _ in 0..MANY {
+        socket.send(&[7; 1000]).unwrap();
+    }
+    wake.send(()).unwrap();
+    eventually("the last is answered", || {
+        socket.send(b"last").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut answer = [0; 2000];
+        while let Ok(size) = socket.recv(&mut answer) {
+            if &answer[..size] == b"last" {
+                return true;
+            }
+        }
+        false
+    });
+    let counters = serving.finish().datagrams;
+    assert!(counters.overflowed > 0, "{counters:?}");
+    assert!(
+        counters.received + counters.overflowed > MANY,
+        "{counters:?}"
+    );
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub struct DatagramCounters {
     pub send_blocked: u64,
     /// Answers dropped because the kernel refused them.
     pub send_errors: u64,
+    /// Datagrams that the kernel had no room for, as far as those that came later have told.
+    pub overflowed: u64,
     /// Turns in which the datagram budget ran out.
     pub yields: u64,
 }
@@ -247,6 +249,9 @@ impl fmt::Display for Counters {
             write!(f, ", {total} dropped")?;
             list(f, &dropped)?;
         }
+        if datagrams.overflowed > 0 {
+            write!(f, ", {} without room", datagrams.overflowed)?;
+        }
         if datagrams.cut > 0 {
             write!(f, ", {} cut to recv-size", datagrams.cut)?;
         }
@@ -297,11 +302,12 @@ mod tests {
         counters.datagrams.answered = 1;
         counters.datagrams.refused(Refusal::Answer);
         counters.datagrams.refused(Refusal::BadPort);
+        counters.datagrams.overflowed = 4;
         (counters.faults.stalls, counters.faults.delayed) = (1, 20);
         assert_eq!(
             counters.to_string(),
             "3 clients served (2 peer closed, 1 reset), 10 bytes in, 1 byte out, 9 bytes unsent; \
-             3 datagrams in, 1 answered, 2 dropped (1 were answers, 1 bad port); faults: 1 stall, 20 delayed"
+             3 datagrams in, 1 answered, 2 dropped (1 were answers, 1 bad port), 4 without room; faults: 1 stall, 20 delayed"
         );
     }
 

@@ -35,6 +35,7 @@ trait Correspondence {
     fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<usize> {
         let single = Burst {
             to,
+            from: None,
             start: 0,
             end: bytes.len(),
             each: bytes.len(),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::machine::Machine;
@@ -15,6 +15,9 @@ const ROOM: usize = 64 * 1024;
 
 const EIO: i32 = 5;
 
+/// An answer, and from which address it is to leave.
+type Answer = (Option<IpAddr>, Vec<u8>);
+
 /// What waits at a datagram socket, and what has left from it.
 #[derive(Debug)]
 pub struct Office {
@@ -25,12 +28,12 @@ pub struct Office {
     /// What the next calls fail with, receiving and sending.
     pub receive_errors: RefCell<VecDeque<i32>>,
     pub send_errors: RefCell<VecDeque<i32>>,
-    /// Datagrams of one source and size are joined, and answers may be cut.
+    /// Datagrams of one source and size are joined, and answers may be cut; it is reached at several addresses, too.
     pub joins: bool,
     recv_size: usize,
     suffix: Vec<u8>,
     /// What may still be answered, by source, in order.
-    expected: RefCell<HashMap<SocketAddr, VecDeque<Vec<u8>>>>,
+    expected: RefCell<HashMap<SocketAddr, VecDeque<Answer>>>,
     pub received: Cell<u64>,
     pub answered: Cell<u64>,
     pub failed: Cell<u64>,
@@ -83,22 +86,28 @@ impl Office {
         (!told).then(|| Event::new(token, Readiness::of(true, false)))
     }
 
+    /// At which address a datagram of this size is received.
+    fn at(&self, size: usize) -> Option<IpAddr> {
+        self.joins.then(|| [127, 0, 0, (size % 3) as u8].into())
+    }
+
     /// Takes note of a datagram that is handed over: it may be answered once.
     fn note(&self, source: SocketAddr, bytes: &[u8]) {
         let mut answer = bytes[..bytes.len().min(self.recv_size)].to_vec();
         answer.extend_from_slice(&self.suffix);
         self.received.set(self.received.get() + 1);
         let mut expected = self.expected.borrow_mut();
-        expected.entry(source).or_default().push_back(answer);
+        let at = self.at(bytes.len());
+        expected.entry(source).or_default().push_back((at, answer));
     }
 
     /// An answer leaves: to a datagram that was received, behind those to earlier ones.
-    fn leave(&self, to: SocketAddr, answer: &[u8]) {
+    fn leave(&self, to: SocketAddr, from: Option<IpAddr>, answer: &[u8]) {
         self.answered.set(self.answered.get() + 1);
         let mut expected = self.expected.borrow_mut();
         let mine = expected.entry(to).or_default();
-        while let Some(next) = mine.pop_front() {
-            if next == answer {
+        while let Some((at, next)) = mine.pop_front() {
+            if (at, next.as_slice()) == (from, answer) {
                 return;
             }
         }
@@ -140,7 +149,11 @@ impl DatagramSocket for Post {
                 size += each;
                 waiting.pop_front();
             }
-            heads.push(Head { source, size, each });
+            let at = office.at(each);
+            heads.push(Head {
+                at,
+                ..Head::new(source, size, each)
+            });
         }
         Ok(())
     }
@@ -162,7 +175,11 @@ impl DatagramSocket for Post {
         for burst in &bursts[..count] {
             for index in 0..burst.count as usize {
                 let start = burst.start + index * burst.each;
-                office.leave(burst.to, &bytes[start..(start + burst.each).min(burst.end)]);
+                office.leave(
+                    burst.to,
+                    burst.from,
+                    &bytes[start..(start + burst.each).min(burst.end)],
+                );
             }
         }
         Ok(count)

@@ -1,7 +1,7 @@
 //! Datagrams that were received together.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{DatagramSocket, system};
 
@@ -30,6 +30,24 @@ pub struct Head {
     pub size: usize,
     /// The size of each datagram.
     pub each: usize,
+    /// To which address of this machine, where the socket is bound to all of them and the system tells.
+    pub at: Option<IpAddr>,
+    /// How many datagrams the socket has had no room for so far, modulo 2^32, where the system tells. It does so once it has
+    /// dropped any.
+    pub dropped: u32,
+}
+
+impl Head {
+    /// A datagram, or several of the size `each`.
+    pub const fn new(source: SocketAddr, size: usize, each: usize) -> Self {
+        Self {
+            source,
+            size,
+            each,
+            at: None,
+            dropped: 0,
+        }
+    }
 }
 
 impl Arrivals {
@@ -52,8 +70,17 @@ impl Arrivals {
         Ok(self.heads.len() < most)
     }
 
+    /// How many datagrams the socket has had no room for, as far as those received last tell.
+    pub(super) fn dropped(&self) -> Option<u32> {
+        self.heads
+            .iter()
+            .rev()
+            .map(|head| head.dropped)
+            .find(|&dropped| dropped > 0)
+    }
+
     /// The datagrams received last, in order.
-    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (&Head, &[u8])> {
         let rooms = self.rooms.chunks(ROOM);
         self.heads.iter().zip(rooms).flat_map(|(head, room)| {
             let bytes = &room[..head.size];
@@ -62,7 +89,7 @@ impl Arrivals {
             (0..count).map(move |index| {
                 let start = index * head.each;
                 let end = (start + head.each).min(head.size);
-                (head.source, &bytes[start..end])
+                (head, &bytes[start..end])
             })
         })
     }
@@ -80,8 +107,7 @@ mod tests {
             heads: Vec::new(),
         };
         for (index, (size, each)) in [(7, 3), (0, 0), (6, 3), (5, 5)].into_iter().enumerate() {
-            let head = Head { source, size, each };
-            arrivals.heads.push(head);
+            arrivals.heads.push(Head::new(source, size, each));
             for (at, byte) in arrivals.rooms[index * ROOM..][..size]
                 .iter_mut()
                 .enumerate()

@@ -1,7 +1,7 @@
 //! Answers that are sent together.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::system;
 use crate::probe::DatagramCounters;
@@ -38,6 +38,8 @@ pub(super) struct Departures {
 pub struct Burst {
     /// To where.
     pub to: SocketAddr,
+    /// From which address of this machine, if not from that which the system chooses.
+    pub from: Option<IpAddr>,
     /// Where its first byte is among those of all bursts...
     pub start: usize,
     /// ...and where the first is that is no longer its.
@@ -50,9 +52,10 @@ pub struct Burst {
 
 impl Burst {
     /// One answer, which is all there is to send.
-    pub(super) const fn single(to: SocketAddr, size: usize) -> Self {
+    pub(super) const fn single(to: SocketAddr, from: Option<IpAddr>, size: usize) -> Self {
         Self {
             to,
+            from,
             start: 0,
             end: size,
             each: size,
@@ -66,10 +69,10 @@ impl Burst {
     }
 
     /// Whether an answer of `size` can be its next.
-    fn takes(&self, to: SocketAddr, size: usize) -> bool {
+    fn takes(&self, to: SocketAddr, from: Option<IpAddr>, size: usize) -> bool {
         let whole = self.end - self.start == self.each * self.count as usize;
         let fits = (1..=self.each).contains(&size) && self.each <= SEGMENT_MAX;
-        self.to == to && whole && fits && self.count < SEGMENTS_MAX
+        self.to == to && self.from == from && whole && fits && self.count < SEGMENTS_MAX
     }
 
     /// The same answers, one by one.
@@ -101,17 +104,18 @@ impl Departures {
     }
 
     /// Adds an answer. Returns whether there are enough now to send them.
-    pub(super) fn push(&mut self, to: SocketAddr, answer: &[u8]) -> bool {
+    pub(super) fn push(&mut self, to: SocketAddr, from: Option<IpAddr>, answer: &[u8]) -> bool {
         let (start, size) = (self.bytes.len(), answer.len());
         self.bytes.extend_from_slice(answer);
         let end = self.bytes.len();
         match self.bursts.last_mut() {
-            Some(last) if self.segments && last.takes(to, size) => {
+            Some(last) if self.segments && last.takes(to, from, size) => {
                 last.end = end;
                 last.count += 1;
             }
             _ => self.bursts.push(Burst {
                 to,
+                from,
                 start,
                 end,
                 each: size,
@@ -220,7 +224,7 @@ mod tests {
         let mut departures = Departures::new();
         departures.segments = segments;
         for &(port, size, byte) in pushed {
-            departures.push(to(port), &vec![byte; size]);
+            departures.push(to(port), None, &vec![byte; size]);
         }
         departures
     }
@@ -286,8 +290,8 @@ mod tests {
         });
         assert_eq!((refused, &sent), (2, &pushed));
         assert_eq!(counters.answered, pushed.len() as u64);
-        departures.push(to(1), b"a");
-        departures.push(to(1), b"b");
+        departures.push(to(1), None, b"a");
+        departures.push(to(1), None, b"b");
         assert_eq!(departures.bursts.len(), 2, "the system is not asked again");
     }
 
@@ -324,21 +328,21 @@ mod tests {
     fn what_waits_is_bounded() {
         let mut departures = Departures::new();
         let (mut bursts, mut bytes) = (0, 0);
-        while !departures.push(to(bursts), b"1") {
+        while !departures.push(to(bursts), None, b"1") {
             bursts += 1;
         }
         assert_eq!(departures.bursts.len(), BURSTS_MAX);
         departures.flush(&mut DatagramCounters::default(), |_, bursts| {
             Ok(bursts.len())
         });
-        while !departures.push(to(1), &[0; 1024]) {
+        while !departures.push(to(1), None, &[0; 1024]) {
             bytes += 1024;
         }
         assert!((FULL - 1024..FULL).contains(&bytes));
         departures.segments = true;
         departures.bursts.clear();
         for _ in 0..=SEGMENTS_MAX {
-            departures.push(to(1), b"1");
+            departures.push(to(1), None, b"1");
         }
         assert_eq!(departures.bursts[0].count, SEGMENTS_MAX);
         assert_eq!(departures.bursts[1].count, 1);

@@ -11,7 +11,7 @@ mod system;
 
 use std::fmt::Debug;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
@@ -48,6 +48,8 @@ pub struct Datagrams<U = UdpSocket> {
     address: SocketAddr,
     options: UdpOptions,
     inbox: Inbox,
+    /// How many datagrams there was no room for, when that was last told.
+    dropped: u32,
 }
 
 /// What datagrams come and go through.
@@ -147,8 +149,8 @@ impl Datagrams {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from_std(socket.into());
-        system::join_arrivals(&socket);
         let address = socket.local_addr()?;
+        system::prepare(&socket, address);
         Ok(Self::new(socket, address, options))
     }
 }
@@ -161,6 +163,7 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
             address,
             options: *options,
             inbox: Inbox { pending: false },
+            dropped: 0,
         }
     }
 
@@ -188,7 +191,8 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
         self.inbox.pending
     }
 
-    /// Where an answer leaves that was not sent when its datagram was received.
+    /// Where an answer leaves that was not sent when its datagram was received: from the address that the system chooses, if
+    /// the socket is bound to all.
     pub const fn outlet<'a>(
         &'a self,
         batch: &'a mut Batch,
@@ -196,6 +200,7 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
     ) -> Outlet<'a> {
         Outlet {
             socket: &self.socket,
+            from: None,
             departures: &mut batch.departures,
             counters,
         }
@@ -219,6 +224,7 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
             socket,
             options,
             inbox,
+            dropped,
             ..
         } = self;
         let Batch {
@@ -229,8 +235,12 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
         let recv_size = options.recv_size.get();
         inbox.drain(now, options.budget, counters, |left, counters| {
             let short = arrivals.receive(socket, left)?;
+            if let Some(now_dropped) = arrivals.dropped() {
+                counters.overflowed += u64::from(now_dropped.wrapping_sub(*dropped));
+                *dropped = now_dropped;
+            }
             let mut count = 0;
-            for (source, datagram) in arrivals.datagrams() {
+            for (&Head { source, at, .. }, datagram) in arrivals.datagrams() {
                 count += 1;
                 counters.received += 1;
                 counters.received_bytes += datagram.len() as u64;
@@ -245,6 +255,7 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
                 });
                 let outlet = Outlet {
                     socket,
+                    from: at,
                     departures,
                     counters,
                 };
@@ -261,6 +272,8 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
 pub struct Outlet<'a> {
     // Not a type parameter of everyone who sends an answer: there is one call of it for many.
     socket: &'a dyn DatagramSocket,
+    /// To which address of this machine the datagram was sent that is answered: its answer leaves from there.
+    from: Option<IpAddr>,
     departures: &'a mut Departures,
     counters: &'a mut DatagramCounters,
 }
@@ -269,7 +282,7 @@ impl Outlet<'_> {
     /// Sends the answer to a datagram together with those to others that were received with it. Whether the kernel has
     /// taken it, counters tell.
     pub fn post(&mut self, source: SocketAddr, bytes: &[u8]) {
-        if self.departures.push(source, bytes) {
+        if self.departures.push(source, self.from, bytes) {
             self.flush();
         }
     }
@@ -287,7 +300,7 @@ impl Outlet<'_> {
             self.flush();
         }
         let socket = self.socket;
-        let single = Burst::single(source, bytes.len());
+        let single = Burst::single(source, self.from, bytes.len());
         send_one(bytes, single, self.counters, |bytes, bursts| {
             socket.send(bytes, bursts)
         })

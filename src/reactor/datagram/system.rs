@@ -1,10 +1,11 @@
 //! The system calls for datagrams, where one moves many: Linux, with the feature `batch`.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
     sendmmsg, setsockopt, sockopt,
@@ -20,10 +21,22 @@ pub(super) const RECEPTIONS: usize = 16;
 /// Whether one call may send several answers to one source in one piece.
 pub(super) const SEGMENTS: bool = true;
 
-/// Lets the kernel join datagrams of one source and size, where it can (`UDP_GRO`, Linux 5.0).
-pub(super) fn join_arrivals(socket: &UdpSocket) {
+/// Has the kernel join datagrams of one source and size, where it can (`UDP_GRO`, Linux 5.0), and tell how many it had no room
+/// for (`SO_RXQ_OVFL`); and of a socket at every address, to which of them each was sent (`IP_PKTINFO`).
+pub(super) fn prepare(socket: &UdpSocket, address: SocketAddr) {
     if let Err(error) = setsockopt(socket, sockopt::UdpGroSegment, &true) {
         log::debug!("datagrams are received as they come: {error}");
+    }
+    if let Err(error) = setsockopt(socket, sockopt::RxqOvfl, &1) {
+        log::debug!("nobody tells of datagrams that there is no room for: {error}");
+    }
+    let told = match address {
+        address if !address.ip().is_unspecified() => Ok(()),
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true),
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true),
+    };
+    if let Err(error) = told {
+        log::warn!("{address} answers from the first address of an interface only: {error}");
     }
 }
 
@@ -44,26 +57,39 @@ pub(super) fn receive(
         std::array::from_fn(|_| rooms.next().unwrap_or_else(|| [IoSliceMut::new(&mut [])]));
     // Made anew for each call: the last one has left in them how long the control messages were, and with no more
     // room than that the kernel would not say where joined datagrams are to be cut.
-    let control = nix::cmsg_space!(i32);
+    let control = nix::cmsg_space!(i32, u32, in6_pktinfo);
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, Some(control));
     socket.try_io(|| {
         let slices = slices[..count].iter_mut();
         let flags = MsgFlags::empty();
         let received = recvmmsg(socket.as_raw_fd(), &mut headers, slices, flags, None)?;
         for message in received {
-            let joined = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::UdpGroSegments(each) => usize::try_from(each).ok(),
-                _ => None,
-            });
             let source = message.address.as_ref().and_then(address);
-            heads.push(Head {
-                source: source.ok_or(io::ErrorKind::InvalidData)?,
-                size: message.bytes,
-                each: joined.unwrap_or(message.bytes),
-            });
+            let source = source.ok_or(io::ErrorKind::InvalidData)?;
+            let mut head = Head::new(source, message.bytes, message.bytes);
+            for control in message.cmsgs()? {
+                note(&mut head, &control);
+            }
+            heads.push(head);
         }
         Ok(())
     })
+}
+
+fn note(head: &mut Head, control: &ControlMessageOwned) {
+    match *control {
+        ControlMessageOwned::UdpGroSegments(each) => head.each = each as usize,
+        ControlMessageOwned::RxqOvfl(dropped) => head.dropped = dropped,
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            head.at = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            // Nothing can be sent from where several are reached at.
+            let at = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            head.at = (!at.is_multicast()).then_some(at.into());
+        }
+        _ => {}
+    }
 }
 
 /// Sends bursts, at least the first of `bursts`, and returns how many that were.
@@ -71,11 +97,12 @@ pub(super) fn send(socket: &UdpSocket, bytes: &[u8], bursts: &[Burst]) -> io::Re
     let first = &bursts[0];
     let alike = |burst: &&Burst| {
         let single = burst.count == 1;
-        // One control message says for all of a call how large the pieces are.
-        single == (first.count == 1) && (single || burst.each == first.each)
+        // The control messages say for all of a call how large the pieces are, and where from.
+        let size = single == (first.count == 1) && (single || burst.each == first.each);
+        size && burst.from == first.from
     };
     let count = bursts.iter().take_while(alike).count();
-    if count == 1 && first.count == 1 {
+    if count == 1 && first.count == 1 && first.from.is_none() {
         return socket.send_to(first.bytes(bytes), first.to).map(|_| 1);
     }
     let bursts = &bursts[..count];
@@ -88,18 +115,66 @@ pub(super) fn send(socket: &UdpSocket, bytes: &[u8], bursts: &[Burst]) -> io::Re
         .map(|burst| Some(SockaddrStorage::from(burst.to)))
         .collect();
     let each = first.each as u16;
-    let cut = [ControlMessage::UdpGsoSegments(&each)];
-    let (room, control) = if first.count == 1 {
-        (None, &cut[..0])
-    } else {
-        (Some(nix::cmsg_space!(u16)), &cut[..])
-    };
+    let from = first.from.map(Info::of);
+    let control: Vec<ControlMessage<'_>> = [
+        (first.count > 1).then_some(ControlMessage::UdpGsoSegments(&each)),
+        from.as_ref().map(Info::message),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let room = room(first.count > 1, from.as_ref());
     let mut headers = MultiHeaders::preallocate(count, room);
     socket.try_io(|| {
         let (socket, flags) = (socket.as_raw_fd(), MsgFlags::empty());
-        let sent = sendmmsg(socket, &mut headers, &slices, &addresses, control, flags)?;
+        let sent = sendmmsg(socket, &mut headers, &slices, &addresses, &control, flags)?;
         Ok(sent.count())
     })
+}
+
+/// The room of such control messages, to the byte: what is left over would be taken for another.
+fn room(cut: bool, from: Option<&Info>) -> Option<Vec<u8>> {
+    Some(match (cut, from) {
+        (false, None) => return None,
+        (true, None) => nix::cmsg_space!(u16),
+        (false, Some(Info::V4(_))) => nix::cmsg_space!(in_pktinfo),
+        (true, Some(Info::V4(_))) => nix::cmsg_space!(u16, in_pktinfo),
+        (false, Some(Info::V6(_))) => nix::cmsg_space!(in6_pktinfo),
+        (true, Some(Info::V6(_))) => nix::cmsg_space!(u16, in6_pktinfo),
+    })
+}
+
+/// From which address of this machine a datagram is to leave, as the kernel wants to be told.
+enum Info {
+    V4(in_pktinfo),
+    V6(in6_pktinfo),
+}
+
+impl Info {
+    const fn of(from: IpAddr) -> Self {
+        match from {
+            IpAddr::V4(from) => Self::V4(in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: in_addr {
+                    s_addr: u32::from_ne_bytes(from.octets()),
+                },
+                ipi_addr: in_addr { s_addr: 0 },
+            }),
+            IpAddr::V6(from) => Self::V6(in6_pktinfo {
+                ipi6_addr: in6_addr {
+                    s6_addr: from.octets(),
+                },
+                ipi6_ifindex: 0,
+            }),
+        }
+    }
+
+    const fn message(&self) -> ControlMessage<'_> {
+        match self {
+            Self::V4(info) => ControlMessage::Ipv4PacketInfo(info),
+            Self::V6(info) => ControlMessage::Ipv6PacketInfo(info),
+        }
+    }
 }
 
 fn address(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -118,7 +193,7 @@ mod tests {
     use super::*;
 
     fn bound() -> (UdpSocket, SocketAddr) {
-        let socket = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = socket.local_addr().unwrap();
         (socket, address)
     }
@@ -130,13 +205,14 @@ mod tests {
         [true, false].map(|joins| {
             let ((from, _), (into, to)) = (bound(), bound());
             if joins {
-                join_arrivals(&into);
+                prepare(&into, to);
             }
             let mut start = 0;
             let burst = |&(size, each): &(usize, usize)| {
                 start += size;
                 Burst {
                     to,
+                    from: None,
                     start: start - size,
                     end: start,
                     each,

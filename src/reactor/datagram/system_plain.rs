@@ -1,6 +1,7 @@
 //! The system calls for datagrams, where one moves one.
 
 use std::io;
+use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
@@ -13,8 +14,8 @@ pub(super) const RECEPTIONS: usize = 1;
 /// Whether one call may send several answers to one source in one piece.
 pub(super) const SEGMENTS: bool = false;
 
-/// Lets the system join datagrams of one source and size: this one can't.
-pub(super) const fn join_arrivals(_: &UdpSocket) {}
+/// Has the system join datagrams of one source and size, and tell more of them: this one can't.
+pub(super) const fn prepare(_: &UdpSocket, _: SocketAddr) {}
 
 /// Receives one datagram, and tells what it is.
 pub(super) fn receive(
@@ -23,8 +24,7 @@ pub(super) fn receive(
     heads: &mut Vec<Head>,
 ) -> io::Result<()> {
     let (size, source) = socket.recv_from(room)?;
-    let each = size;
-    heads.push(Head { source, size, each });
+    heads.push(Head::new(source, size, size));
     Ok(())
 }
 
