@@ -92,8 +92,9 @@ fn what_is_piped_in_comes_back_byte_for_byte() {
     serving.finish();
 }
 
+/// Pitfall 42: the standard input may be nothing, which no poll takes.
 #[test]
-fn stdin_can_be_nothing_and_the_rest_is_still_awaited() {
+fn pitfall_42_stdin_can_be_nothing_and_the_rest_is_still_awaited() {
     let (address, server) = serve_one(|mut client| {
         assert_eq!(client.read(&mut [0; 9]).unwrap(), 0, "a half-close");
         client
@@ -113,6 +114,21 @@ fn stdin_can_be_nothing_and_the_rest_is_still_awaited() {
         "nothing is added, nothing is changed"
     );
     server.join().unwrap();
+}
+
+/// Pitfall 42: nor does it take a file.
+#[test]
+fn pitfall_42_stdin_can_be_a_file() {
+    let serving = Serving::start(config(), Echo);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["connect", &serving.tcp[0].to_string()])
+        .stdin(std::fs::File::open(path).unwrap());
+    let output = command.output().unwrap();
+    assert_said(&output, 0, "");
+    assert_eq!(output.stdout, std::fs::read(path).unwrap());
+    serving.finish();
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The code of a file: without comments, and without its tests, which may use what they like.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
@@ -125,6 +125,38 @@ fn pitfall_10_and_21_nobody_peeks_and_there_is_one_way_to_write() {
             assert!(!code(&file).contains(call), "{} has {call}", file.display());
         }
     }
+}
+
+/// Pitfall 44: looking a name up waits for others, which no loop may: the program does, before there is one.
+#[test]
+fn pitfall_44_nobody_looks_a_name_up_but_the_program_at_its_start() {
+    let names = src().join("bin/echoloop/names.rs");
+    for file in sources(&src()).into_iter().filter(|file| *file != names) {
+        for call in [
+            "to_socket_addrs",
+            "ToSocketAddrs",
+            "getaddrinfo",
+            "lookup_host",
+        ] {
+            assert!(!code(&file).contains(call), "{} has {call}", file.display());
+        }
+    }
+    assert!(code(&names).contains("to_socket_addrs"));
+}
+
+/// Pitfall 45: a poll has one waker, and what is done to a descriptor behind mio's back loses events on some platforms.
+#[test]
+fn pitfall_45_there_is_one_waker_and_no_raw_descriptor_outside_the_reactor() {
+    let mut wakers = 0;
+    for file in sources(&src()) {
+        wakers += code(&file).matches("mio::Waker::new").count();
+        let inside = file.starts_with(src().join("reactor"));
+        for word in ["RawFd", "FromRaw", "IntoRaw", "as_raw_fd", "SourceFd"] {
+            let named = code(&file).contains(word);
+            assert!(inside || !named, "{} has {word}", file.display());
+        }
+    }
+    assert_eq!(wakers, 1);
 }
 
 #[test]

@@ -204,8 +204,9 @@ const ATTACKS: &[(&str, &[u8], &str)] = &[
     ),
 ];
 
+/// Pitfall 57: what a stranger sends must not act on a terminal.
 #[test]
-fn known_attacks_are_shown_and_not_obeyed() {
+fn pitfall_57_known_attacks_are_shown_and_not_obeyed() {
     for (name, bytes, expected) in ATTACKS {
         let text = shown([*bytes]);
         assert_eq!(&text, expected, "{name}");
@@ -254,9 +255,10 @@ fn a_character_across_the_1024th_byte_is_whole() {
     assert_eq!(shown(text.as_bytes().chunks(1024)), text);
 }
 
+/// Pitfall 56: a character may be cut anywhere, and bytes may be none.
 /// Every string of four of these bytes, cut at every place.
 #[test]
-fn every_short_string_shows_the_same_however_it_is_cut() {
+fn pitfall_56_every_short_string_shows_the_same_however_it_is_cut() {
     const BYTES: [u8; 22] = [
         b'a', b'\n', b'\r', b'\t', 0x1b, 0x7f, 0x80, 0x8f, 0x90, 0x9b, 0x9f, 0xa0, 0xae, 0xbf,
         0xc0, 0xc2, 0xe2, 0xe4, 0xed, 0xf0, 0xf4, 0xff,

@@ -15,7 +15,7 @@ use echoloop::connection::Watermarks;
 use echoloop::service::{Discard, Echo, Suffix};
 use echoloop::{ClientId, Reply, Service};
 use socket2::SockRef;
-use support::serving::{Serving, config, fill, payload, read_to_end, round_trip};
+use support::serving::{Serving, config, connect, fill, payload, read_to_end, round_trip};
 
 const MIB: usize = 1024 * 1024;
 
@@ -315,6 +315,31 @@ fn pitfall_22_the_last_words_reach_a_client_that_goes_on_sending() {
 }
 
 /// Sends everything, shuts, and reads everything, at once.
+/// Pitfall 58: a word may come in pieces, or with others; and a stream of bytes has no words for a server.
+#[test]
+fn pitfall_58_no_word_of_a_client_means_anything_however_it_is_cut() {
+    let serving = Serving::start(config(), Echo);
+    let mut client = connect(serving.tcp[0]);
+    client.set_nodelay(true).unwrap();
+    let mut said = 0;
+    for cut in 0..=7 {
+        for piece in ["quit\r\n\0".split_at(cut).0, "quit\r\n\0".split_at(cut).1] {
+            client.write_all(piece.as_bytes()).unwrap();
+            let mut back = vec![0; piece.len()];
+            client.read_exact(&mut back).unwrap();
+            assert_eq!(back, piece.as_bytes());
+            said += piece.len() as u64;
+        }
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.read(&mut [0; 9]).unwrap(), 0);
+    let counters = serving.finish().clients;
+    assert_eq!(
+        (counters.moved.sent_bytes, counters.closed.peer_closed),
+        (said, 1)
+    );
+}
+
 fn send_and_half_close(client: &TcpStream, bytes: &[u8]) -> Vec<u8> {
     thread::scope(|scope| {
         scope.spawn(|| {

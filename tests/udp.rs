@@ -267,8 +267,9 @@ fn a_loop_of_pure_echoes_is_held_to_the_rate_when_one_is_given() {
     assert!((20..200).contains(&packets), "{packets}");
 }
 
+/// Pitfall 54: an address must be handed to the kernel as what it is, whichever of two kinds.
 #[test]
-fn both_families_are_answered_from_one_port() {
+fn pitfall_54_both_families_are_answered_from_one_port() {
     let mut config = Config {
         udp_public: true,
         ..Config::new()

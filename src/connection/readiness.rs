@@ -152,6 +152,21 @@ impl Default for Readiness {
 mod tests {
     use super::*;
 
+    /// Pitfall 46: where nothing but `WouldBlock` re-arms, a move that was short proves nothing.
+    #[test]
+    fn pitfall_46_a_short_move_counts_only_where_it_proves_something() {
+        let mut readiness = Readiness::of(true, true);
+        readiness.read_short();
+        readiness.write_short();
+        let kept = (readiness.is_readable(), readiness.is_writable());
+        let proves = !cfg!(mio_unsupported_force_poll_poll) && cfg!(unix);
+        assert_eq!(kept, (!proves, !proves));
+        readiness.read_blocked();
+        readiness.write_blocked();
+        let kept = (readiness.is_readable(), readiness.is_writable());
+        assert_eq!(kept, (false, false));
+    }
+
     #[test]
     fn a_short_read_clears_readable_unless_the_peer_has_closed_or_sent_urgent_data() {
         let mut plain = Readiness::new();

@@ -91,6 +91,22 @@ fn add_rare(
 mod tests {
     use super::*;
 
+    /// Pitfall 47: kqueue says of one half that it is closed when both are, and of both when one is.
+    #[test]
+    fn pitfall_47_halves_that_are_said_to_be_closed_are_asked_and_not_believed() {
+        for (read_closed, write_closed) in [(true, false), (false, true), (true, true)] {
+            let seen = Readiness::of(false, false);
+            let mut seen = add_rare(seen, read_closed, write_closed, false, false);
+            let asked = (seen.is_readable(), seen.is_writable());
+            assert_eq!(asked, (read_closed, write_closed));
+            assert!(!seen.is_failed(), "only an error is one");
+            // What was wrong is found out by a call, and forgotten.
+            seen.read_blocked();
+            seen.write_blocked();
+            assert_eq!((seen.is_readable(), seen.is_writable()), (false, false));
+        }
+    }
+
     /// Pitfalls 8 and 9: an event may say nothing but that something is wrong.
     #[test]
     fn pitfall_08_and_09_whatever_an_event_says_leads_to_a_call_that_tells_the_truth() {

@@ -58,3 +58,22 @@ pub(super) fn excerpt(text: &str) -> String {
     }
     excerpt
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pitfall 59: whatever is said in one breath, a list has a line for it.
+    #[test]
+    fn pitfall_59_an_excerpt_is_one_line_of_a_bounded_length() {
+        assert_eq!(excerpt(""), "");
+        assert_eq!(excerpt("hello\n"), "hello");
+        assert_eq!(excerpt("two\nlines"), "two…");
+        let long = "你".repeat(100_000);
+        let shown = excerpt(&long);
+        assert_eq!(shown.chars().count(), EXCERPT_MAX + 1);
+        assert!(shown.ends_with('…'));
+        let whole = "x".repeat(EXCERPT_MAX);
+        assert_eq!(excerpt(&whole), whole);
+    }
+}
