@@ -176,6 +176,7 @@ fn pitfall_07_a_half_close_and_a_slow_reader_get_every_byte() {
         received.len(),
         sent.len()
     );
+    println!("proof: {} bytes verified", received.len());
     let counters = serving.finish();
     assert_eq!(counters.clients.closed.peer_closed, 1);
     assert!(

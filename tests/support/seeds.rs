@@ -40,7 +40,7 @@ pub fn live_all(seeds: u64, live: fn(u64) -> u64) -> Option<u64> {
         return None;
     }
     let seeds = seeds * number("ECHOLOOP_SEEDS").unwrap_or(1);
-    println!("{seeds} seeds");
+    println!("proof: {seeds} seeds lived");
     let one = |seed| match std::panic::catch_unwind(|| live(seed)) {
         Ok(sum) => sum,
         Err(_) => panic!("seed {seed} failed: replay it with ECHOLOOP_SEED={seed}"),

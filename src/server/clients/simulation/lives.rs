@@ -65,7 +65,7 @@ fn live(seed: u64) -> u64 {
 fn random_rooms_empty_by_themselves_with_nothing_lost() {
     const SEEDS: u64 = 500;
     if let Some(bytes) = live_all(SEEDS, live) {
-        println!("{SEEDS} rooms, {bytes} bytes echoed");
+        println!("proof: {bytes} bytes verified");
         assert!(
             bytes > 500_000,
             "too little happened to mean anything: {bytes} bytes"
