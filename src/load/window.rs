@@ -121,36 +121,52 @@ mod tests {
     fn a_window_agrees_with_a_memory_without_end() {
         for seed in 0..200 {
             let mut random = Random::new(seed);
-            let (mut window, mut seen, mut highest) = (Window::new(0), HashSet::new(), None);
             let mut next: u64 = 0;
-            for _ in 0..5_000 {
-                let number = match random.below(10) {
-                    0..=5 => {
-                        next += 1 + random.below(3);
-                        next
-                    }
-                    6..=8 => next.saturating_sub(random.below(300)),
-                    _ => next.saturating_sub(random.below(9_000)),
-                };
-                let behind = highest.map_or(0, |highest: u64| highest.saturating_sub(number));
-                let expected = match highest {
-                    Some(highest) if number <= highest => {
-                        if behind >= WIDTH_MIN as u64 {
-                            Seen::TooOld(behind)
-                        } else if seen.contains(&number) {
-                            Seen::Duplicate
-                        } else {
-                            Seen::Reordered(behind)
-                        }
-                    }
-                    _ => Seen::InOrder,
-                };
-                assert_eq!(window.see(number), expected, "seed {seed}, {number}");
-                if !matches!(expected, Seen::TooOld(_)) {
-                    seen.insert(number);
+            let numbers = (0..5_000).map(|_| match random.below(10) {
+                0..=5 => {
+                    next += 1 + random.below(3);
+                    next
                 }
-                highest = highest.max(Some(number));
+                6..=8 => next.saturating_sub(random.below(300)),
+                _ => next.saturating_sub(random.below(9_000)),
+            });
+            assert_agrees(numbers);
+        }
+    }
+
+    fn assert_agrees(numbers: impl Iterator<Item = u64>) {
+        let (mut window, mut seen, mut highest) = (Window::new(0), HashSet::new(), None);
+        for number in numbers {
+            let behind = highest.map_or(0, |highest: u64| highest.saturating_sub(number));
+            let expected = match highest {
+                Some(highest) if number <= highest => {
+                    if behind >= WIDTH_MIN as u64 {
+                        Seen::TooOld(behind)
+                    } else if seen.contains(&number) {
+                        Seen::Duplicate
+                    } else {
+                        Seen::Reordered(behind)
+                    }
+                }
+                _ => Seen::InOrder,
+            };
+            assert_eq!(window.see(number), expected, "{number}");
+            if !matches!(expected, Seen::TooOld(_)) {
+                seen.insert(number);
             }
+            highest = highest.max(Some(number));
+        }
+    }
+
+    proptest::proptest! {
+        /// Leaps of any length, forwards and back.
+        #[test]
+        fn a_window_agrees_whatever_is_leapt_over(leaps in proptest::collection::vec((0..20_000i64, 0..14u32), 0..300)) {
+            let mut next: i64 = 0;
+            assert_agrees(leaps.into_iter().map(|(leap, shift)| {
+                next = (next + (leap >> shift) - (9_000 >> shift)).max(0);
+                next as u64
+            }));
         }
     }
 

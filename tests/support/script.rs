@@ -79,6 +79,13 @@ impl Script {
         self
     }
 
+    /// The next write takes so many bytes, if it would have blocked.
+    pub fn make_room(&mut self, count: usize) {
+        if self.writes.is_empty() {
+            self.writes.push_back(WriteStep::Take(count));
+        }
+    }
+
     /// Whether every step has been played.
     pub fn is_finished(&self) -> bool {
         self.reads.is_empty() && self.writes.is_empty()

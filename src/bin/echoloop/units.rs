@@ -135,6 +135,26 @@ fn parse_time(text: &str) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        /// What is written with a unit is what is meant, and nothing that is written makes it panic.
+        #[test]
+        fn any_number_is_read_as_it_is_written(number in 0..1_000_000usize, scale in 0..4u32, text in ".{0,9}") {
+            let unit = ["", "k", "M", "G"][scale as usize];
+            assert_eq!(size(&format!("{number}{unit}")), Ok(number * 1024usize.pow(scale)));
+            assert_eq!(count(&format!("{number}{unit}")), Ok(number * 1000usize.pow(scale)));
+            let ms = time(&format!("{number}ms")).unwrap();
+            assert!(ms.abs_diff(Duration::from_millis(number as u64)) < Duration::from_nanos(2));
+            for text in [text.clone(), format!("{number}{text}")] {
+                if let Ok(read) = size(&text) {
+                    assert!(read == 0 || text.as_bytes()[0].is_ascii_digit());
+                }
+                assert!(rate(&text).is_ok_and(|rate| rate > 0.0) || rate(&text).is_err());
+                assert!(time(&text).is_ok_and(|time| time <= TIME_MAX) || time(&text).is_err());
+                let _ = (count(&text), count32(&text), percent(&text));
+            }
+        }
+    }
+
     #[test]
     fn sizes_are_powers_of_1024_and_counts_of_1000() {
         assert_eq!(size("0"), Ok(0));

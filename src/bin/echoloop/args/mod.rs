@@ -143,6 +143,30 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    proptest::proptest! {
+        /// Whatever is typed behind whichever options is taken, or refused in one line.
+        #[test]
+        fn anything_may_be_typed(
+            picks in proptest::collection::vec((proptest::arbitrary::any::<usize>(), ".{0,12}"), 0..4),
+            command in proptest::arbitrary::any::<usize>(),
+        ) {
+            let all = Cli::command();
+            let commands: Vec<_> = all.get_subcommands().collect();
+            let command = commands[command % commands.len()];
+            let options: Vec<_> = command.get_opts().filter_map(|option| option.get_long()).collect();
+            let mut argv = vec!["echoloop".to_owned(), command.get_name().to_owned()];
+            for (pick, value) in picks {
+                if !options.is_empty() {
+                    argv.push(format!("--{}", options[pick % options.len()]));
+                }
+                argv.push(value);
+            }
+            if let Parsed::Wrong(line) = parse(argv.iter().map(OsString::from)) {
+                assert!(!line.contains('\n') && line.ends_with("(see --help)"), "{argv:?}: {line:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_mistake_is_one_line_that_names_the_value_and_the_remedy() {
         for (options, value, remedy) in [
