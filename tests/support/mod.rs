@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+pub mod fuzzed;
 pub mod kernel;
 pub mod machine;
 pub mod post;
