@@ -6,10 +6,10 @@
 //! done with a datagram. It holds no socket and no clock, and its memory is fixed.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::bucket::{Bucket, Refill};
 use super::network::network;
-use super::rate::Rate;
 use super::repeat::Repeat;
 use super::sources::Sources;
 
@@ -20,6 +20,9 @@ const FIRST_USER_PORT: u16 = 1024;
 /// How many replies a second one address gets, unless it is a loopback address.
 const RATE_DEFAULT: u32 = 1000;
 
+/// How many replies one address may get at once when it has been silent, in time's worth of its rate.
+const BURST: Duration = Duration::from_secs(1);
+
 /// How often one source may repeat a payload, unless it is a loopback address.
 const LOOP_LIMIT_DEFAULT: u32 = 1000;
 
@@ -27,7 +30,7 @@ const LOOP_LIMIT_DEFAULT: u32 = 1000;
 #[derive(Debug)]
 pub struct Guard {
     options: GuardOptions,
-    rates: Sources<IpAddr, Rate>,
+    rates: Sources<IpAddr, Bucket>,
     repeats: Sources<SocketAddr, Repeat>,
 }
 
@@ -125,8 +128,9 @@ impl Guard {
     }
 
     fn admit_rate(&mut self, address: IpAddr, rate: u32, now: Instant) -> Result<(), Refusal> {
-        let entry = self.rates.entry(network(address), now, || Rate::new(now));
-        if entry.value.admit(rate, now) {
+        let refill = Refill::new(Duration::from_secs(1) / rate, BURST);
+        let entry = self.rates.entry(network(address), now, || Bucket::new(now));
+        if entry.value.take_one(refill, now) {
             Ok(())
         } else {
             Err(Refusal::Rate)
@@ -149,8 +153,6 @@ fn is_one_host(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const SUFFIX: &[u8] = b"| lee";

@@ -3,16 +3,17 @@
 //!
 //! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
 
+mod bucket;
 mod console;
 mod faults;
 mod guard;
 mod network;
 mod phrases;
-mod rate;
 mod repeat;
 mod sanitizer;
 mod sources;
 
+pub(crate) use bucket::{Bucket, Refill};
 pub use console::{COMMANDS, Console, Question};
 pub use faults::{
     Brief, DELAYED_MAX, Delay, Delayed, Fate, Fates, Fault, FaultCounters, FaultTally, Faults,
