@@ -9,6 +9,7 @@
 //! little on a shared machine. The server has the first core, and `echoloop bench`, which verifies every byte, the
 //! second. Everything is written to `target/bench.json` as well.
 
+mod arguments;
 mod cases;
 #[path = "../hot_path/counts.rs"]
 mod counts;
@@ -21,11 +22,12 @@ mod serving;
 mod table;
 
 use std::path::Path;
-use std::process::{Command, exit};
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use self::arguments::{help_or_refuse, refuse};
 use self::peers::Peers;
 use self::table::{Table, say};
 
@@ -60,21 +62,16 @@ impl Options {
             quick: false,
             only: Vec::new(),
         };
-        let mut arguments = std::env::args().skip(1);
+        let mut arguments = arguments::typed();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // Cargo passes it to every benchmark.
-                "--bench" => {}
                 "--quick" => options.quick = true,
-                "--only" => match arguments.next() {
-                    Some(words) => options.only.push(words),
-                    None => refuse("--only needs words to look for, such as 'UDP'"),
-                },
-                "-h" | "--help" => {
-                    say(HELP);
-                    exit(0);
-                }
-                other => refuse(&format!("unknown option '{other}': see --help")),
+                "--only" => options.only.push(arguments::value(
+                    "--only",
+                    "words to look for, such as 'UDP'",
+                    arguments.next(),
+                )),
+                other => help_or_refuse(other, HELP),
             }
         }
         options
@@ -99,11 +96,6 @@ impl Options {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|words| name.contains(words.as_str()))
     }
-}
-
-fn refuse(why: &str) -> ! {
-    eprintln!("error: {why}");
-    exit(2)
 }
 
 fn main() {

@@ -7,14 +7,21 @@
 //! All tests are run, and what they print of themselves is added up; then every mistake of `tests/mutants.txt` is made in a
 //! copy of the tree, to see whether the tests notice. It fails if one does not.
 
+#[path = "../compare/arguments.rs"]
+mod arguments;
 mod mutants;
+#[path = "../compare/table.rs"]
+#[allow(dead_code)]
+mod table;
 mod tree;
 
 use std::collections::BTreeSet;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
+use self::arguments::{help_or_refuse, refuse};
 use self::mutants::{Mutant, try_all};
+use self::table::say;
 use self::tree::{Ended, Tree};
 
 const HELP: &str = "\
@@ -57,31 +64,21 @@ impl Options {
             list: false,
             only: None,
         };
-        let mut arguments = std::env::args().skip(1);
+        let mut arguments = arguments::typed();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // Cargo passes it to every benchmark.
-                "--bench" => {}
                 "--quick" => options.quick = true,
                 "--list" => options.list = true,
-                "--only" => match arguments.next() {
-                    Some(words) => options.only = Some(words),
-                    None => refuse("--only needs words to look for, such as 'budget', or a number"),
-                },
-                "-h" | "--help" => {
-                    println!("{HELP}");
-                    exit(0);
+                "--only" => {
+                    let what = "words to look for, such as 'budget', or a number";
+                    let words = arguments::value("--only", what, arguments.next());
+                    options.only = Some(words);
                 }
-                other => refuse(&format!("unknown option '{other}': see --help")),
+                other => help_or_refuse(other, HELP),
             }
         }
         options
     }
-}
-
-fn refuse(why: &str) -> ! {
-    eprintln!("error: {why}");
-    exit(2)
 }
 
 fn main() {
@@ -104,7 +101,7 @@ fn main() {
             pitfall, mistake, ..
         } in &mutants
         {
-            println!("{pitfall:02} {mistake}");
+            say(&format!("{pitfall:02} {mistake}"));
         }
         return;
     }
@@ -118,14 +115,14 @@ fn main() {
         let (killed, others) = try_all(&tree, &mutants);
         row("mutants killed", &format!("{killed}/{}", mutants.len()));
         failed |= !others.is_empty();
-        others.iter().for_each(|other| println!("  {other}"));
+        others.iter().for_each(|other| say(&format!("  {other}")));
     }
     row("took", &format!("{} s", began.elapsed().as_secs()));
     exit(i32::from(failed));
 }
 
 fn row(what: &str, figure: &str) {
-    println!("{what:<36} {figure:>16}");
+    say(&format!("{what:<36} {figure:>16}"));
 }
 
 /// Runs every test, and prints the figures. Returns whether all pass, and every pitfall has a test.
@@ -136,8 +133,8 @@ fn suite(tree: &Tree) -> bool {
         let telling = lines.filter(|line| {
             line.contains("FAILED") || line.contains("panicked") || line.starts_with("error")
         });
-        telling.for_each(|line| println!("{line}"));
-        println!("tests: {ended:?}, so there are no figures");
+        telling.for_each(|line| say(line));
+        say(&format!("tests: {ended:?}, so there are no figures"));
         return false;
     }
     let passed: u64 = output.lines().filter_map(passed).sum();
@@ -147,7 +144,7 @@ fn suite(tree: &Tree) -> bool {
     let missing = (1..=PITFALLS).filter(|number| !covered.contains(number));
     let missing: Vec<String> = missing.map(|number| number.to_string()).collect();
     if !missing.is_empty() {
-        println!("  without a test: {}", missing.join(", "));
+        say(&format!("  without a test: {}", missing.join(", ")));
     }
     for figure in FIGURES {
         let all: Vec<u64> = output

@@ -7,6 +7,8 @@
 //! The server has the first core, and everybody else the second. First the sentinel is alone with it, then the zoo comes for
 //! the given time, and when it has left, the server is looked at once more.
 
+#[path = "../compare/arguments.rs"]
+mod arguments;
 mod creatures;
 #[path = "../compare/peers.rs"]
 #[allow(dead_code)]
@@ -26,6 +28,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
+use self::arguments::{help_or_refuse, refuse};
 use self::creatures::Zoo;
 use self::peers::Peers;
 use self::sentinel::Latencies;
@@ -66,38 +69,30 @@ impl Options {
             peers: false,
             only: Vec::new(),
         };
-        let mut arguments = std::env::args().skip(1);
+        let mut arguments = arguments::typed();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // Cargo passes it to every benchmark.
-                "--bench" => {}
                 "--peers" => options.peers = true,
                 "--time" => {
-                    let time = arguments.next();
-                    let seconds = time.as_deref().and_then(|time| time.parse().ok());
+                    let time = arguments::value("--time", "whole seconds", arguments.next());
+                    let seconds = time.parse().ok();
                     match seconds.filter(|&seconds| seconds > 0 && seconds <= 7200) {
                         Some(seconds) => options.time = Duration::from_secs(seconds),
-                        None => refuse("--time needs whole seconds, from 1 to 7200"),
+                        None => refuse(&format!(
+                            "--time needs whole seconds, from 1 to 7200, not '{time}'"
+                        )),
                     }
                 }
-                "--only" => match arguments.next() {
-                    Some(words) => options.only.push(words),
-                    None => refuse("--only needs words to look for, such as 'libuv'"),
-                },
-                "-h" | "--help" => {
-                    say(HELP);
-                    exit(0);
-                }
-                other => refuse(&format!("unknown option '{other}': see --help")),
+                "--only" => options.only.push(arguments::value(
+                    "--only",
+                    "words to look for, such as 'libuv'",
+                    arguments.next(),
+                )),
+                other => help_or_refuse(other, HELP),
             }
         }
         options
     }
-}
-
-fn refuse(why: &str) -> ! {
-    eprintln!("error: {why}");
-    exit(2)
 }
 
 fn main() {
