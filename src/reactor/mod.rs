@@ -3,6 +3,15 @@
 //! [`Reactor::run`] is the whole loop: ask the [`Handler`] to work, wait for events, tell it of each.
 //! A role, such as the server, is a handler; so is the load of the benchmark.
 
+#[cfg_attr(
+    not(all(
+        feature = "bench",
+        target_os = "linux",
+        not(mio_unsupported_force_poll_poll)
+    )),
+    path = "alarm_plain.rs"
+)]
+mod alarm;
 mod backlog;
 #[cfg(feature = "bench")]
 mod clock;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use self::alarm::Alarm;
 use super::SLEEP_MAX;
+use super::alarm::Alarm;
 
 /// How long before a deadline [`Timer::Spin`] stops sleeping. An idle core needs some 50 µs to come back.
 const SPIN: Duration = Duration::from_micros(60);
@@ -133,99 +133,6 @@ fn sleep_until(
     }
 }
 
-#[cfg(all(feature = "bench", target_os = "linux"))]
-mod alarm {
-    use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd};
-    use std::time::{Duration, Instant};
-
-    use mio::unix::SourceFd;
-    use mio::{Interest, Registry, Token};
-    use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    };
-
-    use super::SLEEP_MAX;
-
-    /// A timer whose expiry is an event.
-    ///
-    /// It is registered edge-triggered and never read: setting it again takes back what it has counted,
-    /// so the next expiry is an edge again.
-    #[derive(Debug)]
-    pub(in crate::reactor) struct Alarm {
-        timer: OwnedFd,
-        /// What it is set to.
-        at: Option<Instant>,
-    }
-
-    impl Alarm {
-        pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
-            Ok(Self { timer, at: None })
-        }
-
-        /// Whether it goes off, or has, when a sleep of `timeout` from `now` on is to end. The longest sleep may end sooner,
-        /// so that those who want nothing within it do not set the alarm anew each time.
-        #[inline]
-        pub(super) fn is_set_for(&self, now: Instant, timeout: Duration) -> bool {
-            let Some(at) = self.at else {
-                return false;
-            };
-            at == now + timeout
-                || (timeout == SLEEP_MAX && at > now + SLEEP_MAX / 2 && at <= now + SLEEP_MAX)
-        }
-
-        /// Has it go off `after` this `now`, which is a time to come, and not when it was set to before.
-        pub(super) fn set(&mut self, now: Instant, after: Duration) -> io::Result<()> {
-            let at = now + after;
-            // The one it is set to has not come yet either.
-            if self.at == Some(at) {
-                return Ok(());
-            }
-            let timespec = |time| Timespec::try_from(time).map_err(io::Error::other);
-            let once = Itimerspec {
-                it_interval: timespec(Duration::ZERO)?,
-                it_value: timespec(after)?,
-            };
-            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-            self.at = Some(at);
-            Ok(())
-        }
-    }
-}
-
-#[cfg(not(all(feature = "bench", target_os = "linux")))]
-mod alarm {
-    use std::io;
-    use std::time::{Duration, Instant};
-
-    use mio::{Registry, Token};
-
-    /// There is none.
-    #[derive(Debug)]
-    pub(in crate::reactor) enum Alarm {}
-
-    impl Alarm {
-        pub(super) fn new(_: &Registry, _: Token) -> io::Result<Self> {
-            let why = "a precise timer needs Linux and the feature 'bench'";
-            Err(io::Error::new(io::ErrorKind::Unsupported, why))
-        }
-
-        pub(super) const fn is_set_for(&self, _: Instant, _: Duration) -> bool {
-            match *self {}
-        }
-
-        // As the other has it.
-        #[allow(clippy::needless_pass_by_ref_mut)]
-        pub(super) const fn set(&mut self, _: Instant, _: Duration) -> io::Result<()> {
-            match *self {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,7 +189,12 @@ mod tests {
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
                     assert!(
-                        timer != Timer::Poll && !cfg!(all(feature = "bench", target_os = "linux"))
+                        timer != Timer::Poll
+                            && !cfg!(all(
+                                feature = "bench",
+                                target_os = "linux",
+                                not(mio_unsupported_force_poll_poll)
+                            ))
                     );
                     None
                 }
@@ -361,7 +273,11 @@ mod tests {
     }
 
     /// A deadline that is the same each time is one system call, and so is none within the longest sleep.
-    #[cfg(all(feature = "bench", target_os = "linux"))]
+    #[cfg(all(
+        feature = "bench",
+        target_os = "linux",
+        not(mio_unsupported_force_poll_poll)
+    ))]
     #[test]
     fn an_alarm_is_set_once_for_each_deadline() {
         let poll = Poll::new().unwrap();

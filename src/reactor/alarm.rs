@@ -1,0 +1,62 @@
+//! The sleep of a loop that ends to the microsecond: Linux, with the feature `bench`.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+use super::SLEEP_MAX;
+
+/// A timer whose expiry is an event.
+///
+/// It is registered edge-triggered and never read: setting it again takes back what it has counted,
+/// so the next expiry is an edge again.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    timer: OwnedFd,
+    /// What it is set to.
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Self { timer, at: None })
+    }
+
+    /// Whether it goes off, or has, when a sleep of `timeout` from `now` on is to end. The longest sleep may end sooner,
+    /// so that those who want nothing within it do not set the alarm anew each time.
+    #[inline]
+    pub(super) fn is_set_for(&self, now: Instant, timeout: Duration) -> bool {
+        let Some(at) = self.at else {
+            return false;
+        };
+        at == now + timeout
+            || (timeout == SLEEP_MAX && at > now + SLEEP_MAX / 2 && at <= now + SLEEP_MAX)
+    }
+
+    /// Has it go off `after` this `now`, which is a time to come, and not when it was set to before.
+    pub(super) fn set(&mut self, now: Instant, after: Duration) -> io::Result<()> {
+        let at = now + after;
+        // The one it is set to has not come yet either.
+        if self.at == Some(at) {
+            return Ok(());
+        }
+        let timespec = |time| Timespec::try_from(time).map_err(io::Error::other);
+        let once = Itimerspec {
+            it_interval: timespec(Duration::ZERO)?,
+            it_value: timespec(after)?,
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        self.at = Some(at);
+        Ok(())
+    }
+}
