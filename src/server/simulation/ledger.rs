@@ -1,6 +1,6 @@
 //! What each peer was told, and what must be true of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,10 @@ use super::kernel::byte;
 use super::machine::Wire;
 use crate::connection::{CloseReason, Reply};
 use crate::server::Config;
-use crate::service::{ClientId, Service};
+use crate::service::{ClientId, Order, Service};
+
+/// For everything that a peer may have sent, and 16 answers in each of the longest delays.
+const SETTLED: Duration = Duration::from_secs(80);
 
 /// No wait for a peer's end is shorter.
 const LEAST_LINGER: Duration = Duration::from_secs(1);
@@ -22,13 +25,45 @@ pub(super) struct Ledger {
     pub(super) answered: HashMap<SocketAddr, usize>,
     pub(super) closed: HashMap<SocketAddr, CloseReason>,
     /// It ends a conversation in which that byte is said.
-    pub(super) last_word: Option<u8>,
+    last_word: Option<u8>,
+    /// It answers that much later, if at all later.
+    delay: Option<Duration>,
+    /// It has answered later, even if it does not any more.
+    delays: bool,
+    now: Option<Instant>,
+    /// Answers promised, in the order in which they are due.
+    promised: VecDeque<(Instant, ClientId, Box<[u8]>)>,
+}
+
+impl Ledger {
+    pub(super) fn new(last_word: Option<u8>, delay: Option<Duration>) -> Self {
+        Self {
+            last_word,
+            delay,
+            delays: delay.is_some(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it answers later, or did.
+    pub(super) const fn delays(&self) -> bool {
+        self.delays
+    }
+
+    fn answer(&mut self, client: ClientId, count: usize) {
+        let address = self.clients[&client];
+        *self.answered.entry(address).or_default() += count;
+    }
 }
 
 impl Service for Ledger {
     fn receive(&mut self, client: ClientId, message: &[u8], reply: &mut Reply<'_>) {
-        let address = self.clients[&client];
-        *self.answered.entry(address).or_default() += message.len();
+        if let (Some(delay), Some(now)) = (self.delay, self.now) {
+            self.promised
+                .push_back((now + delay, client, message.into()));
+            return reply.defer();
+        }
+        self.answer(client, message.len());
         reply.echo();
         if self.last_word.is_some_and(|word| message.contains(&word)) {
             reply.hang_up();
@@ -43,11 +78,32 @@ impl Service for Ledger {
     }
 
     fn closed(&mut self, client: ClientId, reason: CloseReason) {
+        self.promised.retain(|(_, other, _)| *other != client);
         let address = self
             .clients
             .remove(&client)
             .expect("closed once, behind its opening");
         self.closed.insert(address, reason);
+    }
+
+    /// What is promised is given at once, and nothing is promised any more.
+    fn stopping(&mut self) {
+        self.delay = None;
+        if let Some(now) = self.now {
+            self.promised.iter_mut().for_each(|(due, ..)| *due = now);
+        }
+    }
+
+    fn wake(&mut self, now: Instant) -> Option<Instant> {
+        self.now = Some(now);
+        self.promised.front().map(|&(due, ..)| due)
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        let now = self.now?;
+        let (_, client, message) = self.promised.pop_front_if(|(due, ..)| *due <= now)?;
+        self.answer(client, message.len());
+        Some(Order::Answer(client, message.into()))
     }
 }
 
@@ -58,6 +114,8 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// How many of the bytes that came back have been looked at.
     checked: usize,
+    /// When it was first seen to be let in.
+    since: Option<Instant>,
     /// When the server was seen to have shut its side.
     shut_at: Option<Instant>,
 }
@@ -68,6 +126,7 @@ impl Peer {
             wire,
             address,
             checked: 0,
+            since: None,
             shut_at: None,
         }
     }
@@ -79,9 +138,17 @@ impl Peer {
             assert_eq!(back, byte(index), "byte {index} of {:?}", self.wire);
         }
         self.checked = kernel.received.len();
+        if self.wire.is_open.get() {
+            self.since.get_or_insert(now);
+        }
         if kernel.is_shut() && self.shut_at.is_none() {
             self.shut_at = Some(now);
         }
+    }
+
+    /// It has been there for so long that everything it had sent must have been answered, however late.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| now - since > SETTLED)
     }
 
     /// What must be true of a conversation that is over, by its reason.
@@ -124,6 +191,8 @@ impl Peer {
                     "{reason}: {self:?}"
                 );
             }
+            // Of whom we hang up on, answers that were promised are forgotten.
+            reason if ledger.delays => assert!(back <= answered, "{reason}: {self:?}"),
             reason => assert_eq!(back, answered, "{reason}: {self:?}"),
         }
     }
