@@ -31,6 +31,14 @@ pub(crate) trait Poller {
     fn capacity(&self) -> usize;
 }
 
+/// The longest sleep where a wake-up can be lost: mio's `poll(2)` forgets one that comes from another thread while this one
+/// registers or drops a source (`modify_fds` in its `selector/poll.rs` resets the notification of both).
+const UNSURE: Option<Duration> = if cfg!(mio_unsupported_force_poll_poll) {
+    Some(Duration::from_secs(1))
+} else {
+    None
+};
+
 /// The system's.
 #[derive(Debug)]
 pub(super) struct Poll {
@@ -52,6 +60,10 @@ impl Poller for Poll {
 
     #[inline]
     fn wait(&mut self, now: Instant, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = match UNSURE {
+            None => timeout,
+            Some(most) => Some(timeout.map_or(most, |timeout| timeout.min(most))),
+        };
         self.sleeper
             .sleep(&mut self.poll, &mut self.events, now, timeout)
     }
