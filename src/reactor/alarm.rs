@@ -22,6 +22,10 @@ pub(super) struct Alarm {
     timer: OwnedFd,
     /// What it is set to.
     at: Option<Instant>,
+    /// Where it is watched anew each time it is set: with `poll(2)`, which tells of a source once, until a call on it would
+    /// block.
+    #[cfg(mio_unsupported_force_poll_poll)]
+    watched: (Registry, Token),
 }
 
 impl Alarm {
@@ -29,7 +33,12 @@ impl Alarm {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
-        Ok(Self { timer, at: None })
+        Ok(Self {
+            timer,
+            at: None,
+            #[cfg(mio_unsupported_force_poll_poll)]
+            watched: (registry.try_clone()?, token),
+        })
     }
 
     /// Whether it goes off, or has, when a sleep of `timeout` from `now` on is to end. The longest sleep may end sooner,
@@ -56,6 +65,12 @@ impl Alarm {
             it_value: timespec(after)?,
         };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        #[cfg(mio_unsupported_force_poll_poll)]
+        self.watched.0.reregister(
+            &mut SourceFd(&self.timer.as_raw_fd()),
+            self.watched.1,
+            Interest::READABLE,
+        )?;
         self.at = Some(at);
         Ok(())
     }

@@ -1,6 +1,4 @@
 //! There is no alarm here.
-//!
-//! With mio's `poll(2)` there is none either: a source that is never read would be told of once and never again.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,7 +11,7 @@ pub(super) enum Alarm {}
 
 impl Alarm {
     pub(super) fn new(_: &Registry, _: Token) -> io::Result<Self> {
-        let why = "a precise timer needs Linux, epoll and the feature 'bench'";
+        let why = "a precise timer needs Linux and the feature 'bench'";
         Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 

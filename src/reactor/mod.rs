@@ -4,11 +4,7 @@
 //! A role, such as the server, is a handler; so is the load of the benchmark.
 
 #[cfg_attr(
-    not(all(
-        feature = "bench",
-        target_os = "linux",
-        not(mio_unsupported_force_poll_poll)
-    )),
+    not(all(feature = "bench", target_os = "linux")),
     path = "alarm_plain.rs"
 )]
 mod alarm;

@@ -189,12 +189,7 @@ mod tests {
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
                     assert!(
-                        timer != Timer::Poll
-                            && !cfg!(all(
-                                feature = "bench",
-                                target_os = "linux",
-                                not(mio_unsupported_force_poll_poll)
-                            ))
+                        timer != Timer::Poll && !cfg!(all(feature = "bench", target_os = "linux"))
                     );
                     None
                 }
@@ -273,11 +268,7 @@ mod tests {
     }
 
     /// A deadline that is the same each time is one system call, and so is none within the longest sleep.
-    #[cfg(all(
-        feature = "bench",
-        target_os = "linux",
-        not(mio_unsupported_force_poll_poll)
-    ))]
+    #[cfg(all(feature = "bench", target_os = "linux"))]
     #[test]
     fn an_alarm_is_set_once_for_each_deadline() {
         let poll = Poll::new().unwrap();
