@@ -11,6 +11,7 @@ mod names;
 mod patient;
 mod report;
 mod serve;
+mod signalled;
 mod signals;
 mod study;
 mod terminal;

@@ -11,7 +11,7 @@ use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
-use crate::signals::Signalled;
+use crate::signalled::Signalled;
 use crate::study::{self, Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print, signals};
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use echoloop::load::Load;
 use echoloop::probe::{Off, Probe, Recorder};
-use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Reactor, Registry};
+use echoloop::reactor::{Event, Handler, Next, Reactor, Registry};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
+use crate::signals::Signals;
 use crate::study::Recorded;
 
 use super::usage::{Used, own_cpu, own_memory, used_by};
@@ -17,7 +17,6 @@ use super::usage::{Used, own_cpu, own_memory, used_by};
 pub(super) struct Driven<P = Off> {
     pub(super) load: Load<P>,
     signals: Signals,
-    pending: bool,
     stopping: bool,
     pub(super) stopped_by: Option<i32>,
     server: Option<u32>,
@@ -46,14 +45,10 @@ pub(super) struct Costs {
 
 impl<P: Probe> Driven<P> {
     pub(super) fn new(load: Load<P>, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        reactor
-            .registry()
-            .register(&mut signals, EXTERNAL, Interest::READABLE)?;
+        let signals = Signals::new(reactor.registry(), &[SIGINT, SIGTERM])?;
         Ok(Self {
             load,
             signals,
-            pending: false,
             stopping: false,
             stopped_by: None,
             server,
@@ -64,8 +59,8 @@ impl<P: Probe> Driven<P> {
         })
     }
 
-    fn obey(&mut self) {
-        for signal in self.signals.pending() {
+    fn obey(&mut self, registry: &Registry) {
+        for signal in self.signals.take(registry) {
             if self.stopping {
                 self.stopped_by = Some(signal);
                 self.load.abort();
@@ -118,17 +113,13 @@ impl<P: Probe> Driven<P> {
 impl<P: Probe> Handler for Driven<P> {
     #[inline]
     fn ready(&mut self, event: &Event) {
-        if event.token() == EXTERNAL {
-            self.pending = true;
-        } else {
+        if !self.signals.ready(event) {
             self.load.ready(event);
         }
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        if std::mem::take(&mut self.pending) {
-            self.obey();
-        }
+        self.obey(registry);
         let next = self.load.turn(registry, now);
         self.look();
         next

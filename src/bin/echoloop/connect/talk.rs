@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use echoloop::Reactor;
 use echoloop::client::{Heard, Input, Output};
-use echoloop::reactor::{EXTERNAL, Event, Handler, Interest, Next, Registry};
+use echoloop::reactor::{Event, Handler, Next, Registry};
 use echoloop::service::{Language, Phrase, Sanitizer};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
 use super::pipes::no_answer;
 use crate::Failure;
+use crate::signals::Signals;
 use crate::terminal::{Editor, Entered, Prompt, Screen};
 
 /// What marks each line that the server says. Nothing else is shown with it.
@@ -131,22 +131,18 @@ pub(super) struct Talk<'a, C> {
     client: &'a mut C,
     screen: Screen,
     signals: Signals,
-    pending: bool,
     stopped_by: Option<i32>,
 }
 
 impl<'a, C: Handler> Talk<'a, C> {
     /// Catches signals for `client`, as long as `reactor` runs it.
     pub(super) fn new(client: &'a mut C, screen: &Screen, reactor: &Reactor) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM])?;
-        reactor
-            .registry()
-            .register(&mut signals, EXTERNAL, Interest::READABLE)?;
+        let caught = [SIGCONT, SIGHUP, SIGINT, SIGTERM];
+        let signals = Signals::new(reactor.registry(), &caught)?;
         Ok(Self {
             client,
             screen: screen.clone(),
             signals,
-            pending: false,
             stopped_by: None,
         })
     }
@@ -159,20 +155,16 @@ impl<'a, C: Handler> Talk<'a, C> {
 
 impl<C: Handler> Handler for Talk<'_, C> {
     fn ready(&mut self, event: &Event) {
-        if event.token() == EXTERNAL {
-            self.pending = true;
-        } else {
+        if !self.signals.ready(event) {
             self.client.ready(event);
         }
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        if std::mem::take(&mut self.pending) {
-            for signal in self.signals.pending() {
-                match signal {
-                    SIGCONT => self.screen.resume(),
-                    _ => self.stopped_by = Some(signal),
-                }
+        for signal in self.signals.take(registry) {
+            match signal {
+                SIGCONT => self.screen.resume(),
+                _ => self.stopped_by = Some(signal),
             }
         }
         if self.stopped_by.is_some() || self.screen.is_interrupted() {

@@ -11,7 +11,7 @@ use echoloop::service::{COMMANDS, Console, Language, Phrase};
 
 use self::desk::Desk;
 use crate::serve::Started;
-use crate::signals::Signalled;
+use crate::signalled::Signalled;
 use crate::terminal::{self, Closing, Screen, Style};
 use crate::{FAILED, Failure};
 
@@ -105,7 +105,7 @@ impl Attended {
     }
 
     /// The server has stopped. What it had to say is still shown.
-    fn wind_up(&mut self, now: Instant) -> Next {
+    fn wind_up(&mut self, registry: &Registry, now: Instant) -> Next {
         let until = *self.over.get_or_insert_with(|| {
             self.screen.as_ref().map(|screen| {
                 // No prompt is in the way any more.
@@ -114,7 +114,10 @@ impl Attended {
             })
         });
         let shown = self.desk.wind_up(self.server.service_mut());
-        if shown || self.server.is_signalled_again() || until.is_some_and(|until| until <= now) {
+        if shown
+            || self.server.is_signalled_again(registry)
+            || until.is_some_and(|until| until <= now)
+        {
             return Next::Stop;
         }
         Next::until(until, now)
@@ -128,7 +131,7 @@ impl Handler for Attended {
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         if self.over.is_some() {
-            return self.wind_up(now);
+            return self.wind_up(registry, now);
         }
         let more = self.listen(now);
         let next = self.server.turn(registry, now);
@@ -138,7 +141,7 @@ impl Handler for Attended {
             screen.resume();
         }
         if next == Next::Stop {
-            return self.wind_up(now);
+            return self.wind_up(registry, now);
         }
         let console = self.server.service_mut();
         self.desk.show(console);
