@@ -39,12 +39,22 @@ impl Signals {
 
     /// Those that have come since this was last asked, each once. Never blocks.
     #[inline]
-    pub(crate) fn take(&mut self, _: &Registry) -> Vec<i32> {
+    pub(crate) fn take(&mut self, registry: &Registry) -> Vec<i32> {
         if std::mem::take(&mut self.pending) {
-            self.source.pending().collect()
+            self.read(registry)
         } else {
             Vec::new()
         }
+    }
+
+    fn read(&mut self, registry: &Registry) -> Vec<i32> {
+        let signals = self.source.pending().collect();
+        // They are read behind mio's back, and its `poll(2)` tells of a source once until it sees a call that would block.
+        let again = registry.reregister(&mut self.source, EXTERNAL, Interest::READABLE);
+        if let Err(error) = again {
+            log::error!("further signals may go unnoticed: {error}");
+        }
+        signals
     }
 }
 
