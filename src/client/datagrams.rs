@@ -35,6 +35,8 @@ pub struct DatagramClient {
     address: SocketAddr,
     readable: bool,
     registered: bool,
+    /// It has to be registered anew.
+    forgotten: bool,
     /// An answer has come: this is the address to talk to.
     answered: bool,
     /// The datagram sent last, as long as it may have to be sent to another address.
@@ -68,6 +70,7 @@ impl DatagramClient {
             address,
             readable: false,
             registered: false,
+            forgotten: false,
             answered: false,
             asked: None,
             ask_again: false,
@@ -116,7 +119,8 @@ impl DatagramClient {
             return false;
         };
         (self.socket, self.address) = (socket, address);
-        (self.registered, self.readable, self.ask_again) = (false, false, true);
+        (self.registered, self.forgotten) = (false, false);
+        (self.readable, self.ask_again) = (false, true);
         true
     }
 
@@ -141,10 +145,28 @@ impl DatagramClient {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if self.awaited.is_some() => self.lose(Some(error)),
-                Err(_) => {}
+                Err(error) => {
+                    // A poll may forget a source that has had an error: mio's `poll(2)` does.
+                    (self.readable, self.forgotten) = (false, true);
+                    if self.awaited.is_some() {
+                        self.lose(Some(error));
+                    }
+                }
             }
         }
+    }
+
+    /// Has the socket among the sources of the loop.
+    fn watch(&mut self, registry: &Registry) -> io::Result<()> {
+        if !std::mem::replace(&mut self.registered, true) {
+            self.output.push(Heard::Connected(self.address));
+        } else if std::mem::take(&mut self.forgotten) {
+            // It fails if the poll has forgotten it; if anything is wrong, registering will say so.
+            let _ = registry.deregister(&mut self.socket);
+        } else {
+            return Ok(());
+        }
+        registry.register(&mut self.socket, fixed_token(0), Interest::READABLE)
     }
 
     /// Sends the next datagram, if no answer is awaited. Says whether that was all.
@@ -184,15 +206,9 @@ impl Handler for DatagramClient {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        if !self.registered {
-            self.registered = true;
-            self.output.push(Heard::Connected(self.address));
-            let registered =
-                registry.register(&mut self.socket, fixed_token(0), Interest::READABLE);
-            if let Err(error) = registered {
-                self.failure = Some(Failure::Lost(error));
-                self.over = true;
-            }
+        if let Err(error) = self.watch(registry) {
+            self.failure = Some(Failure::Lost(error));
+            self.over = true;
         }
         if self.over {
             return self.wind_up();
@@ -207,7 +223,7 @@ impl Handler for DatagramClient {
             self.over = true;
             return self.wind_up();
         }
-        let wake = if self.registered {
+        let wake = if self.registered && !self.forgotten {
             self.awaited.filter(|_| has_room)
         } else {
             Some(now)
