@@ -136,7 +136,8 @@ fn every_error_a_call_may_have_is_survived() {
         println!("not run: strace is not installed, or may not trace");
         return;
     }
-    let cells = ERRORS.iter().flat_map(|&(call, errors, means)| {
+    let made = ERRORS.iter().filter(|error| is_made(error.0));
+    let cells = made.flat_map(|&(call, errors, means)| {
         let errors = errors.iter();
         errors.flat_map(move |&error| {
             PLACES.map(|place| Cell {
@@ -163,6 +164,12 @@ fn every_error_a_call_may_have_is_survived() {
     let injected = injected.into_inner().unwrap();
     println!("proof: {} fault cells survived", cells.len());
     println!("proof: {injected} errors injected");
+}
+
+/// Whether the program makes this call, and survives its errors. With mio's `poll(2)` it makes none of `epoll(7)`, and waits by
+/// the call that only its start makes otherwise.
+fn is_made(call: &str) -> bool {
+    !(cfg!(mio_unsupported_force_poll_poll) && matches!(call, "epoll_wait" | "epoll_ctl" | "poll"))
 }
 
 /// The server, while the calls of `cell` fail, and the log of what was made to fail.

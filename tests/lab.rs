@@ -118,6 +118,10 @@ fn a_name_that_is_none_is_a_line_that_names_it_and_the_remedy() {
 }
 
 #[test]
+#[cfg_attr(
+    mio_unsupported_force_poll_poll,
+    ignore = "with mio's poll(2) who stops at a short read is not told again"
+)]
 fn a_finding_is_told_in_lines_that_fit() {
     let text = printed(&["drain"]);
     for label in [
@@ -137,6 +141,10 @@ fn a_finding_is_told_in_lines_that_fit() {
 }
 
 #[test]
+#[cfg_attr(
+    mio_unsupported_force_poll_poll,
+    ignore = "with mio's poll(2) who stops at a short read is not told again"
+)]
 fn drained_to_would_block_a_message_takes_one_read_more() {
     let finding = Finding::of("drain");
     let until = finding.value("until WouldBlock: calls");
@@ -202,6 +210,10 @@ fn a_literal_recv_of_1024_takes_a_call_for_each() {
 
 /// `echoloop lab all | head -1`.
 #[test]
+#[cfg_attr(
+    mio_unsupported_force_poll_poll,
+    ignore = "with mio's poll(2) who stops at a short read is not told again"
+)]
 fn a_reader_that_has_had_enough_ends_it_quietly() {
     let mut child = Command::new(PROGRAM)
         .args(["lab", "all"])

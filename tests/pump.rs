@@ -26,7 +26,7 @@ fn pitfall_01_an_end_of_file_behind_a_short_read_is_not_lost() {
 /// The short-read shortcut: a read that did not fill its room is not followed by one that would block.
 #[test]
 fn a_short_read_saves_the_read_that_would_block() {
-    let mut client = Pumping::new(Script::new().read("abc").take(9));
+    let mut client = Pumping::new(Script::new().read("abc").drained().take(9));
     assert_eq!(client.readable().outcome, Outcome::Waiting);
     assert_eq!(
         (
@@ -83,6 +83,7 @@ fn pitfall_04_an_interrupted_call_is_repeated() {
         script
             .write_fails(interrupted)
             .take(1)
+            .full()
             .write_fails(interrupted)
             .take(9),
     );
@@ -145,7 +146,16 @@ fn a_budget_is_charged_for_what_is_flushed() {
 /// Pitfall 7: an end of file ends the input, not the replies.
 #[test]
 fn pitfall_07_a_half_close_flushes_the_tail() {
-    let mut client = Pumping::new(Script::new().read("abcdef").eof().take(2).take(1).take(9));
+    let mut client = Pumping::new(
+        Script::new()
+            .read("abcdef")
+            .eof()
+            .take(2)
+            .full()
+            .take(1)
+            .full()
+            .take(9),
+    );
     client.peer.readiness.latch_read_closed();
     assert_eq!(client.pump().outcome, Outcome::Blocked);
     assert_eq!(client.writable().outcome, Outcome::Blocked);
@@ -360,6 +370,7 @@ fn pitfall_22_after_our_side_is_shut_input_is_read_and_discarded_until_its_end()
     let mut client = Pumping::new(
         Script::new()
             .read("quit")
+            .drained()
             .take(9)
             .read("more")
             .read("and more")
@@ -408,7 +419,15 @@ fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
 /// What the kernel did not take of a last word is still delivered before our side is shut.
 #[test]
 fn hanging_up_with_a_full_kernel_buffer_delivers_first() {
-    let mut client = Pumping::new(Script::new().read("quit").take(1).take(9).eof());
+    let mut client = Pumping::new(
+        Script::new()
+            .read("quit")
+            .drained()
+            .eof()
+            .take(1)
+            .full()
+            .take(9),
+    );
     assert_eq!(client.readable_with(&mut Quit).outcome, Outcome::Blocked);
     assert_eq!(client.peer.stream.shutdowns, 0);
     client.peer.readiness.latch_writable();
@@ -422,7 +441,7 @@ fn hanging_up_with_a_full_kernel_buffer_delivers_first() {
 #[test]
 fn one_read_is_served_in_slices_and_answered_with_one_write() {
     let input: Vec<u8> = (0..50).collect();
-    let mut client = Pumping::new(Script::new().read(&input).take(9999))
+    let mut client = Pumping::new(Script::new().read(&input).drained().take(9999))
         .limited(|limits| limits.read_ahead = 64.try_into().unwrap());
     let mut seen = Vec::new();
     let pumped = client.readable_with(&mut Record(&mut seen));
@@ -444,7 +463,9 @@ fn one_read_is_served_in_slices_and_answered_with_one_write() {
 /// With `--read-ahead` at `recv-size`, each read is one literal `recv` of that size.
 #[test]
 fn a_read_ahead_of_recv_size_is_one_message_a_read() {
-    let script = (0..9).fold(Script::new().read([1; 50]), |script, _| script.take(99));
+    let script = (0..9).fold(Script::new().read([1; 50]).drained(), |script, _| {
+        script.take(99)
+    });
     let mut client =
         Pumping::new(script).limited(|limits| limits.read_ahead = 8.try_into().unwrap());
     let pumped = client.readable();

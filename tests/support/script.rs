@@ -28,6 +28,7 @@ enum ReadStep {
     Eof,
     Fail(ErrorKind),
     Errno(i32),
+    Proof,
 }
 
 #[derive(Debug)]
@@ -36,7 +37,11 @@ enum WriteStep {
     Take(usize),
     Fail(ErrorKind),
     Errno(i32),
+    Proof,
 }
+
+/// Whether a move that was short says that the next would block. Otherwise one that does is played, and not counted.
+const SHORT_IS_PROOF: bool = cfg!(all(unix, not(mio_unsupported_force_poll_poll)));
 
 impl Script {
     pub fn new() -> Self {
@@ -46,6 +51,14 @@ impl Script {
     pub fn read(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.reads
             .push_back(ReadStep::Bytes(bytes.as_ref().to_vec()));
+        self
+    }
+
+    /// The read before, which was short, has left nothing.
+    pub fn drained(mut self) -> Self {
+        if !SHORT_IS_PROOF {
+            self.reads.push_back(ReadStep::Proof);
+        }
         self
     }
 
@@ -66,6 +79,14 @@ impl Script {
 
     pub fn take(mut self, count: usize) -> Self {
         self.writes.push_back(WriteStep::Take(count));
+        self
+    }
+
+    /// The write before, which was short, has left no room.
+    pub fn full(mut self) -> Self {
+        if !SHORT_IS_PROOF {
+            self.writes.push_back(WriteStep::Proof);
+        }
         self
     }
 
@@ -101,6 +122,10 @@ impl Read for Script {
         self.read_calls += 1;
         match self.reads.pop_front() {
             None => Err(ErrorKind::WouldBlock.into()),
+            Some(ReadStep::Proof) => {
+                self.read_calls -= 1;
+                Err(ErrorKind::WouldBlock.into())
+            }
             Some(ReadStep::Eof) => Ok(0),
             Some(ReadStep::Fail(kind)) => Err(kind.into()),
             Some(ReadStep::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
@@ -123,6 +148,10 @@ impl Write for Script {
         self.write_calls += 1;
         match self.writes.pop_front() {
             None => Err(ErrorKind::WouldBlock.into()),
+            Some(WriteStep::Proof) => {
+                self.write_calls -= 1;
+                Err(ErrorKind::WouldBlock.into())
+            }
             Some(WriteStep::Fail(kind)) => Err(kind.into()),
             Some(WriteStep::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
             Some(WriteStep::Take(most)) => {
