@@ -171,7 +171,10 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             return;
         };
         for key in std::mem::take(&mut self.quiet) {
-            let silent = self.turns_out_silent(key, service, now);
+            // It may have been served since, in the same turn and for another reason.
+            let served = |client: &Client<_>| client.active.instant(self.start) + timeout > now;
+            let silent = !self.slots.get_mut(key).is_some_and(|client| served(client))
+                && self.turns_out_silent(key, service, now);
             let Some(client) = self.slots.get_mut(key) else {
                 continue;
             };

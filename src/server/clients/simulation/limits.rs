@@ -76,6 +76,26 @@ fn who_is_owed_something_or_has_said_something_is_not_idle() {
     assert!(room.is_there(owed) && room.is_there(talks));
 }
 
+/// Two deadlines of a turn: when the first has asked whether it is silent and got an answer, the second must not ask again and
+/// take it for silent.
+#[test]
+fn who_was_heard_by_one_deadline_of_a_turn_is_not_idle_for_another() {
+    let mut room = Room::with(Echo, |config| {
+        config.first_byte_timeout = Some(IDLE + MOMENT);
+    });
+    let client = room.connect();
+    room.settle();
+    // No event has told of it yet.
+    room.peer(client).peer_sends(5);
+    room.now += IDLE + 2 * MOMENT;
+    room.turn();
+    room.peer(client).peer_sends(3);
+    room.settle();
+    room.peer(client).peer_receives(usize::MAX);
+    let peer = room.peer(client);
+    assert_eq!((peer.received.len(), peer.is_shut()), (8, false));
+}
+
 #[test]
 fn each_that_comes_takes_one_place_however_many_are_idle() {
     let mut room = evicting(500);
