@@ -14,6 +14,9 @@ use crate::service::{ClientId, Order, Service};
 /// For everything that a peer may have sent, and 16 answers in each of the longest delays.
 const SETTLED: Duration = Duration::from_secs(80);
 
+/// How long a peer is quiet before it is hung up on when the server stops.
+const DRAIN_QUIET: Duration = Duration::from_millis(100);
+
 /// No wait for a peer's end is shorter.
 const LEAST_LINGER: Duration = Duration::from_secs(1);
 
@@ -30,6 +33,9 @@ pub(super) struct Ledger {
     delay: Option<Duration>,
     /// It has answered later, even if it does not any more.
     delays: bool,
+    pub(super) is_stopping: bool,
+    /// It is not waited for anybody any more.
+    pub(super) is_aborted: bool,
     now: Option<Instant>,
     /// Answers promised, in the order in which they are due.
     promised: VecDeque<(Instant, ClientId, Box<[u8]>)>,
@@ -88,6 +94,7 @@ impl Service for Ledger {
 
     /// What is promised is given at once, and nothing is promised any more.
     fn stopping(&mut self) {
+        self.is_stopping = true;
         self.delay = None;
         if let Some(now) = self.now {
             self.promised.iter_mut().for_each(|(due, ..)| *due = now);
@@ -118,6 +125,11 @@ pub(super) struct Peer {
     since: Option<Instant>,
     /// When the server was seen to have shut its side.
     shut_at: Option<Instant>,
+    /// How many bytes the server has read and written, and when it last did.
+    moved: [usize; 2],
+    moved_at: [Option<Instant>; 2],
+    /// How long it had not, when it shut its side or was gone.
+    still: [Duration; 2],
 }
 
 impl Peer {
@@ -128,6 +140,9 @@ impl Peer {
             checked: 0,
             since: None,
             shut_at: None,
+            moved: [0; 2],
+            moved_at: [None; 2],
+            still: [Duration::ZERO; 2],
         }
     }
 
@@ -141,14 +156,37 @@ impl Peer {
         if self.wire.is_open.get() {
             self.since.get_or_insert(now);
         }
-        if kernel.is_shut() && self.shut_at.is_none() {
+        let shuts = kernel.is_shut() && self.shut_at.is_none();
+        if shuts {
             self.shut_at = Some(now);
+        }
+        // What is read behind the end is discarded.
+        if shuts || (self.shut_at.is_none() && !self.wire.is_open.get()) {
+            let start = self.since.unwrap_or(now);
+            self.still = self.moved_at.map(|at| now - at.unwrap_or(start));
+        }
+        let moved = [kernel.sent - kernel.unread(), kernel.sent_back().count()];
+        for (way, count) in moved.into_iter().enumerate() {
+            if std::mem::replace(&mut self.moved[way], count) != count {
+                self.moved_at[way] = Some(now);
+            }
         }
     }
 
     /// It has been there for so long that everything it had sent must have been answered, however late.
     pub(super) fn is_settled(&self, now: Instant) -> bool {
         self.since.is_some_and(|since| now - since > SETTLED)
+    }
+
+    /// When it was first seen to be let in.
+    pub(super) const fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// For how long nothing has moved in either direction.
+    pub(super) fn still(&self, now: Instant) -> Duration {
+        let since = self.since.max(self.moved_at[0]).max(self.moved_at[1]);
+        since.map_or(Duration::ZERO, |since| now - since)
     }
 
     /// What must be true of a conversation that is over, by its reason.
@@ -173,6 +211,9 @@ impl Peer {
             assert_eq!((answered, back), (0, 0), "nobody knows of {self:?}");
             return;
         };
+        if !ledger.is_aborted {
+            self.check_patience(reason, config);
+        }
         match reason {
             // Whoever resets takes nothing more.
             _ if kernel.is_reset() => {}
@@ -180,9 +221,13 @@ impl Peer {
                 assert_eq!((answered, back), (kernel.sent, answered), "lost: {self:?}");
             }
             CloseReason::Failed(kind) => panic!("{kind}: {self:?}"),
-            CloseReason::WriteStalled => assert!(config.write_stall_timeout.is_some()),
+            CloseReason::WriteStalled => {
+                let patience = config.write_stall_timeout.unwrap();
+                assert!(self.still[1] >= patience, "{self:?}");
+            }
             CloseReason::OwedTooMuch => assert!(config.unsent_max.is_some()),
             CloseReason::Aborted => assert!(!is_healing, "{self:?}"),
+            _ if self.wire.destroyed.get() && ledger.is_aborted => {}
             reason if self.wire.destroyed.get() => {
                 let waited = self.shut_at.map(|at| now - at);
                 let least = LEAST_LINGER;
@@ -195,5 +240,17 @@ impl Peer {
             reason if ledger.delays => assert!(back <= answered, "{reason}: {self:?}"),
             reason => assert_eq!(back, answered, "{reason}: {self:?}"),
         }
+    }
+
+    /// Nobody is hung up on for being quiet who was not.
+    fn check_patience(&self, reason: CloseReason, config: &Config) {
+        let still = self.still[0].min(self.still[1]);
+        let patience = match reason {
+            CloseReason::IdleTimeout => config.idle_timeout.unwrap(),
+            CloseReason::FirstByteTimeout => config.first_byte_timeout.unwrap(),
+            CloseReason::Drained => DRAIN_QUIET,
+            _ => return,
+        };
+        assert!(still >= patience, "{reason}: {self:?}");
     }
 }

@@ -218,8 +218,12 @@ impl Watched<'_> {
                 self.server.drain(now);
             }
             Stage::Random(_) if self.stops_at_random => {
-                if self.world.borrow_mut().random.below(STEPS) == 0 {
+                let mut world = self.world.borrow_mut();
+                if world.random.below(STEPS) == 0 {
                     self.server.drain(now);
+                } else if self.server.service.is_stopping && world.random.below(100) == 0 {
+                    self.server.service.is_aborted = true;
+                    self.server.abort();
                 }
             }
             Stage::Random(_) | Stage::Resting(_) | Stage::Ending => {}

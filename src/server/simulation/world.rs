@@ -22,6 +22,8 @@ pub(super) struct Chances {
     late: usize,
     events: usize,
     lag: usize,
+    /// The machine is suspended now and then.
+    suspends: bool,
 }
 
 impl Chances {
@@ -36,6 +38,7 @@ impl Chances {
             late: 2 + random.below(8),
             events: random.size(64),
             lag: random.size(2_000),
+            suspends: random.below(8) == 0,
         }
     }
 }
@@ -272,6 +275,9 @@ impl World {
     }
 
     pub(super) fn lag(&mut self) -> Duration {
+        if self.chances.suspends && !self.is_healing && self.random.below(200) == 0 {
+            return Duration::from_secs(self.random.size(20_000) as u64);
+        }
         Duration::from_micros(self.random.below(self.chances.lag) as u64)
     }
 
@@ -301,6 +307,13 @@ impl World {
             let answered = ledger.answered.get(&peer.address).copied().unwrap_or(0);
             let settled = !ledger.delays() || peer.is_settled(self.now.get());
             if !kernel.is_shut() && settled {
+                // Those who were owed something when it came are looked at once more.
+                let patience = self.config.idle_timeout.map(|timeout| timeout * 2);
+                let still = peer.still(self.now.get());
+                assert!(
+                    patience.is_none_or(|patience| still < patience),
+                    "not hung up on after {still:?}: {peer:?}"
+                );
                 let back = kernel.received.len();
                 assert_eq!(
                     (answered, back),
@@ -311,13 +324,24 @@ impl World {
         }
         let room = self.config.max_conns.saturating_sub(self.open());
         assert!(
-            room == 0 || self.waiting() == 0,
+            room == 0 || self.waiting() == 0 || self.is_paced(),
             "{} were never let in",
             self.waiting()
         );
         for office in &self.offices {
             assert_eq!(office.len(), 0, "datagrams were never received");
         }
+    }
+
+    /// Whether somebody was let in so lately that the next has to wait.
+    fn is_paced(&self) -> bool {
+        let all = self.over.iter().chain(&self.peers);
+        let last = all.filter_map(Peer::since).max();
+        let each = |rate| Duration::from_secs_f64(1.0 / rate);
+        self.config
+            .accept_rate
+            .zip(last)
+            .is_some_and(|(rate, last)| self.now.get() - last < each(rate))
     }
 
     /// Once the server has stopped, nothing is left of anybody.
