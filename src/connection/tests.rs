@@ -125,3 +125,27 @@ fn a_paused_connection_that_ends_is_not_stuck() {
     connection.sent(20, MARKS);
     assert!(connection.wants_shutdown());
 }
+
+/// What the peer's patience with a write is measured from: the first byte that it is owed, and each that it takes.
+#[test]
+fn being_owed_the_first_byte_and_taking_one_are_progress_and_being_owed_more_is_not() {
+    let mut connection = Connection::new();
+    assert!(!connection.take_progress());
+    connection.owe(b"12", MARKS);
+    assert!(connection.take_progress());
+    connection.owe(b"3", MARKS);
+    assert!(!connection.take_progress(), "it has taken nothing");
+    connection.sent(1, MARKS);
+    assert!(connection.take_progress());
+}
+
+#[test]
+fn who_is_hung_up_on_is_owed_nothing_more_but_what_it_was_promised() {
+    for (promised, may) in [(0, false), (1, true)] {
+        let mut connection = Connection::new();
+        connection.owe(b"bye", MARKS);
+        connection.defer(promised, PROMISED);
+        connection.receive_eof();
+        assert_eq!(connection.may_be_owed(), may, "{promised} promised");
+    }
+}
