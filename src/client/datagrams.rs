@@ -7,10 +7,15 @@ use std::time::{Duration, Instant};
 
 use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
-use crate::reactor::{Event, Handler, Interest, Next, Registry, UdpSocket, fixed_token};
+use crate::reactor::{
+    Event, Handler, Interest, Next, Registry, Token, UdpSocket, fixed_token, watch_again,
+};
 
 /// No datagram is larger.
 const SIZE_MAX: usize = 64 * 1024;
+
+/// What the socket's events are told by.
+const TOKEN: Token = fixed_token(0);
 
 /// How a [`DatagramClient`] asks.
 #[derive(Clone, Debug)]
@@ -35,7 +40,7 @@ pub struct DatagramClient {
     address: SocketAddr,
     readable: bool,
     registered: bool,
-    /// It has to be registered anew.
+    /// An error of its own may have made the poll forget it.
     forgotten: bool,
     /// An answer has come: this is the address to talk to.
     answered: bool,
@@ -146,7 +151,6 @@ impl DatagramClient {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // A poll may forget a source that has had an error: mio's `poll(2)` does.
                     (self.readable, self.forgotten) = (false, true);
                     if self.awaited.is_some() {
                         self.lose(Some(error));
@@ -160,13 +164,12 @@ impl DatagramClient {
     fn watch(&mut self, registry: &Registry) -> io::Result<()> {
         if !std::mem::replace(&mut self.registered, true) {
             self.output.push(Heard::Connected(self.address));
+            registry.register(&mut self.socket, TOKEN, Interest::READABLE)
         } else if std::mem::take(&mut self.forgotten) {
-            // It fails if the poll has forgotten it; if anything is wrong, registering will say so.
-            let _ = registry.deregister(&mut self.socket);
+            watch_again(registry, &mut self.socket, TOKEN, Interest::READABLE)
         } else {
-            return Ok(());
+            Ok(())
         }
-        registry.register(&mut self.socket, fixed_token(0), Interest::READABLE)
     }
 
     /// Sends the next datagram, if no answer is awaited. Says whether that was all.
@@ -202,7 +205,7 @@ impl DatagramClient {
 
 impl Handler for DatagramClient {
     fn ready(&mut self, event: &Event) {
-        self.readable |= event.token() == fixed_token(0);
+        self.readable |= event.token() == TOKEN;
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {

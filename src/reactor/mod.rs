@@ -207,6 +207,24 @@ pub fn stream_interests() -> Interest {
     interests
 }
 
+/// Registers `source` anew, whatever its poll still knows of it, which reports its state once more.
+///
+/// For a socket that lives on after an error: mio's `poll(2)` forgets a source that has had one, and `epoll(7)` does not.
+///
+/// # Errors
+///
+/// When it can't be registered.
+pub fn watch_again(
+    registry: &Registry,
+    source: &mut impl Source,
+    token: Token,
+    interests: Interest,
+) -> io::Result<()> {
+    // Fails if it is forgotten. If anything else is wrong, registering says so.
+    let _ = registry.deregister(source);
+    registry.register(source, token, interests)
+}
+
 impl Stream for TcpStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(std::net::Shutdown::Write)
