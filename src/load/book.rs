@@ -64,6 +64,8 @@ pub(super) struct Book {
     pub(super) interval_ended: bool,
     /// Those whose answers may be overdue.
     pub(super) overdue: Vec<Key>,
+    /// Flows that the poll may have forgotten.
+    pub(super) forgotten: Vec<Key>,
 }
 
 impl Book {
@@ -93,6 +95,7 @@ impl Book {
             last_error: None,
             interval_ended: false,
             overdue: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -148,6 +151,9 @@ impl Book {
             Member::Flow(flow) => {
                 let moved = flow.moved();
                 let after = flow.turn(shared);
+                if flow.forgotten {
+                    self.forgotten.push(key);
+                }
                 if P::ON {
                     let [received, sent] = flow.moved();
                     let what = What::Datagrams {

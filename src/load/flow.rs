@@ -26,6 +26,8 @@ pub(super) struct Flow {
     pub(super) number: usize,
     pub(super) socket: UdpSocket,
     pub(super) readable: bool,
+    /// An error of its own may have made the poll forget it.
+    pub(super) forgotten: bool,
     pub(super) writable: bool,
     pub(super) pacer: Pacer,
     /// Differs from run to run.
@@ -64,6 +66,7 @@ impl Flow {
             number,
             socket,
             readable: false,
+            forgotten: false,
             writable: true,
             pacer,
             run,
@@ -122,7 +125,10 @@ impl Flow {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => return,
             // It concerns a datagram that was sent before, and which got no answer.
-            Err(error) => return shared.recorder.error(Step::Read, &error),
+            Err(error) => {
+                (self.readable, self.forgotten) = (false, true);
+                return shared.recorder.error(Step::Read, &error);
+            }
         };
         *now = shared.now();
         shared.recorder.received(*now, size);

@@ -359,6 +359,7 @@ impl<P: Probe> Load<P> {
         self.book.expire_overdue(&mut self.shared, now);
         // Behind those that were served, who may have ended, or been connected and made room for another attempt.
         self.book.dial(&mut self.shared, registry, now);
+        self.book.watch_again(&mut self.shared, registry);
         self.go_on(now);
         self.tell(now);
         self.turn_ended = Instant::now();

@@ -14,7 +14,10 @@ use super::plan::{Close, Plan};
 use super::shared::Shared;
 use super::timers::Timer;
 use crate::probe::Probe;
-use crate::reactor::{Dial, Interest, Key, Registry, dial_datagrams, reset_on_close};
+use crate::reactor::{Dial, Interest, Key, Registry, dial_datagrams, reset_on_close, watch_again};
+
+/// What a flow is watched for.
+const FLOW_INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// How many connections are being opened at once, unless a rate is given. More than a server's backlog holds would
 /// be turned away, and be tried again a second later.
@@ -180,6 +183,20 @@ impl Book {
         self.deadlines.arm(at, Timer::Retry(number));
     }
 
+    /// Has flows that have had an error watched again.
+    pub(super) fn watch_again(&mut self, shared: &mut Shared<impl Probe>, registry: &Registry) {
+        for key in std::mem::take(&mut self.forgotten) {
+            if let Some(slot) = self.slots.get_mut(key)
+                && let Member::Flow(flow) = &mut slot.member
+                && std::mem::take(&mut flow.forgotten)
+                && let Err(error) =
+                    watch_again(registry, &mut flow.socket, key.token(), FLOW_INTERESTS)
+            {
+                shared.recorder.error(Step::Read, &error);
+            }
+        }
+    }
+
     /// Opens as many connections as may be opened now.
     pub(super) fn dial(&mut self, shared: &mut Shared<impl Probe>, registry: &Registry, now: u64) {
         while !self.unopened.is_empty() {
@@ -318,9 +335,10 @@ impl Book {
         }) else {
             return;
         };
-        let interests = Interest::READABLE | Interest::WRITABLE;
         let registered = match self.slots.get_mut(key).map(|slot| &mut slot.member) {
-            Some(Member::Flow(flow)) => registry.register(&mut flow.socket, key.token(), interests),
+            Some(Member::Flow(flow)) => {
+                registry.register(&mut flow.socket, key.token(), FLOW_INTERESTS)
+            }
             _ => Ok(()),
         };
         if let Err(error) = registered {
