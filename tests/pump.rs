@@ -6,7 +6,7 @@ mod support;
 
 use std::io::ErrorKind;
 
-use echoloop::connection::{CloseReason, Outcome, Reply, State};
+use echoloop::connection::{CloseReason, Connection, Outcome, Pump, Reply, State};
 use echoloop::service::{ClientId, Service, Suffix};
 use support::script::{Pumping, Script};
 
@@ -394,6 +394,48 @@ fn pitfall_22_after_our_side_is_shut_input_is_read_and_discarded_until_its_end()
     );
 }
 
+/// Discarding drains as reading does, and asks no more often: a read that was short proves that nothing is left, and one that filled
+/// its room does not.
+#[test]
+fn what_is_discarded_is_read_until_it_is_drained() {
+    for (size, calls) in [(4, 1), (16, 2), (20, 2)] {
+        let script = Script::new().read("quit").drained().read(vec![7; size]);
+        let script = if size == 16 { script } else { script.drained() };
+        let mut client = Pumping::new(script.take(9));
+        client.readable_with(&mut Quit);
+        let before = client.peer.stream.read_calls;
+        let pumped = client.readable();
+        assert_eq!((pumped.discarded, pumped.outcome), (size, Outcome::Blocked));
+        let made = client.peer.stream.read_calls - before;
+        assert_eq!(made, calls, "{size} bytes");
+    }
+}
+
+/// Who is owed something is read from as far as an echo of it leaves the watermark, and no further.
+#[test]
+fn who_is_owed_something_is_read_from_up_to_the_high_watermark() {
+    let mut client = Pumping::new(Script::new().read([1; 99]));
+    let high = client.limits.watermarks;
+    client.peer.connection.owe(&[1; 30], high);
+    client.peer.readiness.write_blocked();
+    let pumped = client.readable();
+    assert_eq!((pumped.read, pumped.outcome), (34, Outcome::Blocked));
+    assert_eq!(client.peer.connection.unsent_len(), 64);
+    assert_eq!(client.peer.stream.read_calls, 3, "16, 16 and 2 bytes");
+}
+
+/// At the high watermark nothing more is owed, whoever says it.
+#[test]
+fn a_peer_may_be_owed_more_as_long_as_it_is_owed_less_than_the_high_watermark() {
+    let client = Pumping::new(Script::new());
+    let pump = Pump::new(client.limits);
+    let mut connection = Connection::new();
+    connection.owe(&[1; 63], client.limits.watermarks);
+    assert!(pump.may_owe(&connection));
+    connection.owe(&[1], client.limits.watermarks);
+    assert!(!pump.may_owe(&connection));
+}
+
 /// Pitfall 27: the service hangs up while the peer ends too, or goes on sending.
 #[test]
 fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
@@ -409,10 +451,9 @@ fn pitfall_27_hanging_up_and_an_end_of_file_in_the_same_batch() {
     let mut client = Pumping::new(Script::new().read("quit....ignored!").take(9).eof())
         .limited(|limits| limits.recv_size = 4.try_into().unwrap());
     client.peer.readiness.latch_read_closed();
-    assert_eq!(
-        client.serve(&mut Quit).outcome,
-        Outcome::Closed(CloseReason::HungUp)
-    );
+    let pumped = client.serve(&mut Quit);
+    assert_eq!(pumped.outcome, Outcome::Closed(CloseReason::HungUp));
+    assert_eq!((pumped.read, pumped.discarded), (4, 12));
     assert_eq!(client.peer.stream.written, b"bye");
 }
 

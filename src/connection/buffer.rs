@@ -147,6 +147,23 @@ mod tests {
     }
 
     #[test]
+    fn pieces_larger_than_a_step_stay_within_the_bound_and_small_ones_take_few_steps() {
+        let mut large = Buffer::new();
+        for size in [100_000, 100_000, 1] {
+            large.extend(&vec![0; size]);
+            let bound = large.len() + large.len() / 4 + GROWTH_MIN;
+            assert!(large.capacity() <= bound, "{} bytes", large.capacity());
+        }
+        let (mut small, mut steps) = (Buffer::new(), 0);
+        for _ in 0..2_000 {
+            let before = small.capacity();
+            small.extend(&[0; 1500]);
+            steps += usize::from(small.capacity() != before);
+        }
+        assert!(steps <= 30, "{steps} steps to {}", small.len());
+    }
+
+    #[test]
     #[should_panic(expected = "consumed more than is held")]
     fn consuming_more_than_is_held_panics() {
         let mut buffer = Buffer::new();
