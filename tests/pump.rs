@@ -424,6 +424,15 @@ fn who_is_owed_something_is_read_from_up_to_the_high_watermark() {
     assert_eq!(client.peer.stream.read_calls, 3, "16, 16 and 2 bytes");
 }
 
+#[test]
+fn who_is_promised_as_much_as_it_may_be_is_not_read_from() {
+    let mut client = Pumping::new(Script::new().read("abc").drained().take(9))
+        .limited(|limits| limits.deferred = 1);
+    assert_eq!(client.readable_with(&mut Later).outcome, Outcome::Blocked);
+    assert_eq!(client.peer.stream.written, b"abc");
+    assert_eq!(client.peer.connection.deferred(), 1);
+}
+
 /// At the high watermark nothing more is owed, whoever says it.
 #[test]
 fn a_peer_may_be_owed_more_as_long_as_it_is_owed_less_than_the_high_watermark() {
@@ -628,6 +637,16 @@ impl Service for Quit {
     fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
         reply.send(b"bye");
         reply.hang_up();
+    }
+}
+
+/// Says something at once, and promises more.
+struct Later;
+
+impl Service for Later {
+    fn receive(&mut self, _: ClientId, message: &[u8], reply: &mut Reply<'_>) {
+        reply.send(message);
+        reply.defer();
     }
 }
 

@@ -240,12 +240,17 @@ impl<S: Stream> Pumping<S> {
 
     /// Pumps once with a service of the test's.
     pub fn serve(&mut self, service: &mut impl Service) -> Pumped {
-        let before = self.pump.tally().clone();
+        let (before, owed) = (self.pump.tally().clone(), self.peer.connection.unsent_len());
         let outcome = self.pump.run(&mut self.peer, |message, reply| {
             service.receive(ClientId::new(0), message, reply)
         });
         self.assert_armed(outcome);
         let since = |of: fn(&Tally) -> u64| (of(self.pump.tally()) - of(&before)) as usize;
+        assert_eq!(
+            owed + since(|tally| tally.kept_bytes),
+            self.peer.connection.unsent_len() + since(|tally| tally.caught_up_bytes),
+            "what is kept is owed until it is written"
+        );
         Pumped {
             outcome,
             read: since(|tally| tally.received_bytes),
