@@ -431,6 +431,11 @@ fn who_is_promised_as_much_as_it_may_be_is_not_read_from() {
     assert_eq!(client.readable_with(&mut Later).outcome, Outcome::Blocked);
     assert_eq!(client.peer.stream.written, b"abc");
     assert_eq!(client.peer.connection.deferred(), 1);
+    // It is told of an error that is none.
+    client.peer.readiness.latch_failed();
+    assert_eq!(client.pump().outcome, Outcome::Blocked);
+    let readiness = client.peer.readiness;
+    assert!(!readiness.is_failed() && readiness.is_readable());
 }
 
 /// At the high watermark nothing more is owed, whoever says it.

@@ -104,3 +104,22 @@ pub struct Limits {
     /// When reading pauses and resumes.
     pub watermarks: Watermarks,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_short_and_tells_what_has_failed_when_asked() {
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe] {
+            assert_eq!(CloseReason::Failed(kind).name(), "reset");
+        }
+        let failed = CloseReason::Failed(io::ErrorKind::TimedOut);
+        assert_eq!(
+            (failed.name(), CloseReason::Evicted.name()),
+            ("failed", "evicted")
+        );
+        assert_eq!(failed.to_string(), "failed: timed out");
+        assert_eq!(CloseReason::HungUp.to_string(), "hung up");
+    }
+}
