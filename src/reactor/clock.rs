@@ -17,3 +17,32 @@ pub fn monotonic() -> u64 {
         .elapsed()
         .as_nanos() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn it_goes_as_fast_as_an_instant_does() {
+        let (clock, start) = (monotonic(), Instant::now());
+        std::thread::sleep(Duration::from_millis(2));
+        let (passed, least) = (monotonic() - clock, Duration::from_millis(2));
+        let most = start.elapsed() + Duration::from_millis(1);
+        assert!(passed >= least.as_nanos() as u64);
+        assert!(passed <= most.as_nanos() as u64 || start.elapsed() > most);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn it_counts_nanoseconds_since_the_machine_was_started() {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let early = Duration::new(time.tv_sec as u64, time.tv_nsec as u32).as_nanos() as u64;
+        let late = monotonic();
+        assert!(
+            late >= early && late - early < 60_000_000_000,
+            "{early} {late}"
+        );
+    }
+}

@@ -118,6 +118,22 @@ mod tests {
         assert_eq!(deadlines.next(), Some(at(30)));
     }
 
+    #[test]
+    fn timers_that_are_dropped_are_gone_with_their_memory() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start);
+        assert!(deadlines.is_empty());
+        for number in 0..1_000u64 {
+            deadlines.arm(start + Duration::from_millis(number), number);
+        }
+        deadlines.retain(|number| number % 100 == 7);
+        assert_eq!((deadlines.len(), deadlines.is_empty()), (10, false));
+        assert!((20..100).contains(&deadlines.heap.capacity()));
+        let end = start + Duration::from_secs(1);
+        let left: Vec<u64> = std::iter::from_fn(|| deadlines.expire(end)).collect();
+        assert_eq!(left, [7, 107, 207, 307, 407, 507, 607, 707, 807, 907]);
+    }
+
     /// Pitfall 39: the cost of timers must not grow with the number of clients.
     #[test]
     fn pitfall_39_a_hundred_thousand_timers_agree_with_a_sorted_list() {

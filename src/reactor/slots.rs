@@ -237,6 +237,38 @@ mod tests {
         assert_eq!(slots.len(), 1);
     }
 
+    /// Giving back takes time in proportion to what there is, so it is seldom done, and never of little.
+    #[test]
+    fn memory_is_kept_until_three_quarters_have_left() {
+        let filled = |count| {
+            let mut slots = Slots::new(usize::MAX);
+            let keys: Vec<Key> = (0..count).map(|n| slots.insert(n).unwrap()).collect();
+            assert!(!slots.is_empty() && slots.keys().eq(keys.iter().copied()));
+            assert!(slots.values().eq(slots.entries().map(|(_, value)| value)));
+            assert_eq!(slots.entries().count(), count);
+            (slots, keys)
+        };
+        let (mut slots, keys) = filled(16_384);
+        for &key in keys[4_097..].iter().rev() {
+            slots.remove(key).unwrap();
+            assert!(slots.slab.capacity() >= 16_384, "at {}", slots.len());
+        }
+        for &key in keys[2_049..4_097].iter().rev() {
+            slots.remove(key).unwrap();
+        }
+        assert!(slots.slab.capacity() >= 16_384, "not for each that leaves");
+        slots.remove(keys[2_048]).unwrap();
+        assert!(slots.slab.capacity() < 16_384, "but when they have halved");
+
+        let (mut slots, keys) = filled(KEPT);
+        let capacity = slots.slab.capacity();
+        for &key in &keys {
+            slots.remove(key).unwrap();
+        }
+        assert_eq!(slots.slab.capacity(), capacity, "it is little");
+        assert!(slots.is_empty());
+    }
+
     #[test]
     fn generations_wrap_around_the_fixed_one() {
         let mut slots = Slots::new(9);
