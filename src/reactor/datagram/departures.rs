@@ -290,6 +290,8 @@ mod tests {
         });
         assert_eq!((refused, &sent), (2, &pushed));
         assert_eq!(counters.answered, pushed.len() as u64);
+        let bytes: usize = pushed.iter().map(|&(_, size, _)| size).sum();
+        assert_eq!(counters.sent_bytes, bytes as u64);
         departures.push(to(1), None, b"a");
         departures.push(to(1), None, b"b");
         assert_eq!(departures.bursts.len(), 2, "the system is not asked again");
@@ -322,6 +324,44 @@ mod tests {
         assert_eq!((counters.send_blocked, counters.send_errors), (3, 3));
         assert_eq!(counters.answered, sent.len() as u64);
         assert!(departures.segments);
+    }
+
+    #[test]
+    fn an_interrupted_call_is_made_again_together_or_one_by_one() {
+        let pushed = mixed();
+        for cuts in [false, true] {
+            let mut departures = departures(true, &pushed);
+            let (mut counters, mut sent, mut calls) = (DatagramCounters::default(), Vec::new(), 0);
+            departures.flush(&mut counters, |bytes, bursts| {
+                calls += 1;
+                if calls % 2 == 1 {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                if bursts[0].count > 1 && !cuts {
+                    return Err(io::Error::from_raw_os_error(EIO));
+                }
+                sent.extend(answers(bytes, &bursts[..1]));
+                Ok(1)
+            });
+            assert_eq!(sent, pushed);
+            assert_eq!((counters.send_blocked, counters.send_errors), (0, 0));
+        }
+    }
+
+    #[test]
+    fn where_nobody_is_sent_anything_cutting_is_not_to_blame() {
+        let mut departures = departures(true, &[(1, 2, 7), (1, 2, 7), (2, 2, 7)]);
+        let mut counters = DatagramCounters::default();
+        departures.flush(&mut counters, |_, bursts| {
+            Err(match bursts[0].to.port() {
+                1 => io::ErrorKind::PermissionDenied.into(),
+                _ => io::ErrorKind::WouldBlock.into(),
+            })
+        });
+        assert_eq!((counters.send_blocked, counters.send_errors), (1, 2));
+        assert!(departures.segments && departures.is_empty());
+        departures.push(to(1), None, b"1");
+        assert!(!departures.is_empty());
     }
 
     #[test]

@@ -113,6 +113,18 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_is_no_error_and_ends_no_turn_but_is_charged_for() {
+        let (now, mut counters) = (Instant::now(), DatagramCounters::default());
+        let (mut inbox, mut calls) = (Inbox { pending: true }, 0);
+        let again = inbox.drain(now, 10, &mut counters, |_, _| {
+            calls += 1;
+            Err(io::ErrorKind::Interrupted.into())
+        });
+        assert_eq!((again, calls, inbox.pending), (None, 10, true));
+        assert_eq!((counters.receive_errors, counters.yields), (0, 1));
+    }
+
+    #[test]
     fn a_batch_is_within_the_budget_and_a_short_one_is_the_last() {
         let (now, mut counters) = (Instant::now(), DatagramCounters::default());
         let mut inbox = Inbox { pending: true };
