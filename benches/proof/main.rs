@@ -133,7 +133,7 @@ fn suite(tree: &Tree) -> bool {
         let telling = lines.filter(|line| {
             line.contains("FAILED") || line.contains("panicked") || line.starts_with("error")
         });
-        telling.for_each(|line| say(line));
+        telling.for_each(say);
         say(&format!("tests: {ended:?}, so there are no figures"));
         return false;
     }

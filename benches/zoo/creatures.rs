@@ -165,7 +165,7 @@ impl Zoo {
 fn fill(bytes: &mut [u8], seed: u64, offset: usize) {
     for (index, byte) in bytes.iter_mut().enumerate() {
         let place = (offset + index) as u64;
-        *byte = ((place / 8 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (place % 8 * 8)) as u8;
+        *byte = (((place / 8) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (place % 8 * 8)) as u8;
     }
 }
 

@@ -23,7 +23,7 @@ mod table;
 mod watch;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Stdio, exit};
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
