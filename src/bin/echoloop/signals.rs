@@ -49,10 +49,11 @@ impl Signals {
 
     fn read(&mut self, registry: &Registry) -> Vec<i32> {
         let signals = self.source.pending().collect();
-        // They are read behind mio's back, and its `poll(2)` tells of a source once until it sees a call that would block.
+        // They are read behind mio's back, and its `poll(2)` tells of a source once until it sees a call that would block. Where
+        // this can fail, in epoll(7), the source is watched still.
         let again = registry.reregister(&mut self.source, EXTERNAL, Interest::READABLE);
         if let Err(error) = again {
-            log::error!("further signals may go unnoticed: {error}");
+            log::debug!("signals are not watched anew: {error}");
         }
         signals
     }
