@@ -312,3 +312,29 @@ impl Outlet<'_> {
             .flush(self.counters, |bytes, bursts| socket.send(bytes, bursts));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// As large as the system lets it be: never smaller than what a socket gets unasked.
+    #[test]
+    fn room_is_asked_for_where_there_is_less_than_many_clients_send_at_once() {
+        let options = UdpOptions {
+            reuse_port: false,
+            recv_size: NonZeroUsize::MIN,
+            budget: 1,
+        };
+        let unasked = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let room = SockRef::from(&unasked).recv_buffer_size().unwrap();
+        let datagrams = Datagrams::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let asked = SockRef::from(&datagrams.socket).recv_buffer_size().unwrap();
+        if room < RECEIVE_BUFFER {
+            assert!(asked > room, "{asked} and {room} bytes");
+        } else {
+            assert_eq!(asked, room);
+        }
+    }
+}
