@@ -52,6 +52,7 @@ fn the_reply_is_the_text_and_the_suffix() {
     assert_eq!(ask(&socket, "你好".as_bytes()), "你好| lee".as_bytes());
     let counters = serving.finish().datagrams;
     assert_eq!((counters.received, counters.answered), (2, 2));
+    assert_eq!((counters.received_bytes, counters.sent_bytes), (11, 21));
 }
 
 /// Pitfall 48: the documents' `recvfrom(1024)`: what is longer is cut, and counted.
