@@ -192,6 +192,26 @@ fn address(address: &SockaddrStorage) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
+    /// Where a datagram came in is where its answer leaves, unless that is an address of many.
+    #[test]
+    fn the_address_that_was_asked_is_told_unless_nothing_can_be_sent_from_it() {
+        for (asked, told) in [
+            ("127.0.0.9", true),
+            ("::1", true),
+            ("2001:db8::7", true),
+            ("ff02::1", false),
+        ] {
+            let asked: IpAddr = asked.parse().unwrap();
+            let control = match Info::of(asked) {
+                Info::V4(info) => ControlMessageOwned::Ipv4PacketInfo(info),
+                Info::V6(info) => ControlMessageOwned::Ipv6PacketInfo(info),
+            };
+            let mut head = Head::new((asked, 7).into(), 1, 1);
+            note(&mut head, &control);
+            assert_eq!(head.at, told.then_some(asked));
+        }
+    }
+
     fn bound() -> (UdpSocket, SocketAddr) {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = socket.local_addr().unwrap();
