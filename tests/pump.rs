@@ -247,6 +247,7 @@ fn pitfall_15_a_client_that_never_reads_is_not_read_from_beyond_the_mark() {
     let mut client = Pumping::new(Script::new().read(vec![9; 100_000]));
     let pumped = client.readable();
     assert_eq!(pumped.outcome, Outcome::Blocked);
+    assert_eq!(pumped.pauses, 1);
     let bound = client
         .limits
         .watermarks
@@ -275,9 +276,10 @@ fn pitfall_16_reading_resumes_after_a_pause_without_a_new_edge() {
             |script, _| script.take(99),
         ),
     );
-    client.readable();
+    assert_eq!(client.readable().pauses, 1);
     assert!(client.peer.connection.is_paused());
-    assert_eq!(client.writable().outcome, Outcome::Waiting);
+    let pumped = client.writable();
+    assert_eq!((pumped.outcome, pumped.pauses), (Outcome::Waiting, 0));
     assert_eq!(client.peer.stream.written, [5; 200]);
     assert!(!client.peer.connection.is_paused());
 }

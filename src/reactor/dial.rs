@@ -260,6 +260,68 @@ mod tests {
     }
 
     #[test]
+    fn what_can_never_be_reached_is_an_error_at_once() {
+        // There are no streams to many (RFC 9293, section 3.9.2.3).
+        let many = SocketAddr::from(([224, 0, 0, 1], 7));
+        let error = Dial::start(many, None, &DialOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NetworkUnreachable);
+    }
+
+    /// A port that the system is to choose must not be one that somebody has just had.
+    #[test]
+    #[cfg(unix)]
+    fn only_a_port_that_was_asked_for_may_be_one_in_time_wait() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let reused = |port| {
+            // No other test's.
+            let source = SocketAddr::from(([127, 0, 0, 88], port));
+            let dial = Dial::start(address, Some(source), &DialOptions::default()).unwrap();
+            SockRef::from(&dial.stream).reuse_address().unwrap()
+        };
+        assert!(!reused(0));
+        let free = bound().local_addr().unwrap().as_socket().unwrap();
+        assert!(reused(free.port()));
+    }
+
+    #[test]
+    fn the_buffers_of_both_kinds_of_sockets_are_as_large_as_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sizes = |send_buffer, receive_buffer| {
+            let options = DialOptions {
+                send_buffer: Some(send_buffer),
+                receive_buffer: Some(receive_buffer),
+                ..DialOptions::default()
+            };
+            let dial = Dial::start(address, None, &options).unwrap();
+            let datagrams = dial_datagrams(address, None, &options).unwrap();
+            [SockRef::from(&dial.stream), SockRef::from(&datagrams)].map(|socket| {
+                (
+                    socket.send_buffer_size().unwrap(),
+                    socket.recv_buffer_size().unwrap(),
+                )
+            })
+        };
+        let (first, second) = (sizes(8192, 32768), sizes(16384, 65536));
+        for (small, large) in first.into_iter().zip(second) {
+            assert_eq!((2 * small.0, 2 * small.1), large);
+            assert!(small.0 < small.1, "each size is its own buffer's");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_to_end_by_a_reset_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = dial(listener.local_addr().unwrap(), None).unwrap();
+        reset_on_close(&stream).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        drop(stream);
+        let error = io::Read::read(&mut peer, &mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
     fn an_attempt_that_is_not_answered_stays_pending_however_often_it_is_checked() {
         // The kernel drops what comes once as many connections wait as it was told to keep.
         let listener = bound();

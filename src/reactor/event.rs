@@ -91,6 +91,17 @@ fn add_rare(
 mod tests {
     use super::*;
     use crate::connection::SHORT_MEANS_EXHAUSTED;
+    use crate::reactor::tests::{connected, reset, said_at_first};
+
+    /// A poll says it in one event.
+    #[test]
+    #[cfg(unix)]
+    fn a_reset_is_both_an_error_and_an_end() {
+        let (mut stream, peer) = connected();
+        reset(peer);
+        let seen = said_at_first(&mut stream);
+        assert!(seen.is_failed() && seen.is_readable());
+    }
 
     /// Pitfall 47: kqueue says of one half that it is closed when both are, and of both when one is.
     #[test]

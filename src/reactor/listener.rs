@@ -195,6 +195,8 @@ pub(super) fn reuse_port(socket: &Socket, wanted: bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use socket2::SockRef;
 
     use super::*;
@@ -222,6 +224,92 @@ mod tests {
             socket.tcp_keepalive_time().unwrap(),
             Duration::from_secs(300)
         );
+    }
+
+    /// As many connections as are left, and how often it was tried to accept one.
+    #[derive(Debug)]
+    struct Queue {
+        waiting: Cell<usize>,
+        attempts: Cell<usize>,
+        /// It can say whether there is another.
+        tells: bool,
+    }
+
+    impl Accept for Queue {
+        type Stream = ();
+
+        fn accept(&self) -> io::Result<((), SocketAddr)> {
+            self.attempts.set(self.attempts.get() + 1);
+            let left = self.waiting.get().checked_sub(1);
+            self.waiting.set(left.ok_or(io::ErrorKind::WouldBlock)?);
+            Ok(((), SocketAddr::from(([127, 0, 0, 1], 7))))
+        }
+
+        fn may_wait(&self) -> bool {
+            self.waiting.get() > 0 || !self.tells
+        }
+    }
+
+    impl Source for Queue {
+        fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An event has told of the first, so only the others are asked for.
+    #[test]
+    fn an_attempt_in_vain_is_spared_where_it_can_be() {
+        for (tells, waiting, attempts) in [(true, 3, 3), (false, 3, 4), (true, 0, 1)] {
+            let queue = Queue {
+                waiting: Cell::new(waiting),
+                attempts: Cell::new(0),
+                tells,
+            };
+            let address = SocketAddr::from(([127, 0, 0, 1], 7));
+            let mut listener = Listener::new(queue, address);
+            let mut admitted = 0;
+            let accepted = listener.accept(Instant::now(), 8, |_| admitted += 1);
+            assert_eq!(admitted, waiting);
+            assert!(accepted.paused.is_none());
+            assert!(!listener.backlog.is_runnable(), "all have been accepted");
+            assert_eq!(listener.socket.attempts.get(), attempts, "{tells}");
+        }
+    }
+
+    #[test]
+    fn whether_a_connection_waits_is_told_without_accepting_it() {
+        let told = cfg!(all(
+            feature = "batch",
+            target_os = "linux",
+            not(mio_unsupported_force_poll_poll)
+        ));
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &OPTIONS).unwrap();
+        assert_eq!(listener.socket.may_wait(), !told);
+        let _client = std::net::TcpStream::connect(listener.address()).unwrap();
+        assert!(listener.socket.may_wait());
+        drop(listener.socket.accept().unwrap());
+        assert_eq!(listener.socket.may_wait(), !told);
+    }
+
+    #[test]
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    fn a_port_is_shared_by_those_who_all_agree_to_it() {
+        let options = TcpOptions {
+            reuse_port: true,
+            ..OPTIONS
+        };
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        Listener::bind(first.address(), &options).unwrap();
+        let error = Listener::bind(first.address(), &OPTIONS).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     /// Pitfall 35: the peer's address is asked for too late when it has reset the connection.

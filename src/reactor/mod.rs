@@ -237,7 +237,93 @@ impl Stream for TcpStream {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use socket2::SockRef;
+
     use super::*;
+    use crate::connection::Readiness;
+
+    const NEVER: Duration = Duration::from_secs(10);
+
+    /// One that is connected, and its peer.
+    pub(super) fn connected() -> (TcpStream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_read_timeout(Some(NEVER)).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(stream), peer)
+    }
+
+    /// Ends the connection by a reset.
+    pub(super) fn reset(stream: std::net::TcpStream) {
+        let lingers = SockRef::from(&stream);
+        lingers.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// What a poll says of `stream`, which it hears of now.
+    pub(super) fn said_at_first(stream: &mut TcpStream) -> Readiness {
+        let mut poll = mio::Poll::new().unwrap();
+        let interests = stream_interests();
+        poll.registry()
+            .register(stream, EXTERNAL, interests)
+            .unwrap();
+        let [event] = said(&mut poll)[..] else {
+            panic!("one event")
+        };
+        assert_eq!(event.token(), EXTERNAL);
+        event.readiness()
+    }
+
+    fn said(poll: &mut mio::Poll) -> Vec<Event> {
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, Some(NEVER)).unwrap();
+        events.iter().map(Event::from).collect()
+    }
+
+    #[test]
+    fn the_sources_of_the_loop_have_the_last_tokens_of_all() {
+        let tokens = [WAKER, EXTERNAL, ALARM].map(|token| fixed_index(token).unwrap());
+        assert_eq!(tokens, [u32::MAX, u32::MAX - 1, u32::MAX - 2]);
+    }
+
+    #[test]
+    fn shutting_one_half_ends_the_input_of_the_peer_which_may_still_send() {
+        let (mut stream, mut peer) = connected();
+        Stream::shutdown_write(&mut stream).unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        peer.write_all(b"!").unwrap();
+        assert!(said_at_first(&mut stream).is_readable());
+        assert_eq!(stream.read(&mut [0; 2]).unwrap(), 1);
+    }
+
+    #[test]
+    fn an_error_is_taken_once() {
+        let (mut stream, peer) = connected();
+        reset(peer);
+        assert!(said_at_first(&mut stream).is_failed());
+        let error = Stream::take_error(&mut stream).unwrap().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(Stream::take_error(&mut stream).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_watched_again_is_told_of_once_more_even_if_it_was_forgotten() {
+        let (mut stream, _peer) = connected();
+        let mut poll = mio::Poll::new().unwrap();
+        let interests = stream_interests();
+        for forgotten in [true, false, false] {
+            let watch = watch_again(poll.registry(), &mut stream, EXTERNAL, interests);
+            watch.unwrap();
+            let said = said(&mut poll);
+            assert!(said.iter().any(|event| event.readiness().is_writable()));
+            if forgotten {
+                poll.registry().deregister(&mut stream).unwrap();
+            }
+        }
+    }
 
     /// Pitfall 38: a timeout must not overflow, be cut to nothing or lie in the past.
     #[test]

@@ -110,3 +110,129 @@ pub(crate) fn drive(
         turns.full_batches += u64::from(count == poller.capacity());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use mio::Token;
+
+    use super::*;
+    use crate::connection::Readiness;
+    use crate::reactor::Reactor;
+
+    /// Waits that end as they are told to: with that many events, or an error.
+    struct Script {
+        poll: mio::Poll,
+        ends: Vec<Result<usize, ErrorKind>>,
+        brought: usize,
+    }
+
+    impl Poller for Script {
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+
+        fn registry(&self) -> &Registry {
+            self.poll.registry()
+        }
+
+        fn wait(&mut self, _: Instant, _: Option<Duration>) -> io::Result<()> {
+            self.brought = self.ends.remove(0)?;
+            Ok(())
+        }
+
+        fn tell(&self, mut ready: impl FnMut(&Event)) -> usize {
+            for _ in 0..self.brought {
+                ready(&Event::new(Token(0), Readiness::of(true, true)));
+            }
+            self.brought
+        }
+
+        fn capacity(&self) -> usize {
+            4
+        }
+    }
+
+    /// Stops after some turns.
+    struct Turning {
+        left: usize,
+        events: usize,
+    }
+
+    impl Handler for Turning {
+        fn ready(&mut self, _: &Event) {
+            self.events += 1;
+        }
+
+        fn turn(&mut self, _: &Registry, _: Instant) -> Next {
+            match self.left.checked_sub(1) {
+                Some(left) => self.left = left,
+                None => return Next::Stop,
+            }
+            Next::Wait(None)
+        }
+    }
+
+    fn drive_through(
+        ends: &[Result<usize, ErrorKind>],
+        turns: usize,
+    ) -> (io::Result<()>, Turns, usize) {
+        let mut poller = Script {
+            poll: mio::Poll::new().unwrap(),
+            ends: ends.to_vec(),
+            brought: 0,
+        };
+        let mut turning = Turning {
+            left: turns,
+            events: 0,
+        };
+        let mut counted = Turns::default();
+        let end = drive(&mut poller, &mut counted, &mut turning);
+        (end, counted, turning.events)
+    }
+
+    #[test]
+    fn every_turn_event_full_batch_and_interruption_is_counted() {
+        let interrupted = Err(ErrorKind::Interrupted);
+        let ends = [Ok(3), Ok(4), interrupted, Ok(0), interrupted, Ok(4)];
+        let (end, counted, events) = drive_through(&ends, ends.len());
+        end.unwrap();
+        assert_eq!(events, 11);
+        let expected = Turns {
+            count: 6,
+            events: 11,
+            full_batches: 2,
+            interrupted: 2,
+        };
+        assert_eq!(counted, expected);
+    }
+
+    #[test]
+    fn a_wait_that_fails_is_the_end_of_the_loop() {
+        let (end, counted, events) = drive_through(&[Ok(1), Err(ErrorKind::InvalidInput)], 9);
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!((counted.count, counted.interrupted, events), (2, 0, 1));
+    }
+
+    #[test]
+    fn a_poll_is_full_when_it_has_brought_as_many_events_as_it_can() {
+        for (capacity, full) in [(2, 1), (3, 0)] {
+            let mut reactor = Reactor::with_events(capacity).unwrap();
+            // Both are ready to be written to.
+            let mut sockets: [mio::net::UdpSocket; 2] =
+                std::array::from_fn(|_| "127.0.0.1:0".parse().unwrap())
+                    .map(|address| mio::net::UdpSocket::bind(address).unwrap());
+            for socket in &mut sockets {
+                let (registry, token) = (reactor.registry(), crate::reactor::EXTERNAL);
+                registry
+                    .register(socket, token, mio::Interest::WRITABLE)
+                    .unwrap();
+            }
+            let mut turning = Turning { left: 1, events: 0 };
+            reactor.run(&mut turning).unwrap();
+            assert_eq!(turning.events, 2);
+            assert_eq!(reactor.turns().full_batches, full);
+        }
+    }
+}

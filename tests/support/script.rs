@@ -190,6 +190,7 @@ pub struct Pumped {
     pub discarded: usize,
     pub written: usize,
     pub messages: usize,
+    pub pauses: usize,
 }
 
 impl<S: Stream> Pumping<S> {
@@ -257,6 +258,7 @@ impl<S: Stream> Pumping<S> {
             discarded: since(|tally| tally.discarded_bytes),
             written: since(|tally| tally.sent_bytes),
             messages: since(|tally| tally.messages),
+            pauses: since(|tally| tally.pauses),
         }
     }
 
