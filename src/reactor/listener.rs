@@ -44,10 +44,8 @@ pub trait Accept {
     /// `WouldBlock` when none waits, after which an event tells of those who come later; otherwise those of accept(2).
     fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// Whether a connection may be waiting, where that can be told for less than an attempt in vain costs.
-    fn may_wait(&self) -> bool {
-        true
-    }
+    /// Whether a connection may be waiting: always, where that can't be told for less than an attempt in vain costs.
+    fn may_wait(&self) -> bool;
 }
 
 impl Listener {

@@ -60,6 +60,10 @@ impl Accept for Modelled {
     fn accept(&self) -> std::io::Result<(Self::Stream, SocketAddr)> {
         self.door.accept()
     }
+
+    fn may_wait(&self) -> bool {
+        self.door.may_wait()
+    }
 }
 
 impl Listening for Modelled {
@@ -129,6 +133,10 @@ impl Accept for Real {
     fn accept(&self) -> std::io::Result<(Self::Stream, SocketAddr)> {
         Accept::accept(&self.listener)
     }
+
+    fn may_wait(&self) -> bool {
+        self.listener.may_wait()
+    }
 }
 
 impl Listening for Real {
@@ -175,6 +183,7 @@ fn three_wait_and_one_is_accepted(mut listener: impl Listening) {
     listener.accept().unwrap();
     assert!(!listener.is_told(false), "two are left, and no edge");
     listener.accept().unwrap();
+    assert!(listener.may_wait(), "one is left");
     listener.accept().unwrap();
     assert!(would_block(&listener));
     let _peer = listener.knock();
