@@ -316,6 +316,10 @@ mod tests {
         for mut reactor in timers() {
             reactor.waker().wake().unwrap();
             run(&mut reactor, &mut Endless(false));
+            // Where there is an alarm, it is what would have ended the sleep.
+            if let Sleeper::Alarm { alarm, .. } = &reactor.poll.sleeper {
+                assert!(alarm.is_set_for(Instant::now(), SLEEP_MAX));
+            }
         }
     }
 }

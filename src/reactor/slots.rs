@@ -235,6 +235,8 @@ mod tests {
         assert!(keys[1..].iter().all(|&key| slots.get_mut(key).is_none()));
         assert!(later.iter().all(|&key| slots.remove(key).is_some()));
         assert_eq!(slots.len(), 1);
+        slots.insert(1).unwrap();
+        assert_eq!(slots.len(), 2);
     }
 
     /// Giving back takes time in proportion to what there is, so it is seldom done, and never of little.
