@@ -219,8 +219,8 @@ mod tests {
     }
 
     /// Sends what each of `sizes` says, a burst of so many bytes in pieces of so many, and returns what is received by
-    /// a socket that joins and by one that does not: how many datagrams, and their bytes.
-    fn travel(bursts: &[(usize, usize)]) -> [(usize, Vec<u8>); 2] {
+    /// a socket that joins and by one that does not: how many datagrams, and in how many calls they were sent.
+    fn travel(bursts: &[(usize, usize)]) -> [(usize, usize); 2] {
         let bytes: Vec<u8> = (0..=255).cycle().take(4096).collect();
         [true, false].map(|joins| {
             let ((from, _), (into, to)) = (bound(), bound());
@@ -240,8 +240,9 @@ mod tests {
                 }
             };
             let bursts: Vec<Burst> = bursts.iter().map(burst).collect();
-            let mut next = 0;
+            let (mut next, mut calls) = (0, 0);
             while next < bursts.len() {
+                calls += 1;
                 next += send(&from, &bytes, &bursts[next..]).unwrap();
             }
             let (mut rooms, mut heads) = (vec![0; RECEPTIONS * ROOM], Vec::new());
@@ -255,30 +256,41 @@ mod tests {
                 }
             }
             assert_eq!(received, bytes[..start]);
-            (count, received)
+            (count, calls)
         })
     }
 
     #[test]
     fn what_leaves_in_one_piece_arrives_as_it_was_meant_whether_or_not_it_is_joined_again() {
-        let cases: [(&[(usize, usize)], usize); 6] = [
-            (&[(64, 64)], 1),
-            (&[(64, 64), (64, 64), (7, 7)], 3),
-            (&[(640, 64)], 10),
-            (&[(64, 64), (640, 64), (64, 64)], 12),
+        let cases: [(&[_], _); 6] = [
+            (&[(64, 64)], (1, 1)),
+            (&[(64, 64), (64, 64), (7, 7)], (3, 1)),
+            (&[(640, 64)], (10, 1)),
+            (&[(64, 64), (640, 64), (64, 64)], (12, 3)),
             (
                 &[(100, 64), (64, 64), (199, 64), (256, 64), (5, 1)],
-                2 + 1 + 4 + 4 + 5,
+                (2 + 1 + 4 + 4 + 5, 4),
             ),
             (
                 &[(300, 30), (300, 30), (300, 60), (1, 1), (300, 30)],
-                10 + 10 + 5 + 1 + 10,
+                (10 + 10 + 5 + 1 + 10, 4),
             ),
         ];
-        for (bursts, count) in cases {
-            for (received, _) in travel(bursts) {
-                assert_eq!(received, count, "{bursts:?}");
+        for (bursts, expected) in cases {
+            for travelled in travel(bursts) {
+                assert_eq!(travelled, expected, "{bursts:?}");
             }
+        }
+    }
+
+    /// Of those who can be asked at one address only, to be told costs without need.
+    #[test]
+    fn only_a_socket_at_every_address_is_told_which_was_asked() {
+        for ip in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+            let socket = UdpSocket::bind((ip, 0).into()).unwrap();
+            prepare(&socket, socket.local_addr().unwrap());
+            let told = nix::sys::socket::getsockopt(&socket, sockopt::Ipv4PacketInfo).unwrap();
+            assert_eq!(told, ip.is_unspecified());
         }
     }
 
