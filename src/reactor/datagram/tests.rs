@@ -113,7 +113,8 @@ fn room_is_asked_for_where_there_is_less_than_many_clients_send_at_once() {
     let room = SockRef::from(&unasked).recv_buffer_size().unwrap();
     let datagrams = Datagrams::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let asked = SockRef::from(&datagrams.socket).recv_buffer_size().unwrap();
-    if room < RECEIVE_BUFFER {
+    // What some 1,300 small ones take.
+    if room < 1 << 20 {
         assert!(asked > room, "{asked} and {room} bytes");
     } else {
         assert_eq!(asked, room);
