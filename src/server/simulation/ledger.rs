@@ -11,9 +11,6 @@ use crate::connection::{CloseReason, Reply};
 use crate::server::Config;
 use crate::service::{ClientId, Order, Service};
 
-/// For everything that a peer may have sent, and 16 answers in each of the longest delays.
-const SETTLED: Duration = Duration::from_secs(80);
-
 /// How long a peer is quiet before it is hung up on when the server stops.
 const DRAIN_QUIET: Duration = Duration::from_millis(100);
 
@@ -171,11 +168,6 @@ impl Peer {
                 self.moved_at[way] = Some(now);
             }
         }
-    }
-
-    /// It has been there for so long that everything it had sent must have been answered, however late.
-    pub(super) fn is_settled(&self, now: Instant) -> bool {
-        self.since.is_some_and(|since| now - since > SETTLED)
     }
 
     /// When it was first seen to be let in.

@@ -23,7 +23,7 @@ use self::ledger::Ledger;
 use self::machine::{Door, End, Hall, Machine, Model};
 use self::post::{Office, Post};
 use self::settings::config;
-use self::world::World;
+use self::world::{CALM, World};
 use super::clients::simulation::{kernel, seeds};
 use super::sockets::Sockets;
 use super::{Conduct, Config, Server, Stop};
@@ -73,7 +73,7 @@ impl Conduct for Modelled {
 enum Stage {
     /// Everything that may happen does.
     Random(usize),
-    /// Nothing happens until then, and all is well.
+    /// Nothing happens until then or until all is calm, and all is well.
     Resting(Instant),
     /// Half of those who are left end, and the others are hung up on.
     Ending,
@@ -211,6 +211,11 @@ impl Watched<'_> {
         match self.stage.get() {
             Stage::Resting(until) if now >= until => {
                 let world = self.world.borrow();
+                if !world.is_calm() {
+                    // Somebody who had to wait to be let in is served still.
+                    self.stage.set(Stage::Resting(now + CALM));
+                    return;
+                }
                 world.check_quiet(&self.server.service);
                 world.half_end();
                 self.stage.set(Stage::Ending);

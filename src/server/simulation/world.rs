@@ -14,6 +14,9 @@ use crate::connection::Readiness;
 use crate::reactor::{Event, Token};
 use crate::server::Config;
 
+/// For how long nothing moves where nobody is being served, not even late: longer than any delay of an answer.
+pub(super) const CALM: Duration = Duration::from_secs(1);
+
 /// How likely each act is, drawn from the seed: some lives are all connecting, others all resets.
 #[derive(Debug)]
 pub(super) struct Chances {
@@ -300,13 +303,19 @@ impl World {
         }
     }
 
+    /// Nobody who is there has moved anything lately, or has come.
+    pub(super) fn is_calm(&self) -> bool {
+        let open = self.peers.iter().filter(|peer| peer.wire.is_open.get());
+        open.map(|peer| peer.still(self.now.get()))
+            .all(|still| still >= CALM)
+    }
+
     /// Once everything is healed and quiet, nobody who is still there is owed anything, and nobody waits who could be let in.
     pub(super) fn check_quiet(&self, ledger: &Ledger) {
         for peer in self.peers.iter().filter(|peer| peer.wire.is_open.get()) {
             let kernel = peer.wire.kernel.borrow();
             let answered = ledger.answered.get(&peer.address).copied().unwrap_or(0);
-            let settled = !ledger.delays() || peer.is_settled(self.now.get());
-            if !kernel.is_shut() && settled {
+            if !kernel.is_shut() {
                 // Those who were owed something when it came are looked at once more.
                 let patience = self.config.idle_timeout.map(|timeout| timeout * 2);
                 let still = peer.still(self.now.get());
