@@ -316,9 +316,10 @@ mod tests {
         for mut reactor in timers() {
             reactor.waker().wake().unwrap();
             run(&mut reactor, &mut Endless(false));
-            // Where there is an alarm, it is what would have ended the sleep.
+            // Where there is an alarm, it is what would have ended the sleep, which mio's `poll(2)` makes shorter.
             if let Sleeper::Alarm { alarm, .. } = &reactor.poll.sleeper {
-                assert!(alarm.is_set_for(Instant::now(), SLEEP_MAX));
+                let (now, shorter) = (Instant::now(), cfg!(mio_unsupported_force_poll_poll));
+                assert!(shorter || alarm.is_set_for(now, SLEEP_MAX));
             }
         }
     }
