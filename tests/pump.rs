@@ -112,6 +112,21 @@ fn pitfall_05_a_spent_budget_yields_and_the_next_turn_goes_on_without_an_event()
     assert_eq!(client.peer.stream.written.len(), 128);
 }
 
+/// Where no short read is proof, they are read as fast as they come.
+#[test]
+fn small_messages_that_keep_coming_spend_a_budget_too() {
+    let script = (0..100).fold(Script::new(), |script, _| script.read([1]).take(9));
+    let mut client = Pumping::new(script).limited(|limits| limits.budget = 32);
+    let most = 32 / client.limits.recv_size.get();
+    let mut turns = 0;
+    while client.peer.stream.written.len() < 100 {
+        let pumped = client.readable();
+        assert!(pumped.read <= most, "{pumped:?}");
+        turns += 1;
+    }
+    assert!(turns >= 100 / most);
+}
+
 /// The budget counts what is written from the tail too.
 #[test]
 fn a_budget_is_charged_for_what_is_flushed() {

@@ -3,7 +3,9 @@
 use std::io;
 
 use super::verdict::{Starved, absorb, read_nothing, took, write};
-use super::{Answer, CloseReason, Connection, Limits, Peer, Reply, State, Stream};
+use super::{
+    Answer, CloseReason, Connection, Limits, Peer, Reply, SHORT_MEANS_EXHAUSTED, State, Stream,
+};
 
 /// The largest buffer for answers that is kept from one turn to the next.
 const OUTPUT_KEPT: usize = 64 * 1024;
@@ -136,7 +138,12 @@ impl Pump {
             if (all || peer.connection.keeps_up()) && !peer.readiness.is_readable() {
                 return Outcome::Waiting;
             }
-            spent += count;
+            // Where reads go on until one would block, small messages that come as fast as they are answered would never spend it.
+            spent += if SHORT_MEANS_EXHAUSTED {
+                count
+            } else {
+                count.max(self.limits.recv_size.get())
+            };
             if spent >= self.limits.budget && has_more(peer) {
                 return Outcome::Yielded;
             }

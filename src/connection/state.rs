@@ -96,7 +96,8 @@ pub struct Limits {
     /// The most bytes that one system call reads. Fewer are if the budget is smaller, but for one message.
     pub read_ahead: NonZeroUsize,
     /// How many bytes one client may move in one turn before it is the next one's turn. The last
-    /// read or write may exceed it.
+    /// read or write may exceed it. Where a short read does not prove that nothing more is there, a read counts as much as a
+    /// whole message at least.
     pub budget: usize,
     /// How many answers may be promised before no more input is read. The messages of one read may
     /// exceed it.
