@@ -192,3 +192,24 @@ fn the_guide_names_tests_that_exist() {
         );
     }
 }
+
+/// A mistake that can't be made any more proves nothing, and is found out late.
+#[test]
+fn every_mistake_of_the_list_can_still_be_made() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = fs::read_to_string(root.join("tests/mutants.txt")).unwrap();
+    let (mut code, mut old, mut edits) = (String::new(), Vec::new(), 0);
+    for line in list.lines() {
+        if let Some(file) = line.strip_prefix("@ ") {
+            code = fs::read_to_string(root.join(file)).unwrap();
+        }
+        if let Some(there) = line.strip_prefix("- ") {
+            old.push(there);
+        } else if !old.is_empty() {
+            let there = std::mem::take(&mut old).join("\n");
+            assert!(code.contains(&there), "nowhere: {there}");
+            edits += 1;
+        }
+    }
+    assert!(edits > 60, "{edits}");
+}
