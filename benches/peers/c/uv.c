@@ -4,6 +4,7 @@
 //
 // uv [BYTES]: how many bytes one read may bring, 64 KiB as libuv suggests unless it is given.
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,8 @@ static void knocked(uv_stream_t *listener, int status) {
 }
 
 int main(int count, char **arguments) {
+    // Writing to who has reset the connection would end the program: that is left to it (the signal handling of libuv's guide).
+    signal(SIGPIPE, SIG_IGN);
     if (count > 1) room_size = strtoul(arguments[1], NULL, 10);
     room = malloc(room_size);
     struct rlimit limit;
