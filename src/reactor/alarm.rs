@@ -75,3 +75,92 @@ impl Alarm {
         Ok(())
     }
 }
+
+/// A timer that wakes the loop so often that it can tell when it woke up late.
+///
+/// It is registered edge-triggered and never read: setting it again makes its next expiry an edge again
+/// (timerfd_create(2), epoll(7)). A periodic timer would not expire again before it is read.
+#[derive(Debug)]
+pub struct Heartbeat {
+    timer: OwnedFd,
+}
+
+impl Heartbeat {
+    /// A timer of the loop of `registry`, which is not set.
+    ///
+    /// # Errors
+    ///
+    /// When the process can have no more descriptors; `Unsupported` where a source that is never read is reported once
+    /// only (mio's `poll(2)`).
+    pub fn new(registry: &Registry) -> io::Result<Self> {
+        if cfg!(mio_unsupported_force_poll_poll) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        registry.register(
+            &mut SourceFd(&timer.as_raw_fd()),
+            super::HEARTBEAT,
+            Interest::READABLE,
+        )?;
+        Ok(Self { timer })
+    }
+
+    /// Wakes the loop once, `after` this time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn set(&self, after: Duration) -> io::Result<()> {
+        let timespec = |time| Timespec::try_from(time).map_err(io::Error::other);
+        let once = Itimerspec {
+            it_interval: timespec(Duration::ZERO)?,
+            it_value: timespec(after)?,
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::reactor::{Event, Handler, Next, Reactor};
+
+    struct Beats {
+        heartbeat: Option<Heartbeat>,
+        iterations: u32,
+    }
+
+    impl Handler for Beats {
+        fn ready(&mut self, _: &Event) {}
+
+        fn turn(&mut self, registry: &Registry, _: Instant) -> Next {
+            if self.heartbeat.is_none() {
+                self.heartbeat = Some(Heartbeat::new(registry).unwrap());
+            }
+            let heartbeat = self.heartbeat.as_ref().unwrap();
+            heartbeat.set(Duration::from_millis(10)).unwrap();
+            self.iterations += 1;
+            if self.iterations == 6 {
+                Next::Stop
+            } else {
+                Next::Wait(None)
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(not(mio_unsupported_force_poll_poll))]
+    fn a_heartbeat_wakes_a_loop_that_waits_for_nothing() {
+        let start = Instant::now();
+        let mut beats = Beats {
+            heartbeat: None,
+            iterations: 0,
+        };
+        Reactor::new().unwrap().run(&mut beats).unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(45));
+    }
+}

@@ -25,3 +25,29 @@ impl Alarm {
         match *self {}
     }
 }
+
+/// There is none here.
+#[cfg(feature = "bench")]
+#[derive(Debug)]
+pub enum Heartbeat {}
+
+#[cfg(feature = "bench")]
+impl Heartbeat {
+    /// Always fails.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`.
+    pub fn new(_: &Registry) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// There is none to set.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub const fn set(&self, _: Duration) -> io::Result<()> {
+        match *self {}
+    }
+}

@@ -26,6 +26,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "bench")]
+pub use alarm::Heartbeat;
 pub use backlog::{Accepted, Backlog};
 #[cfg(feature = "bench")]
 pub use clock::monotonic;
@@ -68,6 +70,9 @@ const WAKER: Token = fixed_token(u32::MAX);
 pub const EXTERNAL: Token = fixed_token(u32::MAX - 1);
 
 const ALARM: Token = fixed_token(u32::MAX - 2);
+
+#[cfg(all(feature = "bench", target_os = "linux"))]
+const HEARTBEAT: Token = fixed_token(u32::MAX - 3);
 
 /// What the loop drives.
 ///
