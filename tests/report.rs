@@ -14,7 +14,7 @@ use echoloop::service::{Echo, Suffix};
 use serde_json::Value;
 use support::serving::{Serving, config};
 
-const SCHEMA: &str = include_str!("bench-v1.schema.json");
+const SCHEMA: &str = include_str!("bench-v2.schema.json");
 
 /// What `value` has that `rules` do not allow, or lacks: as much of JSON Schema as our definition uses. What it does
 /// not know fails, so that no rule is passed over.
@@ -152,10 +152,10 @@ fn a_closed_and_an_open_loop_are_reported_as_the_schema_says() {
     let closed = reported(&run(&plan), &plan, &Context::default());
     assert_eq!(closed["config"]["model"], "closed");
     assert_eq!(closed["latency_ns"]["lag"], Value::Null);
-    assert!(closed["messages"]["answered"].as_u64() > Some(0));
+    assert!(closed["messages"]["replied"].as_u64() > Some(0));
     plan.rate = Some(Profile::constant(2_000.0));
     let outcome = run(&plan);
-    let goals = ["p50<1s", "rate>1", "errors<1%", "loss<1%"];
+    let goals = ["p50<1s", "rate>1", "failures<1%", "loss<1%"];
     let judged = goals.map(|goal| goal.parse::<Goal>().unwrap().judge(&outcome, &plan));
     let context = Context {
         labels: vec![("branch".to_owned(), "main".to_owned())],
@@ -220,7 +220,7 @@ fn the_schema_finds_what_is_missing_superfluous_or_of_another_kind() {
     broken.as_object_mut().unwrap().remove("udp");
     assert_eq!(faults(&broken).len(), 1);
     for (place, value) in [
-        ("/schema", Value::from("echoloop.bench/2")),
+        ("/schema", Value::from("echoloop.bench/1")),
         ("/messages/sent", Value::from(-1)),
         ("/messages/sent", Value::from(1.5)),
         ("/messages/extra", Value::from(1)),

@@ -72,7 +72,7 @@ fn run(limit: &Limit) -> io::Result<Measured> {
         measured.put(subject, "sent", sent as f64, Unit::Bytes);
         measured.put(subject, "owed", owed as f64, Unit::Bytes);
         measured.put(subject, "pauses", moved.pauses as f64, Unit::Count);
-        let answered = outcome.messages.answered as f64;
+        let answered = outcome.messages.timed() as f64;
         measured.put(subject, "answered", answered, Unit::Count);
         let p99 = outcome.latency.service.value_at_quantile(0.99) as f64;
         measured.put(subject, "p99", p99, Unit::Nanoseconds);

@@ -48,7 +48,7 @@ fn run(limit: &Limit) -> io::Result<Measured> {
         let messages = served.counters.clients.moved.messages as f64;
         let polls = served.turns.count as f64 / messages;
         measured.put(subject, "polls", polls, Unit::PerMessage);
-        let rate = outcome.messages.answered as f64 / outcome.measured.as_secs_f64();
+        let rate = outcome.messages.timed() as f64 / outcome.measured.as_secs_f64();
         measured.put(subject, "answered", rate, Unit::PerSecond);
         // In a closed loop a message is due when it is sent.
         let response = &outcome.latency.service;

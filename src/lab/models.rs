@@ -133,7 +133,7 @@ impl Shown {
     }
 
     fn put(&self, measured: &mut Measured, subject: &'static str, clients: usize) {
-        let answered = self.outcome.messages.answered as f64;
+        let answered = self.outcome.messages.timed() as f64;
         let p99 = self.outcome.latency.service.value_at_quantile(0.99);
         let grown = self.used.memory.saturating_sub(self.memory_before);
         let rate = answered / self.outcome.measured.as_secs_f64();

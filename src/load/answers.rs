@@ -11,10 +11,14 @@ use super::terminator::Terminator;
 pub(super) struct InFlight {
     /// When it was to be sent, in nanoseconds since the load began.
     pub(super) due: u64,
-    /// When it was.
+    /// When it would have been sent if this client had never been late.
+    pub(super) ideal: u64,
+    /// When it was sent.
     pub(super) sent: u64,
-    /// How long it is.
-    pub(super) size: usize,
+    /// How long it is, in bytes.
+    pub(super) size: u32,
+    /// It is one of those that are measured.
+    pub(super) measured: bool,
 }
 
 /// What is expected of every answer of a load.
@@ -180,19 +184,21 @@ impl Answers {
             let (count, complete) = match &expected.terminator {
                 Some(terminator) => terminator.find(bytes, &mut self.matched),
                 None => {
-                    let left = expected.answer_size(message.size) - self.within;
+                    let left = expected.answer_size(message.size as usize) - self.within;
                     (left.min(bytes.len()), left <= bytes.len())
                 }
             };
             if expected.terminator.is_none() {
                 let place = self.salt + self.before;
                 let got = &bytes[..count];
-                if let Some(index) = expected.difference(place, message.size, self.within, got) {
+                if let Some(index) =
+                    expected.difference(place, message.size as usize, self.within, got)
+                {
                     self.received += index as u64;
                     let within = self.within + index;
                     return Err(Wrong {
                         at: at + index,
-                        place: (within < message.size).then_some(place + within as u64),
+                        place: (within < message.size as usize).then_some(place + within as u64),
                         surplus: false,
                     });
                 }
@@ -212,7 +218,7 @@ impl Answers {
     /// The first message in flight needs no answer any more.
     pub(super) fn complete_first(&mut self) {
         if let Some(message) = self.flight.pop_front() {
-            self.before += message.size as u64;
+            self.before += u64::from(message.size);
             self.within = 0;
             self.overdue = self.overdue.saturating_sub(1);
         }
@@ -242,9 +248,14 @@ impl Answers {
         self.flight.front()
     }
 
-    /// Gives up on every message in flight, and hands each to `lost`.
-    pub(super) fn abandon(&mut self, lost: impl FnMut(InFlight)) {
-        self.flight.drain(..).for_each(lost);
+    /// Takes every message in flight, and hands each to `end`, with whether any of its bytes is among the first
+    /// `written` of the pattern, which were given to the kernel.
+    pub(super) fn abandon(&mut self, written: u64, mut end: impl FnMut(InFlight, bool)) {
+        let mut place = self.salt + self.before;
+        for message in self.flight.drain(..) {
+            end(message, place < written);
+            place += u64::from(message.size);
+        }
     }
 }
 
@@ -262,17 +273,39 @@ mod tests {
         Expected::new(Pattern::random(1), reply, Verify::Full)
     }
 
+    fn in_flight(sent: u64, size: usize) -> InFlight {
+        InFlight {
+            due: sent,
+            ideal: sent,
+            sent,
+            size: size as u32,
+            measured: true,
+        }
+    }
+
+    #[test]
+    fn abandoned_messages_are_told_apart_by_whether_any_byte_was_written() {
+        let expected = expected(Reply::Echo);
+        for (written, given) in [(0, 0), (1, 1), (4, 1), (5, 2), (11, 3)] {
+            let (mut answers, stream) = asked(9, &[2, 4, 4, 1], &expected);
+            // The first is replied to, and no longer in flight.
+            answers.receive(&stream[..2], &expected, |_| {}).unwrap();
+            let mut ends = Vec::new();
+            answers.abandon(9 + 2 + written, |message, any| {
+                ends.push((message.sent, any))
+            });
+            let due = [(1, given >= 1), (2, given >= 2), (3, given >= 3)];
+            assert_eq!(ends, due, "{written} bytes written");
+        }
+    }
+
     /// Messages of these sizes, sent, and the stream that answers them rightly.
     fn asked(salt: u64, sizes: &[usize], expected: &Expected) -> (Answers, Vec<u8>) {
         let (mut answers, mut stream) = (Answers::new(salt), Vec::new());
         let mut place = salt;
         for (index, &size) in sizes.iter().enumerate() {
             let at = index as u64;
-            answers.await_one(InFlight {
-                due: at,
-                sent: at,
-                size,
-            });
+            answers.await_one(in_flight(at, size));
             match &expected.reply {
                 Reply::Size(size) => stream.extend(vec![b'x'; *size]),
                 Reply::Until(text) => {
@@ -378,11 +411,7 @@ mod tests {
     fn each_message_is_overdue_once_and_in_its_order() {
         let mut answers = Answers::new(0);
         for sent in [10, 20, 30] {
-            answers.await_one(InFlight {
-                due: 0,
-                sent,
-                size: 1,
-            });
+            answers.await_one(in_flight(sent, 1));
         }
         let expire = |answers: &mut Answers, now| {
             let mut sent = Vec::new();

@@ -1,12 +1,15 @@
 //! All connections of a load: who is ready, who is served, who is opened and when.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::time::Instant;
 
+use super::answers::InFlight;
 use super::connection::{After, Connection, Socket};
 use super::draft::is_numbered;
+use super::elapsed;
 use super::flow::{self, Flow};
+use super::messages::State;
 use super::opening::Unopened;
 use super::overflow;
 use super::pacer::Pacer;
@@ -54,8 +57,6 @@ pub(super) struct Book {
     pub(super) run: u32,
     pub(super) dialling: usize,
     pub(super) connected: usize,
-    /// Those of them that send.
-    pub(super) senders: usize,
     /// When the next connection may be opened, if there is a rate.
     pub(super) next_dial: u64,
     /// A timer says when that is.
@@ -66,6 +67,8 @@ pub(super) struct Book {
     pub(super) overdue: Vec<Key>,
     /// Flows that the poll may have forgotten.
     pub(super) forgotten: Vec<Key>,
+    /// How many datagrams the kernel had dropped at each of our ports when the measuring began.
+    drops_before: HashMap<u16, u64>,
 }
 
 impl Book {
@@ -89,13 +92,13 @@ impl Book {
             run: run as u32,
             dialling: 0,
             connected: 0,
-            senders: 0,
             next_dial: 0,
             dial_armed: false,
             last_error: None,
             interval_ended: false,
             overdue: Vec::new(),
             forgotten: Vec::new(),
+            drops_before: HashMap::new(),
         }
     }
 
@@ -197,7 +200,7 @@ impl Book {
                 slot.due_armed = true;
                 self.deadlines.arm(shared.instant(at), Timer::Due(key));
             }
-            After::End(end) => self.end(key, end, shared, now),
+            After::End(end) => self.end(key, end, shared),
         }
     }
 
@@ -226,7 +229,11 @@ impl Book {
         self.deadlines
             .arm(shared.instant(now) + shared.plan.interval, Timer::Interval);
         self.interval_ended = false;
-        shared.recorder.begin_intervals(now);
+        if shared.plan.udp && !shared.plan.warmup.is_zero() {
+            let ports = self.ports_by_server().into_iter().map(|(port, _)| port);
+            self.drops_before = overflow::dropped_at(&ports.collect()).unwrap_or_default();
+        }
+        shared.recorder.begin_measuring(now);
     }
 
     /// Whether an interval has ended since this was last asked.
@@ -243,7 +250,7 @@ impl Book {
 
     /// Whether nothing is in flight, and nothing that was due is still to be sent.
     pub(super) fn is_settled(&self, shared: &Shared<impl Probe>, now: u64) -> bool {
-        if shared.recorder.in_flight > 0 || !self.ready.is_empty() {
+        if shared.recorder.in_flight() > 0 || !self.ready.is_empty() {
             return false;
         }
         if let Some(quiet_at) = self.quiet_at(shared) {
@@ -254,33 +261,88 @@ impl Book {
         self.unopened.is_empty() && (!shared.plan.is_open() || self.dialling == 0 && !parked())
     }
 
-    /// When no duplicate of the last datagram is to be expected any more.
+    /// When no duplicate of the last datagram is to be expected any more. `None`: there are no datagrams, or some are
+    /// still awaited.
     pub(super) fn quiet_at(&self, shared: &Shared<impl Probe>) -> Option<u64> {
-        let last = shared.recorder.moved.max(shared.due_until);
-        shared.plan.udp.then(|| last.saturating_add(QUIET))
+        let last = shared.recorder.progress.last().max(shared.due_until);
+        let nothing_awaited = shared.recorder.in_flight() == 0;
+        (shared.plan.udp && nothing_awaited).then(|| last.saturating_add(QUIET))
     }
 
-    /// The run is over: what is in flight, and what was due, is counted as it stands.
+    /// When the message was sent that has been in flight for longest, if any is.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let sent = self.slots.values().filter_map(|slot| match &slot.member {
+            Member::Stream(connection) => connection.answers.first().map(|message| message.sent),
+            Member::Flow(flow) => flow.oldest(),
+        });
+        sent.min()
+    }
+
+    /// How many that are to send can't: the last attempt to connect them failed, or the last datagram was refused.
+    pub(super) fn refused(&self, plan: &Plan) -> u64 {
+        let waiting = self.unopened.iter().chain(self.parked.iter().flatten());
+        let waiting =
+            waiting.filter(|unopened| unopened.failures > 0 && unopened.number < plan.connections);
+        let there = self.slots.values().filter(|slot| match &slot.member {
+            Member::Stream(connection) => {
+                let is_dialling = !matches!(connection.socket, Socket::Connected(_));
+                is_dialling && slot.failures > 0 && !connection.is_silent()
+            }
+            Member::Flow(flow) => flow.is_refused(),
+        });
+        (waiting.count() + there.count()) as u64
+    }
+
+    /// Whether nobody listens where datagrams are sent to: one of the first of every flow was refused, and no reply has
+    /// ever come.
+    pub(super) fn is_port_closed(&self, shared: &Shared<impl Probe>) -> bool {
+        let received = shared.recorder.outcome.udp.as_ref();
+        if received.is_none_or(|datagrams| datagrams.received > 0) {
+            return false;
+        }
+        let mut sending = self.slots.values().filter_map(|slot| match &slot.member {
+            Member::Flow(flow) if flow.moved()[1] > 0 => Some(flow.was_refused_at_once()),
+            _ => None,
+        });
+        sending.next() == Some(true) && sending.all(|refused| refused)
+    }
+
+    /// The ports of flows, and the servers that they send to.
+    fn ports_by_server(&self) -> Vec<(u16, u32)> {
+        let flows = self.slots.values().filter_map(|slot| match &slot.member {
+            Member::Flow(flow) => {
+                let local = flow.socket.local_addr().ok()?;
+                Some((local.port(), flow.pacer.server()))
+            }
+            Member::Stream(_) => None,
+        });
+        flows.collect()
+    }
+
+    /// The run is over: what is in flight, and what was due, ends as it stands.
     pub(super) fn wind_up(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
-        let keys: Vec<Key> = self.slots.keys().collect();
-        let mut ports = HashSet::new();
+        let ports = self.ports_by_server();
         let mut jitters = 0.0;
-        for key in keys {
+        let timeout = shared.plan.timeout.as_nanos() as u64;
+        let replies = shared.plan.reply != Reply::None;
+        for key in self.slots.keys().collect::<Vec<_>>() {
             let Some(slot) = self.slots.get_mut(key) else {
                 continue;
             };
             match &mut slot.member {
                 Member::Stream(connection) => {
-                    connection.answers.abandon(|message| {
-                        shared.recorder.in_flight -= 1;
-                        shared.recorder.gave_up(&message, now);
-                    });
+                    let end = |message: &InFlight| match elapsed(message.sent, now) {
+                        _ if !replies => State::NeverSent,
+                        waited if waited >= timeout => State::TimedOut,
+                        _ => State::UnansweredAtEnd,
+                    };
+                    let withdrawn = connection.end_messages(&mut shared.recorder, now, end);
+                    shared.send_again(withdrawn);
                     connection.pacer.give_up(shared, now);
                 }
                 Member::Flow(flow) => {
                     flow.abandon(shared, now);
                     flow.pacer.give_up(shared, now);
-                    ports.extend(flow.socket.local_addr().map(|address| address.port()));
                     let (sent, jitter) = flow.figures();
                     let datagrams = shared.recorder.outcome.udp.get_or_insert_default();
                     datagrams.sent += sent;
@@ -292,22 +354,34 @@ impl Book {
         for mut unopened in self.unopened.drain(..).chain(parked) {
             unopened.pacer.give_up(shared, now);
         }
-        let numbered = is_numbered(&shared.plan);
+        if shared.recorder.outcome.gave_up.is_some() {
+            shared.recorder.never_sent(shared.left.unwrap_or(0));
+        }
         if let Some(datagrams) = &mut shared.recorder.outcome.udp {
-            datagrams.numbered = numbered;
+            datagrams.numbered = is_numbered(&shared.plan);
             datagrams.jitter_ns = (jitters / shared.plan.connections as f64).round() as u64;
-            datagrams.overflow = overflow::dropped(&ports);
+            self.count_overflow(&ports, shared);
+        }
+    }
+
+    /// Replies that the kernel dropped because our buffers were full are not lost in the network.
+    fn count_overflow(&self, ports: &[(u16, u32)], shared: &mut Shared<impl Probe>) {
+        let numbers: HashSet<u16> = ports.iter().map(|(port, _)| *port).collect();
+        let dropped = overflow::dropped_at(&numbers);
+        for (port, server) in ports {
+            let now = dropped.as_ref().and_then(|dropped| dropped.get(port));
+            let before = self.drops_before.get(port).copied().unwrap_or(0);
+            let in_window = now.map_or(0, |now| now.saturating_sub(before));
+            shared.recorder.overflowed(*server, in_window);
+        }
+        if let Some(datagrams) = &mut shared.recorder.outcome.udp {
+            datagrams.overflow = dropped.map(|dropped| dropped.values().sum());
         }
     }
 
     /// Whether every connection is there, or has been tried at least once.
     pub(super) fn is_tried(&self) -> bool {
         self.dialling == 0 && self.unopened.is_empty()
-    }
-
-    /// Whether anyone is there to send something.
-    pub(super) const fn has_senders(&self) -> bool {
-        self.senders > 0
     }
 
     /// How many connections there are.

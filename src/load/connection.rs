@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use super::answers::{Answers, InFlight, Wrong};
+use super::messages::State;
 use super::mismatch::Place;
 use super::outcome::Step;
 use super::pacer::{Due, Pacer};
@@ -33,6 +34,8 @@ pub(super) struct Connection {
     written: u64,
     /// Messages sent.
     messages: u64,
+    /// Messages replied to.
+    pub(super) replies: u64,
     /// What a probe knows it by, and how many bytes of answered messages it has been told of.
     pub(super) who: Option<ClientId>,
     told: u64,
@@ -103,6 +106,7 @@ impl Connection {
             begun: salt,
             written: salt,
             messages: 0,
+            replies: 0,
             who: None,
             told: 0,
             since: shared.now(),
@@ -204,21 +208,23 @@ impl Connection {
         } = shared;
         recorder.received(*now, count);
         let (pacer, told, who) = (&mut self.pacer, &mut self.told, self.who);
-        let answered = |message: InFlight| {
-            recorder.in_flight -= 1;
-            recorder.answered(&message, *now);
-            pacer.release(*now);
+        let replies = &mut self.replies;
+        let server = pacer.server();
+        let replied = |message: InFlight| {
+            *replies += 1;
+            recorder.replied(server, &message, *now);
+            pacer.release(*now, recorder);
             if P::ON {
                 let what = What::Message {
                     offset: *told,
-                    size: message.size as u32,
+                    size: message.size,
                     late: message.sent.saturating_sub(message.due),
                 };
-                *told += message.size as u64;
+                *told += u64::from(message.size);
                 probe.did(who, what, *epoch + message.due);
             }
         };
-        let taken = self.answers.receive(&room[..count], expected, answered);
+        let taken = self.answers.receive(&room[..count], expected, replied);
         taken.map_err(|wrong| {
             let end = count.min(wrong.at + 64);
             End::Mismatched(wrong, room[wrong.at..end].to_vec())
@@ -241,10 +247,10 @@ impl Connection {
         loop {
             if !self.write(stream, shared, now, spent)? {
                 // What is due by then waits for room.
-                self.pacer.hold();
+                self.pacer.hold(now);
                 return Ok(After::Nothing);
             }
-            self.pacer.release(now);
+            self.pacer.release(now, &shared.recorder);
             if self.is_used_up(shared, now) && self.answers.is_empty() {
                 return Err(End::Churned);
             }
@@ -277,7 +283,7 @@ impl Connection {
             self.begun += size as u64;
             self.answers.await_one(message);
         }
-        self.pacer.hold();
+        self.pacer.hold(now);
         After::Nothing
     }
 
@@ -304,9 +310,9 @@ impl Connection {
                     }
                     self.written += count as u64;
                     *spent += count;
+                    shared.recorder.wrote(now, count);
                     if shared.plan.reply == Reply::None {
-                        shared.recorder.moved = now;
-                        self.complete_written(&mut shared.recorder);
+                        self.complete_written(&mut shared.recorder, now);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -324,15 +330,36 @@ impl Connection {
         Ok(self.readiness.is_writable())
     }
 
-    /// Messages that have been written need no answer any more.
-    fn complete_written(&mut self, recorder: &mut Recorder) {
-        while let Some(message) = self.answers.first() {
-            if self.answers.place() + message.size as u64 > self.written {
+    /// No reply is expected: messages end when they have been written.
+    fn complete_written(&mut self, recorder: &mut Recorder, now: u64) {
+        while let Some(&message) = self.answers.first() {
+            if self.answers.place() + u64::from(message.size) > self.written {
                 return;
             }
             self.answers.complete_first();
-            recorder.in_flight -= 1;
+            recorder.written(self.pacer.server(), &message, now);
         }
+    }
+
+    /// It is over at `now`, for good or for this connection: every message in flight ends. `state` says how, of one of
+    /// which any byte was given to the kernel. Returns how many are to be sent again, because none was.
+    pub(super) fn end_messages(
+        &mut self,
+        recorder: &mut Recorder,
+        now: u64,
+        state: impl Fn(&InFlight) -> State,
+    ) -> u64 {
+        let (server, mut withdrawn) = (self.pacer.server(), 0);
+        self.answers.abandon(self.written, |message, any_written| {
+            if any_written {
+                recorder.leave(&message, now);
+                recorder.settle(server, &message, state(&message));
+            } else {
+                recorder.withdraw(server, &message, now);
+                withdrawn += u64::from(message.measured);
+            }
+        });
+        withdrawn
     }
 
     /// A write has failed: whether reading tells more of it.

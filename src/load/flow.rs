@@ -5,7 +5,10 @@ use std::io::{self, ErrorKind};
 
 use super::answers::InFlight;
 use super::draft::{Draft, is_numbered};
+use super::elapsed;
+use super::expired::Expired;
 use super::header::{Header, Read};
+use super::messages::State;
 use super::outcome::{Datagrams, Mismatch, MismatchKind, Step};
 use super::pacer::{Due, Pacer};
 use super::plan::Reply;
@@ -17,8 +20,10 @@ use crate::reactor::UdpSocket;
 /// How many datagrams one flow may receive, and send, in a turn before it is the next one's.
 const BUDGET: usize = 256;
 
-/// How long a flow waits when the system had no memory for a datagram, in nanoseconds: no event will tell.
-const STARVED_PAUSE: u64 = 1_000_000;
+/// How long a flow waits after the kernel did not take a datagram, in nanoseconds: no event will tell when it does. It
+/// doubles with each failure in a row, up to a limit.
+const PAUSE_MIN: u64 = 1_000_000;
+const PAUSE_DOUBLINGS_MAX: u32 = 7;
 
 /// One flow of datagrams: a socket that talks to one server, and the numbers it has given to what it sent.
 #[derive(Debug)]
@@ -40,6 +45,16 @@ pub(super) struct Flow {
     first: u64,
     flight: VecDeque<Option<InFlight>>,
     awaited: usize,
+    /// Those that are not awaited any more, and may still be replied to.
+    expired: Expired,
+    /// Wrong replies of which it could not be told which message they reply to.
+    unattributed: u64,
+    /// Nobody listens at the server's port, as far as is known.
+    refused: bool,
+    /// How many datagrams had been sent when one was refused first.
+    refused_after: u64,
+    /// How often in a row the kernel did not take a datagram.
+    failures: u32,
     window: Window,
     /// How long the last answer took, in nanoseconds.
     transit: Option<u64>,
@@ -81,6 +96,11 @@ impl Flow {
             first: 0,
             flight: VecDeque::new(),
             awaited: 0,
+            expired: Expired::new(&shared.plan),
+            unattributed: 0,
+            refused: false,
+            refused_after: u64::MAX,
+            failures: 0,
             window: Window::of(&shared.plan),
             transit: None,
             jitter: 0.0,
@@ -90,6 +110,32 @@ impl Flow {
     /// How many datagrams are in flight.
     pub(super) const fn awaited(&self) -> usize {
         self.awaited
+    }
+
+    /// Whether the last that was heard from the server is that nobody listens there (an ICMP error).
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether one of the first datagrams was refused already.
+    pub(super) const fn was_refused_at_once(&self) -> bool {
+        self.refused && self.refused_after <= 2
+    }
+
+    fn note_refusal(&mut self, error: &io::Error) {
+        if error.kind() == ErrorKind::ConnectionRefused {
+            self.refused = true;
+            self.refused_after = self.refused_after.min(self.sent);
+        }
+    }
+
+    /// When the message was sent that has been in flight for longest.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.flight
+            .iter()
+            .flatten()
+            .next()
+            .map(|message| message.sent)
     }
 
     /// How many datagrams were received, and sent.
@@ -124,13 +170,15 @@ impl Flow {
                 return;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => return,
-            // It concerns a datagram that was sent before, and which got no answer.
+            // It concerns a datagram that was sent before, and which gets no reply.
             Err(error) => {
                 (self.readable, self.forgotten) = (false, true);
+                self.note_refusal(&error);
                 return shared.recorder.error(Step::Read, &error);
             }
         };
         *now = shared.now();
+        self.refused = false;
         shared.recorder.received(*now, size);
         datagrams(shared).received += 1;
         self.received += 1;
@@ -156,12 +204,13 @@ impl Flow {
             }
             Read::Damaged => {
                 datagrams(shared).corrupt += 1;
-                // Most often a server adds something, and whoever asks has not said so.
+                // Most often a server adds something to its replies, and --reply does not say so.
                 let sent = Header::sent_size(&shared.room[..size], self.run);
                 let (at, kind) = sent.map_or((0, MismatchKind::Altered), |sent| {
                     (sent, MismatchKind::Surplus)
                 });
-                return self.mismatch(now, at, size, kind, shared);
+                self.mismatch(at, size, kind, shared);
+                return self.replied_wrongly_to_any(shared, now);
             }
             Read::Ours(header) => {
                 datagrams(shared).foreign += 1;
@@ -169,7 +218,8 @@ impl Flow {
                     Ok(other) if other != self.number => MismatchKind::Foreign(other),
                     _ => MismatchKind::Altered,
                 };
-                return self.mismatch(now, 0, size, kind, shared);
+                self.mismatch(0, size, kind, shared);
+                return self.replied_wrongly_to_any(shared, now);
             }
             // Of a run before, from the same port: nobody's fault.
             Read::Foreign => {
@@ -181,20 +231,19 @@ impl Flow {
         let difference = self
             .draft
             .difference(header.number, asked, answer, &shared.expected);
+        let seen = self.window.see(header.number);
         if let Some(at) = difference {
             datagrams(shared).corrupt += 1;
-            let seen = self.window.see(header.number);
-            let message = self.take(header.number);
-            let due = message.map_or(now, |message| message.due);
-            self.mismatch(due, at, size, MismatchKind::Altered, shared);
-            match message {
-                Some(_) => self.done(shared, now),
-                None if matches!(seen, Seen::InOrder | Seen::Reordered(_)) => came_late(shared),
-                None => {}
+            self.mismatch(at, size, MismatchKind::Altered, shared);
+            if let Some(message) = self.take(header.number) {
+                self.done(&message, shared, now);
+                self.settle(&message, State::Mismatched, shared);
+            } else if let Some(message) = self.expired.take(header.number) {
+                datagrams(shared).late += 1;
+                self.settle(&message, State::Mismatched, shared);
             }
             return;
         }
-        let seen = self.window.see(header.number);
         let counts = datagrams(shared);
         match (seen, self.take(header.number)) {
             (Seen::Duplicate, _) => counts.duplicate += 1,
@@ -206,31 +255,59 @@ impl Flow {
                     counts.reorder_extent = counts.reorder_extent.max(extent);
                 }
                 match message {
-                    Some(message) => self.answered(&message, shared, now),
-                    None => came_late(shared),
+                    Some(message) => self.replied(&message, shared, now),
+                    None => {
+                        counts.late += 1;
+                        if let Some(message) = self.expired.take(header.number) {
+                            self.replied_late(&message, shared, now);
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// An answer without a number: to the only datagram in flight.
+    /// A wrong reply that does not say what it replies to: to the only message in flight, or to one of them. One that
+    /// gets no other reply is taken for it then.
+    fn replied_wrongly_to_any(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
+        match self.flight.front().copied().flatten() {
+            Some(message) if self.awaited == 1 => {
+                self.flight[0] = None;
+                self.done(&message, shared, now);
+                self.settle(&message, State::Mismatched, shared);
+            }
+            _ => self.unattributed += 1,
+        }
+    }
+
+    /// A reply without a number: to the only datagram in flight.
     fn receive_plain(&mut self, size: usize, shared: &mut Shared<impl Probe>, now: u64) {
-        let Some(Some(message)) = self.flight.front().copied() else {
-            return came_late(shared);
-        };
         let answer = &shared.room[..size];
         let difference = self.draft.difference_from_last(answer, &shared.expected);
+        let Some(message) = self.flight.front().copied().flatten() else {
+            // To the last one, which has expired, or a duplicate.
+            datagrams(shared).late += 1;
+            if let (None, Some(message)) = (difference, self.expired.take_last()) {
+                self.replied_late(&message, shared, now);
+            }
+            return;
+        };
         if difference.is_some() && self.draft.answers_before(answer, &shared.expected) {
-            return came_late(shared);
+            datagrams(shared).late += 1;
+            if let Some(message) = self.expired.take_last() {
+                self.replied_late(&message, shared, now);
+            }
+            return;
         }
         self.flight.clear();
         if let Some((at, wrong_size)) = difference {
             datagrams(shared).corrupt += 1;
             let kind = wrong_size.map_or(MismatchKind::Altered, MismatchKind::Size);
-            self.mismatch(message.due, at, size, kind, shared);
-            return self.done(shared, now);
+            self.mismatch(at, size, kind, shared);
+            self.done(&message, shared, now);
+            return self.settle(&message, State::Mismatched, shared);
         }
-        self.answered(&message, shared, now);
+        self.replied(&message, shared, now);
     }
 
     /// Datagram `number`, if it is still awaited. Whoever takes it is done with it.
@@ -239,21 +316,39 @@ impl Flow {
         self.flight.get_mut(usize::try_from(index).ok()?)?.take()
     }
 
-    fn answered(&mut self, message: &InFlight, shared: &mut Shared<impl Probe>, now: u64) {
-        shared.recorder.answered(message, now);
-        let transit = now - message.sent;
+    fn replied(&mut self, message: &InFlight, shared: &mut Shared<impl Probe>, now: u64) {
+        shared.recorder.replied(self.server(), message, now);
+        let transit = elapsed(message.sent, now);
         if let Some(before) = self.transit.replace(transit) {
             self.jitter += (transit.abs_diff(before) as f64 - self.jitter) / 16.0;
         }
-        self.done(shared, now);
+        self.free_one(shared, now);
     }
 
-    /// A datagram that was taken out of flight is not awaited any more, and makes room for the next.
-    fn done(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
+    /// The reply to a message that was not awaited any more.
+    fn replied_late(&self, message: &InFlight, shared: &mut Shared<impl Probe>, now: u64) {
+        shared.recorder.replied_to(self.server(), message, now);
+    }
+
+    /// A datagram that was taken out of flight is not awaited any more.
+    fn done(&mut self, message: &InFlight, shared: &mut Shared<impl Probe>, now: u64) {
+        shared.recorder.leave(message, now);
+        self.free_one(shared, now);
+    }
+
+    fn settle(&self, message: &InFlight, state: State, shared: &mut Shared<impl Probe>) {
+        shared.recorder.settle(self.server(), message, state);
+    }
+
+    /// One datagram less is awaited, which makes room for the next.
+    fn free_one(&mut self, shared: &Shared<impl Probe>, now: u64) {
         self.awaited -= 1;
-        shared.recorder.in_flight -= 1;
-        self.pacer.release(now);
+        self.pacer.release(now, &shared.recorder);
         self.trim();
+    }
+
+    const fn server(&self) -> u32 {
+        self.pacer.server()
     }
 
     /// Forgets those before the first that is still awaited.
@@ -264,7 +359,7 @@ impl Flow {
         }
     }
 
-    /// Gives up on what has been in flight for too long. Returns when the next will have been.
+    /// Does not await any more what has been in flight for too long. Returns when the next will have been.
     pub(super) fn expire(&mut self, shared: &mut Shared<impl Probe>, now: u64) -> Option<u64> {
         let timeout = shared.plan.timeout.as_nanos() as u64;
         loop {
@@ -274,29 +369,42 @@ impl Flow {
             if until > now {
                 return Some(until);
             }
-            shared.recorder.timed_out(&message);
-            self.lose_first(shared, now);
-        }
-    }
-
-    fn lose_first(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
-        if let Some(Some(message)) = self.flight.pop_front() {
-            self.first += 1;
-            shared.recorder.cut_off(&message);
-            datagrams(shared).lost += 1;
-            self.done(shared, now);
-        }
-    }
-
-    /// The run is over: nothing is awaited any more.
-    pub(super) fn abandon(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
-        loop {
-            self.trim();
-            if self.flight.is_empty() {
-                return;
+            let number = self.first;
+            self.flight[0] = None;
+            shared.recorder.timed_out();
+            self.done(&message, shared, now);
+            if let Some(oldest) = self.expired.push(number, message) {
+                self.lose(&oldest, shared);
             }
-            self.lose_first(shared, now);
         }
+    }
+
+    /// No reply to `message` has come. If one has come of which nobody knows to what, it is taken for that.
+    fn lose(&mut self, message: &InFlight, shared: &mut Shared<impl Probe>) {
+        if self.unattributed > 0 {
+            self.unattributed -= 1;
+            return self.settle(message, State::Mismatched, shared);
+        }
+        datagrams(shared).lost += 1;
+        self.settle(message, State::Lost, shared);
+    }
+
+    /// The run is over at `now`: nothing is awaited any more.
+    pub(super) fn abandon(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
+        while let Some(message) = self.expired.pop() {
+            self.lose(&message, shared);
+        }
+        let aborted = shared.recorder.outcome.aborted;
+        for message in std::mem::take(&mut self.flight).into_iter().flatten() {
+            shared.recorder.leave(&message, now);
+            // Replies were waited for, unless the run was ended at once.
+            if aborted && self.unattributed == 0 {
+                self.settle(&message, State::UnansweredAtEnd, shared);
+            } else {
+                self.lose(&message, shared);
+            }
+        }
+        self.awaited = 0;
     }
 
     fn send(&mut self, shared: &mut Shared<impl Probe>) -> After {
@@ -307,12 +415,12 @@ impl Flow {
         };
         let silent = shared.plan.reply == Reply::None;
         for _ in 0..BUDGET {
+            let now = shared.now();
             if !self.writable || (self.awaited >= most && !silent) {
-                self.pacer.hold();
+                self.pacer.hold(now);
                 return After::Nothing;
             }
-            let now = shared.now();
-            self.pacer.release(now);
+            self.pacer.release(now, &shared.recorder);
             let due = match self.pacer.next(shared, now) {
                 Due::Since(due) => due,
                 Due::At(at) => return After::TurnAt(at),
@@ -328,15 +436,18 @@ impl Flow {
                     self.writable = false;
                     shared.recorder.outcome.client.would_block += 1;
                 }
-                Err(error) if is_shortage(&error) => {
-                    shared.recorder.error(Step::Write, &error);
-                    self.pacer.hold();
-                    return After::TurnAt(now + STARVED_PAUSE);
-                }
-                // Of a datagram before, or of this one: it is not sent again, and gets no answer.
+                // Either of a datagram before (a pending ICMP error is reported once, udp(7)), or of this one. It was not
+                // sent in either case, and is tried again: at once the first time.
                 Err(error) => {
+                    self.note_refusal(&error);
                     shared.recorder.error(Step::Write, &error);
-                    self.note_sent(due, size, now, shared);
+                    let failures = self.failures;
+                    self.failures = failures.saturating_add(1);
+                    if failures > 0 {
+                        let pause = PAUSE_MIN << (failures - 1).min(PAUSE_DOUBLINGS_MAX);
+                        self.pacer.hold(now);
+                        return After::TurnAt(now + pause);
+                    }
                 }
             }
         }
@@ -346,9 +457,10 @@ impl Flow {
     fn note_sent(&mut self, due: u64, size: usize, now: u64, shared: &mut Shared<impl Probe>) {
         let message = self.pacer.send(due, size, now, shared);
         self.sent += 1;
+        self.failures = 0;
+        shared.recorder.wrote(now, size);
         if shared.plan.reply == Reply::None {
-            shared.recorder.in_flight -= 1;
-            return;
+            return shared.recorder.written(self.server(), &message, now);
         }
         if !self.draft.numbered {
             self.first = self.sent - 1;
@@ -359,7 +471,6 @@ impl Flow {
 
     fn mismatch(
         &self,
-        due: u64,
         at: usize,
         size: usize,
         kind: MismatchKind,
@@ -368,7 +479,7 @@ impl Flow {
         let got = shared.room[at.min(size)..size.min(at + 16)].to_vec();
         let local = self.socket.local_addr().ok();
         let connection = self.number;
-        shared.recorder.mismatch(due, || Mismatch {
+        shared.recorder.mismatch(|| Mismatch {
             connection,
             local,
             offset: at as u64,
@@ -381,17 +492,4 @@ impl Flow {
 
 fn datagrams(shared: &mut Shared<impl Probe>) -> &mut Datagrams {
     shared.recorder.outcome.udp.get_or_insert_default()
-}
-
-/// An answer has come to what was given up for lost.
-fn came_late(shared: &mut Shared<impl Probe>) {
-    let counts = datagrams(shared);
-    counts.late += 1;
-    counts.lost = counts.lost.saturating_sub(1);
-}
-
-/// Whether the system was out of memory for a datagram, which will pass.
-fn is_shortage(error: &io::Error) -> bool {
-    const ENOBUFS: i32 = 105;
-    error.kind() == ErrorKind::OutOfMemory || error.raw_os_error() == Some(ENOBUFS)
 }

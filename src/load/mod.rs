@@ -19,19 +19,26 @@ mod arrivals;
 mod book;
 mod connection;
 mod draft;
+mod errno;
+mod expired;
 mod flow;
 mod header;
+mod in_flight;
+mod messages;
 mod mismatch;
 mod opening;
 mod outcome;
 mod overflow;
 mod pacer;
 mod pattern;
+mod pauses;
 mod plan;
 mod ports;
+mod progress;
 mod random;
 mod rate;
 mod recorder;
+mod run_queue;
 mod shared;
 mod sizes;
 mod terminator;
@@ -44,10 +51,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 pub use header::SIZE as NUMBERED_MIN;
+pub use messages::{Messages, State};
 pub(crate) use outcome::histogram;
 pub use outcome::{
-    Client, Connections, Datagrams, INTERVALS_MAX, Interval, Latency, MISMATCHES_MAX, Messages,
-    Mismatch, MismatchKind, Outcome, Step,
+    Client, Closes, Connections, Datagrams, INTERVALS_MAX, Interval, Latency, MISMATCHES_MAX,
+    Mismatch, MismatchKind, Outcome, Server, Step,
 };
 pub(crate) use overflow::dropped;
 pub use plan::{
@@ -61,9 +69,10 @@ pub use tick::Tick;
 pub use verifying::verifying;
 
 use self::book::Book;
+use self::pauses::HEARTBEAT;
 use self::shared::Shared;
 use crate::probe::{Off, Probe};
-use crate::reactor::{Event, Handler, Key, Next, Registry};
+use crate::reactor::{Event, Handler, Heartbeat, Key, Next, Registry};
 
 /// Called at the end of each interval. It must not block.
 type Listener = Box<dyn FnMut(&Tick<'_>)>;
@@ -80,6 +89,8 @@ pub struct Load<P = Off> {
     turn_ended: Instant,
     failure: Option<io::Error>,
     listener: Listener,
+    /// Wakes the loop so often that it notices when it could not run. `None` where there is none.
+    heartbeat: Option<Heartbeat>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +149,7 @@ impl<P: Probe> Load<P> {
             turn_ended: start,
             failure: None,
             listener: Box::new(listener),
+            heartbeat: None,
         })
     }
 
@@ -162,6 +174,7 @@ impl<P: Probe> Load<P> {
     /// Ends it at once, whatever is in flight.
     pub fn abort(&mut self) {
         self.shared.recorder.outcome.interrupted = true;
+        self.shared.recorder.outcome.aborted = true;
         if self.phase == Phase::Measuring {
             let now = self.shared.now();
             self.drain(now, now);
@@ -169,18 +182,26 @@ impl<P: Probe> Load<P> {
         self.phase = Phase::Over;
     }
 
-    /// What it has come to, once the loop was left.
+    /// The result, once the loop was left.
     ///
     /// # Errors
     ///
-    /// Why no connection could be opened, if none could.
+    /// Why no connection could be opened, if none could; `ConnectionRefused` too if all datagrams were refused.
     pub fn finish(mut self) -> io::Result<Outcome> {
         if let Some(error) = self.failure {
             return Err(error);
         }
         let now = self.shared.now();
         self.book.wind_up(&mut self.shared, now);
-        Ok(self.shared.recorder.finish())
+        let outcome = self.shared.recorder.finish(now);
+        debug_assert_eq!(
+            outcome.messages.ended(),
+            outcome.messages.offered,
+            "every message offered ends in one state: {:?}",
+            outcome.messages
+        );
+        debug_assert_eq!(outcome.internal_error, None);
+        Ok(outcome)
     }
 
     /// The plan, as it is carried out.
@@ -217,7 +238,7 @@ impl<P: Probe> Load<P> {
             }
             // Those that could not be opened are tried again while the others are at work.
             Phase::Connecting if self.book.is_tried() || now >= self.phase_until => {
-                if self.book.connected() == 0 {
+                if self.shared.recorder.outcome.connections.established == 0 {
                     self.failure = Some(self.book.last_error());
                     self.phase = Phase::Over;
                 } else {
@@ -225,14 +246,17 @@ impl<P: Probe> Load<P> {
                 }
             }
             Phase::WarmingUp if now >= self.phase_until => self.measure(now),
+            Phase::WarmingUp | Phase::Measuring if self.book.is_port_closed(&self.shared) => {
+                self.failure = Some(io::ErrorKind::ConnectionRefused.into());
+                self.phase = Phase::Over;
+            }
             Phase::Measuring if now >= self.phase_until => self.drain(now, self.phase_until),
-            Phase::Measuring if self.shared.left == Some(0) => {
-                // What was sent in this turn is part of it.
-                let ended = self.shared.now() + 1;
+            Phase::Measuring if self.is_complete() => {
+                let ended = self.last_reply_or(self.shared.now());
                 self.drain(now, ended);
             }
             Phase::Measuring if self.stuck_at().is_some_and(|at| at <= now) => {
-                self.drain(now, now);
+                self.stop_waiting(now);
             }
             Phase::Draining
                 if now >= self.phase_until || self.book.is_settled(&self.shared, now) =>
@@ -243,8 +267,13 @@ impl<P: Probe> Load<P> {
         }
     }
 
-    /// When a run that is to last for so many messages has come to a stand: answers are awaited, or there is nobody to
-    /// send to, and nothing was sent or answered for longer than an answer may take and is waited for.
+    /// Whether all of a number of messages were sent, and none is in flight any more.
+    const fn is_complete(&self) -> bool {
+        matches!(self.shared.left, Some(0)) && self.shared.recorder.in_flight() == 0
+    }
+
+    /// When a run of a number of messages has waited for too long: no reply has come, although messages were sent or
+    /// connections tried, for longer than a reply may take and is waited for.
     fn stuck_at(&self) -> Option<u64> {
         let Shared {
             plan,
@@ -252,11 +281,36 @@ impl<P: Probe> Load<P> {
             left,
             ..
         } = &self.shared;
-        let waits = recorder.in_flight > 0 || !self.book.has_senders();
+        if self.phase != Phase::Measuring || left.is_none() {
+            return None;
+        }
         let patience = nanoseconds(plan.timeout).saturating_add(nanoseconds(plan.drain));
-        let moved = recorder.moved.max(self.measuring_from);
-        (self.phase == Phase::Measuring && left.is_some() && waits)
-            .then(|| moved.saturating_add(patience))
+        let since = recorder.progress.waiting_since()?;
+        Some(since.max(self.measuring_from).saturating_add(patience))
+    }
+
+    /// The end of a window that ends with the last reply: if there was none, `now`.
+    const fn last_reply_or(&self, now: u64) -> u64 {
+        let last = self.shared.recorder.progress.last();
+        if last > self.measuring_from {
+            last + 1
+        } else {
+            now
+        }
+    }
+
+    /// No reply will come any more. If messages are left to be sent, the run is given up.
+    fn stop_waiting(&mut self, now: u64) {
+        let ended = if self.shared.left == Some(0) {
+            self.last_reply_or(now)
+        } else {
+            let recorder = &mut self.shared.recorder;
+            let last = recorder.progress.last().max(self.measuring_from);
+            recorder.outcome.gave_up = Some(Duration::from_nanos(elapsed(last, now)));
+            now
+        };
+        self.drain(now, ended);
+        self.phase = Phase::Over;
     }
 
     /// The connections are there: messages are due from now on.
@@ -293,8 +347,11 @@ impl<P: Probe> Load<P> {
             self.tell_interval(now);
         }
         self.shared.due_until = ended;
-        self.shared.recorder.end_measuring(ended);
-        self.shared.recorder.outcome.connections.at_end = self.book.connected() as u64;
+        let oldest = self.book.oldest();
+        self.shared.recorder.end_measuring(ended, oldest);
+        let connections = &mut self.shared.recorder.outcome.connections;
+        connections.at_end = self.book.connected() as u64;
+        connections.refused_at_end = self.book.refused(&self.shared.plan);
         let drain = self.shared.plan.drain;
         (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
         self.book.queue_all();
@@ -353,10 +410,11 @@ impl<P: Probe> Load<P> {
         let now = began
             .saturating_duration_since(self.shared.start)
             .as_nanos() as u64;
+        self.beat(registry, now);
         self.book.expire(&mut self.shared, now);
         self.book.prune();
         self.book.serve(&mut self.shared, now);
-        self.book.expire_overdue(&mut self.shared, now);
+        self.book.expire_overdue(&mut self.shared);
         // Behind those that were served, who may have ended, or been connected and made room for another attempt.
         self.book.dial(&mut self.shared, registry, now);
         self.book.watch_again(&mut self.shared, registry);
@@ -384,6 +442,35 @@ impl<P: Probe> Load<P> {
         let next = self.book.next_deadline().into_iter().chain(next).min();
         Next::until(next, began)
     }
+}
+
+impl<P: Probe> Load<P> {
+    /// Has the heartbeat wake the loop again, if it has to, and notes how late it did.
+    #[inline]
+    fn beat(&mut self, registry: &Registry, now: u64) {
+        let is_due = self.shared.recorder.woke_up(now);
+        if self.phase == Phase::Start {
+            self.heartbeat = Heartbeat::new(registry).ok();
+            if self.heartbeat.is_some() {
+                self.shared.recorder.pauses.begin(now);
+            }
+        } else if !is_due {
+            return;
+        }
+        // A heartbeat that can't be set is none: pauses would be seen where there are only no events.
+        if let Some(heartbeat) = &self.heartbeat
+            && heartbeat.set(HEARTBEAT).is_err()
+        {
+            self.heartbeat = None;
+            self.shared.recorder.pauses.end();
+        }
+    }
+}
+
+/// The time from one stamp to another, in nanoseconds; 0 if the second is not later. All times that a load measures are
+/// computed here: a difference of two stamps that are not in order must not wrap.
+const fn elapsed(from: u64, to: u64) -> u64 {
+    to.saturating_sub(from)
 }
 
 /// A time in nanoseconds, or the longest there is.

@@ -4,13 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::answers::{InFlight, Wrong};
 use super::book::{Book, Member, Slot};
 use super::connection::{Connection, End, Socket};
+use super::elapsed;
 use super::flow::Flow;
+use super::messages::State;
 use super::mismatch::{Place, describe};
 use super::outcome::Step;
 use super::pacer::Pacer;
-use super::plan::{Close, Plan};
+use super::plan::{Close, Plan, Reply};
 use super::shared::Shared;
 use super::timers::Timer;
 use crate::probe::Probe;
@@ -51,12 +54,12 @@ impl Book {
             Ok(false) => {}
             Ok(true) => {
                 let connected_at = shared.now();
-                let took = connected_at - connection.since;
+                let took = elapsed(connection.since, connected_at);
                 let outcome = &mut shared.recorder.outcome;
                 outcome.latency.connect.saturating_record(took.max(1));
                 outcome.connections.established += 1;
+                outcome.servers[connection.pacer.server() as usize].established += 1;
                 connection.since = connected_at;
-                slot.failures = 0;
                 if P::ON {
                     connection.who = Some(key.client());
                     if let Some(local) = connection.local() {
@@ -66,7 +69,6 @@ impl Book {
                 let used_up_at = connection.used_up_at(shared);
                 self.dialling -= 1;
                 self.connected += 1;
-                self.senders += usize::from(!connection.is_silent());
                 let most = &mut shared.recorder.outcome.connections.most;
                 *most = (*most).max(self.connected as u64);
                 if let Some(at) = used_up_at {
@@ -74,28 +76,16 @@ impl Book {
                 }
                 self.serve_one(key, shared, now);
             }
-            Err(error) => self.end(key, End::Failed(Step::Connect, error), shared, now),
+            Err(error) => self.end(key, End::Failed(Step::Connect, error), shared),
         }
     }
 
-    /// A connection is over. It is opened anew, after a while if it could not be.
+    /// A connection is over. It is opened again: after a pause, if it could not be opened or was of no use.
     #[cold]
     #[inline(never)]
-    pub(super) fn end(&mut self, key: Key, end: End, shared: &mut Shared<impl Probe>, now: u64) {
-        let reason = end.name();
-        let close = if matches!(end, End::Mismatched(..)) {
-            Close::Reset
-        } else {
-            shared.plan.close
-        };
-        let wrong = match end {
-            End::Mismatched(wrong, got) => Some((wrong, got)),
-            other => {
-                self.count_end(key, other, shared);
-                None
-            }
-        };
-        let others = wrong.is_some().then(|| self.places());
+    pub(super) fn end(&mut self, key: Key, end: End, shared: &mut Shared<impl Probe>) {
+        let now = shared.now();
+        let others = matches!(end, End::Mismatched(..)).then(|| self.places());
         let Some(Slot {
             member: Member::Stream(mut connection),
             failures,
@@ -104,62 +94,107 @@ impl Book {
         else {
             return;
         };
-        let dialling = matches!(connection.socket, Socket::Dialling(_) | Socket::Gone);
-        if let (Some((wrong, got)), Some(others)) = (wrong, others) {
-            shared.recorder.in_flight -= u64::from(!connection.answers.is_empty());
-            let due = connection
-                .answers
-                .first()
-                .map_or(now, |message| message.due);
-            let Shared {
-                recorder, expected, ..
-            } = shared;
-            recorder.mismatch(due, || {
-                describe(&connection, wrong, &got, &expected.pattern, &others)
-            });
-            connection.answers.complete_first();
-        }
-        connection.answers.abandon(|message| {
-            shared.recorder.in_flight -= 1;
-            shared.recorder.gave_up(&message, now);
-        });
-        if dialling {
-            self.dialling -= 1;
+        let close = if matches!(end, End::Mismatched(..)) {
+            Close::Reset
         } else {
-            shared.probe.closed(key.client(), reason);
-            self.connected -= 1;
-            self.senders -= usize::from(!connection.is_silent());
-        }
+            shared.plan.close
+        };
         if let (Close::Reset, Socket::Connected(stream)) = (close, &connection.socket) {
             let _ = reset_on_close(stream);
         }
-        connection.pacer.hold();
+        let was_dialling = matches!(connection.socket, Socket::Dialling(_) | Socket::Gone);
+        if was_dialling {
+            self.dialling -= 1;
+        } else {
+            shared.probe.closed(key.client(), end.name());
+            self.connected -= 1;
+        }
+        let was_useful = matches!(end, End::Churned)
+            || !was_dialling
+                && (connection.replies > 0
+                    || elapsed(connection.since, now) >= PAUSE_MAX.as_nanos() as u64);
+        self.count_end(&connection, &end, shared);
+        if let End::Mismatched(wrong, got) = end {
+            end_mismatched(
+                &mut connection,
+                wrong,
+                &got,
+                &others.unwrap_or_default(),
+                shared,
+                now,
+            );
+        }
+        let lost = |_: &InFlight| State::ConnectionLost;
+        let withdrawn = connection.end_messages(&mut shared.recorder, now, lost);
+        if withdrawn > 0 && !shared.plan.is_open() && shared.left.is_some() {
+            shared.send_again(withdrawn);
+            // Others may have found nothing left to send.
+            self.queue_all();
+        }
+        connection.pacer.hold(now);
         let unopened = Unopened {
             number: connection.number,
             pacer: connection.pacer,
-            failures: if dialling { failures + 1 } else { 0 },
+            failures: if was_useful { 0 } else { failures + 1 },
         };
         self.open_again(unopened, shared, now);
     }
 
-    fn count_end(&mut self, key: Key, end: End, shared: &mut Shared<impl Probe>) {
-        let in_flight = match self.slots.get_mut(key).map(|slot| &slot.member) {
-            Some(Member::Stream(connection)) => connection.answers.len(),
-            _ => 0,
-        };
+    fn count_end(&mut self, connection: &Connection, end: &End, shared: &mut Shared<impl Probe>) {
+        let in_flight = connection.answers.len();
+        let replies = shared.plan.reply != Reply::None;
         let recorder = &mut shared.recorder;
         match end {
             End::Churned => recorder.outcome.connections.churned += 1,
-            End::Eof if in_flight == 0 => recorder.outcome.connections.closed_by_peer += 1,
-            End::Eof => recorder.error_named(Step::Read, "end of file before the answer"),
-            End::Failed(step, error) => {
-                recorder.error(step, &error);
-                if step == Step::Connect {
-                    self.last_error = Some(error);
-                }
+            End::Eof | End::Failed(Step::Read | Step::Write, _) if connection.is_silent() => {
+                return recorder.outcome.connections.idle_closed += 1;
             }
+            End::Eof if in_flight == 0 && (connection.replies > 0 || !replies) => {
+                recorder.outcome.connections.closed_by_server += 1;
+            }
+            End::Eof if in_flight == 0 => {
+                recorder.error_named(Step::Read, "end of file before any reply");
+            }
+            End::Eof => recorder.error_named(Step::Read, "end of file before the reply"),
+            End::Failed(Step::Connect, error) => {
+                let server = connection.pacer.server();
+                return self.count_failed_attempt(server, error.kind(), error, shared);
+            }
+            End::Failed(step, error) => recorder.error(*step, error),
             End::Mismatched(..) => {}
         }
+        let by_server = matches!(end, End::Eof | End::Failed(..));
+        if by_server {
+            recorder.outcome.connections.closes.add(connection.replies);
+        }
+        if by_server && connection.replies == 0 && replies {
+            recorder.outcome.connections.closed_without_reply += 1;
+            recorder.outcome.servers[connection.pacer.server() as usize].failed += 1;
+            recorder.progress.tried(connection.since);
+            self.last_error = Some(io::ErrorKind::ConnectionReset.into());
+        }
+    }
+
+    /// An attempt to connect has failed.
+    fn count_failed_attempt(
+        &mut self,
+        server: u32,
+        kind: io::ErrorKind,
+        error: &io::Error,
+        shared: &mut Shared<impl Probe>,
+    ) {
+        let now = shared.now();
+        let recorder = &mut shared.recorder;
+        recorder.error(Step::Connect, error);
+        recorder.progress.tried(now);
+        if is_local(error) {
+            recorder.outcome.connections.failed_locally += 1;
+        } else {
+            recorder.outcome.connections.failed += 1;
+            recorder.outcome.servers[server as usize].failed += 1;
+        }
+        let code = error.raw_os_error();
+        self.last_error = Some(code.map_or_else(|| kind.into(), io::Error::from_raw_os_error));
     }
 
     /// Where in the pattern every connection is.
@@ -239,7 +274,7 @@ impl Book {
             failures,
         } = unopened;
         let target = target(&shared.plan, number);
-        shared.recorder.outcome.connections.attempted += 1;
+        count_attempt(&pacer, shared);
         let mut connection = match self.start_dial(target, shared) {
             Ok(dial) => Connection::new(number, dial, pacer, shared),
             Err(error) => return self.not_opened(number, pacer, failures, error, shared, now),
@@ -271,7 +306,7 @@ impl Book {
         let until = shared.instant(now) + shared.plan.connect_timeout;
         self.deadlines.arm(until, Timer::Connect(key));
         if let Err(error) = registered {
-            self.end(key, End::Failed(Step::Connect, error), shared, now);
+            self.end(key, End::Failed(Step::Connect, error), shared);
         }
     }
 
@@ -296,8 +331,7 @@ impl Book {
         shared: &mut Shared<impl Probe>,
         now: u64,
     ) {
-        shared.recorder.error(Step::Connect, &error);
-        self.last_error = Some(error);
+        self.count_failed_attempt(pacer.server(), error.kind(), &error, shared);
         let unopened = Unopened {
             number,
             pacer,
@@ -320,11 +354,12 @@ impl Book {
         } = unopened;
         let target = target(&shared.plan, number);
         let source = self.ports.next(target).map(|source| source.ip());
-        shared.recorder.outcome.connections.attempted += 1;
+        count_attempt(&pacer, shared);
         let socket = match dial_datagrams(target, source, &shared.plan.dial) {
             Ok(socket) => socket,
             Err(error) => return self.not_opened(number, pacer, failures, error, shared, now),
         };
+        let server = pacer.server();
         let flow = Flow::new(number, socket, self.run, pacer, shared);
         let Ok(key) = self.slots.insert(Slot {
             member: Member::Flow(Box::new(flow)),
@@ -352,22 +387,60 @@ impl Book {
             return;
         }
         self.connected += 1;
-        self.senders += 1;
-        let connections = &mut shared.recorder.outcome.connections;
-        connections.established += 1;
-        connections.most = connections.most.max(self.connected as u64);
+        let outcome = &mut shared.recorder.outcome;
+        outcome.connections.established += 1;
+        outcome.connections.most = outcome.connections.most.max(self.connected as u64);
+        outcome.servers[server as usize].established += 1;
     }
 
-    pub(super) fn expire_dial(&mut self, key: Key, shared: &mut Shared<impl Probe>, now: u64) {
+    pub(super) fn expire_dial(&mut self, key: Key, shared: &mut Shared<impl Probe>) {
         let dialling = matches!(
             self.slots.get_mut(key).map(|slot| &slot.member),
             Some(Member::Stream(connection)) if !matches!(connection.socket, Socket::Connected(_))
         );
         if dialling {
             let error = io::Error::from(io::ErrorKind::TimedOut);
-            self.end(key, End::Failed(Step::Connect, error), shared, now);
+            self.end(key, End::Failed(Step::Connect, error), shared);
         }
     }
+}
+
+/// The reply to the first message in flight was wrong. Without any in flight, it replied to nothing.
+fn end_mismatched(
+    connection: &mut Connection,
+    wrong: Wrong,
+    got: &[u8],
+    others: &[Place],
+    shared: &mut Shared<impl Probe>,
+    now: u64,
+) {
+    let Shared {
+        recorder, expected, ..
+    } = shared;
+    recorder.mismatch(|| describe(connection, wrong, got, &expected.pattern, others));
+    if expected.reply == Reply::None {
+        return;
+    }
+    if let Some(&message) = connection.answers.first() {
+        connection.answers.complete_first();
+        recorder.leave(&message, now);
+        recorder.settle(connection.pacer.server(), &message, State::Mismatched);
+    }
+}
+
+fn count_attempt(pacer: &Pacer, shared: &mut Shared<impl Probe>) {
+    let outcome = &mut shared.recorder.outcome;
+    outcome.connections.attempted += 1;
+    outcome.servers[pacer.server() as usize].attempted += 1;
+}
+
+/// Whether this machine had no descriptor, port or memory for a connection. No server can help it.
+fn is_local(error: &io::Error) -> bool {
+    // ENFILE, EMFILE and ENOBUFS have no kind of their own.
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory
+    ) || matches!(error.raw_os_error(), Some(23 | 24 | 105))
 }
 
 /// The server that a connection goes to.

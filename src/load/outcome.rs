@@ -1,4 +1,4 @@
-//! What a load has come to, as plain numbers.
+//! The result of a load, as plain numbers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::messages::Messages;
 use crate::probe::Turns;
 
 /// The largest time that is told apart from larger ones.
@@ -14,30 +15,48 @@ const TIME_MAX: Duration = Duration::from_secs(3600);
 /// How many significant digits of a time are kept.
 const DIGITS: u8 = 3;
 
-/// How many answers that were not what they should be are described. All are counted.
+/// How many wrong replies are described. All are counted.
 pub const MISMATCHES_MAX: usize = 10;
+
+/// The most servers of which each has a histogram of its own.
+const TIMED_SERVERS_MAX: usize = 64;
 
 /// The most intervals that are kept. Of later ones only the figures of the whole are.
 pub const INTERVALS_MAX: usize = 10_000;
 
-/// What a load has come to. Its memory does not grow with the load, but for [`INTERVALS_MAX`] intervals.
+/// The result of a load. Its memory does not grow with the load, but for [`INTERVALS_MAX`] intervals.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// It was told to stop before its end.
     pub interrupted: bool,
-    /// How long was measured.
+    /// It was told to stop at once, without waiting for replies.
+    pub aborted: bool,
+    /// A load of a number of messages ended before all were sent, because no reply came for this long.
+    pub gave_up: Option<Duration>,
+    /// When the measured window began, since the load was created.
+    pub measured_from: Duration,
+    /// How long the measured window was.
     pub measured: Duration,
-    /// What became of messages.
+    /// How long the whole run took, with connecting, warm-up and drain.
+    pub length: Duration,
+    /// How the messages ended that were offered in the window.
     pub messages: Messages,
-    /// Bytes of the messages measured.
+    /// The same for each server, in the order of the plan's targets.
+    pub servers: Vec<Server>,
+    /// Replies that were wrong, in the whole run. Not every one belongs to a message.
+    pub wrong_replies: u64,
+    /// Bytes given to the kernel in the window.
     pub bytes_sent: u64,
-    /// Bytes received while it was measured, whatever they answer.
+    /// Bytes received in the window.
     pub bytes_received: u64,
-    /// What became of connections.
+    /// Connections, in the whole run.
     pub connections: Connections,
-    /// What went wrong, by when and why, in the whole run.
+    /// What went wrong with connections and system calls, by step and reason, in the whole run.
     pub errors: BTreeMap<(Step, String), u64>,
-    /// What became of datagrams, if they were any.
+    /// For how long no reply had come when the window ended, if messages were in flight then, none of them was replied
+    /// to later either, and it was far longer than ever before.
+    pub silence: Option<Duration>,
+    /// Datagrams, if messages were any.
     pub udp: Option<Datagrams>,
     /// How long things took.
     pub latency: Latency,
@@ -45,52 +64,83 @@ pub struct Outcome {
     pub intervals: Vec<Interval>,
     /// Intervals of which none were kept.
     pub intervals_dropped: u64,
-    /// The first answers that were not what they should be.
+    /// The first replies that were wrong.
     pub mismatches: Vec<Mismatch>,
     /// What the load itself has cost.
     pub client: Client,
+    /// The counts contradict each other: a mistake of this program. Nothing else can be trusted then.
+    pub internal_error: Option<String>,
 }
 
-/// What became of the messages that were due while it was measured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Messages {
-    /// Due by the schedule. In a closed loop, as many as were sent.
-    pub offered: u64,
-    /// Sent; if none is to be answered, written.
-    pub sent: u64,
-    /// Answered, and rightly as far as that was verified.
-    pub answered: u64,
-    /// Of those, answered before the measured time was over.
-    pub answered_in_time: u64,
-    /// Of those answered, later than the time limit.
-    pub answered_late: u64,
-    /// Not answered within the time limit. Of a stream, they may have been answered later.
-    pub timeout: u64,
-    /// Not sent, because they were too late by then.
-    pub shed: u64,
-    /// Not sent, because the load had ended by then, or the connection on which it was being written.
-    pub unsent: u64,
-    /// Never answered: their connection was lost, or the load had ended.
-    pub unanswered: u64,
-    /// Answered wrongly. They are not among the answered.
-    pub mismatch: u64,
+/// The part of one server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Attempts to connect to it.
+    pub attempted: u64,
+    /// Those that succeeded.
+    pub established: u64,
+    /// Those that failed, or ended before any reply.
+    pub failed: u64,
+    /// How the messages to it ended.
+    pub messages: Messages,
+    /// How long its replies took, from when a message was sent, in nanoseconds. `None` if it is the only server, or one of
+    /// very many.
+    pub service: Option<Histogram<u64>>,
 }
 
-/// What became of connections, in the whole run.
+/// Connections, in the whole run. Flows of datagrams count as connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
     /// Attempts to connect.
     pub attempted: u64,
     /// Those that succeeded.
     pub established: u64,
-    /// Closed by the server while nothing was in flight.
-    pub closed_by_peer: u64,
-    /// Closed by us to be opened anew.
+    /// Attempts that failed because of the server or the network.
+    pub failed: u64,
+    /// Attempts that failed because this machine had no descriptor, port or memory left.
+    pub failed_locally: u64,
+    /// Connections that the server ended, by a close or a reset, before any reply.
+    pub closed_without_reply: u64,
+    /// Connections that the server closed after a reply, with nothing in flight.
+    pub closed_by_server: u64,
+    /// Idle connections that the server closed.
+    pub idle_closed: u64,
+    /// Connections that we closed to open new ones.
     pub churned: u64,
-    /// The most there were at once.
+    /// The most there were at once, with idle ones.
     pub most: u64,
-    /// Those there were when the measuring ended.
+    /// Those there were when the window ended, with idle ones.
     pub at_end: u64,
+    /// Those that were to send when the window ended, and could not: the last attempt to connect them failed, or
+    /// the last datagram was refused.
+    pub refused_at_end: u64,
+    /// Messages replied to on connections that the server then closed or reset.
+    pub closes: Closes,
+}
+
+/// How many messages were replied to on each connection that the server ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closes {
+    /// How many such connections there were.
+    pub count: u64,
+    /// The fewest replies on one of them.
+    pub fewest: u64,
+    /// The most.
+    pub most: u64,
+}
+
+impl Closes {
+    pub(super) fn add(&mut self, replies: u64) {
+        self.fewest = if self.count == 0 {
+            replies
+        } else {
+            self.fewest.min(replies)
+        };
+        self.most = self.most.max(replies);
+        self.count += 1;
+    }
 }
 
 /// What something went wrong at.
@@ -115,7 +165,7 @@ impl Step {
     }
 }
 
-/// What became of datagrams, each of which carries its number.
+/// Datagrams, in the whole run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Datagrams {
     /// The figures that need numbers are exact. Otherwise messages were too small for one, or had a text of their own.
@@ -124,9 +174,9 @@ pub struct Datagrams {
     pub sent: u64,
     /// Answers received, whatever they were.
     pub received: u64,
-    /// Sent and never answered, as far as we waited. So is what was answered with another number than any sent.
+    /// Sent, and no reply came until the end of the run. Those that our own buffer had no room for are among them.
     pub lost: u64,
-    /// Answered after the time limit.
+    /// Replies after the time limit.
     pub late: u64,
     /// Answers that had come before.
     pub duplicate: u64,
@@ -166,19 +216,23 @@ pub struct Interval {
     pub length: Duration,
     /// Messages sent in it.
     pub sent: u64,
-    /// Answers received in it.
-    pub answered: u64,
-    /// Errors, time-outs and mismatches in it.
+    /// Messages replied to in it, or written if no reply is expected.
+    pub replied: u64,
+    /// Messages that failed in it for good: their replies were wrong, or their connections lost.
+    pub failures: u64,
+    /// Messages that passed their time limit in it.
+    pub timeouts: u64,
+    /// Errors of connections and system calls in it.
     pub errors: u64,
     /// Messages in flight at its end.
     pub in_flight: u64,
     /// How much of it this client was busy, from 0 to 1.
     pub busy: f64,
-    /// Of the answers in it: half took no longer, nanoseconds from when they were due.
+    /// Of the replies in it: half took no longer, nanoseconds from when their messages were due.
     pub p50: u64,
-    /// Of the answers in it: 99 % took no longer.
+    /// Of the replies in it: 99 % took no longer.
     pub p99: u64,
-    /// Of the answers in it: none took longer.
+    /// Of the replies in it: none took longer.
     pub max: u64,
 }
 
@@ -223,6 +277,12 @@ pub struct Client {
     pub busy: Duration,
     /// How long it waited for something to do.
     pub waiting: Duration,
+    /// How long it did not run although its timer had expired: it was stopped, or kept off the processor for long.
+    pub paused: Duration,
+    /// The longest of these pauses.
+    pub longest_pause: Duration,
+    /// How long the thread of its loop was runnable without running, if the kernel tells.
+    pub run_queue_wait: Option<Duration>,
     /// Calls of read, write and the like, that moved something or did not.
     pub reads: u64,
     /// See [`reads`](Self::reads).
@@ -262,22 +322,39 @@ pub(crate) fn histogram() -> Histogram<u64> {
 }
 
 impl Outcome {
-    /// Nothing has come of anything yet.
-    pub(crate) fn new(udp: bool) -> Self {
+    /// The result of a load that has not begun, of datagrams or not, on `targets`.
+    pub(crate) fn new(udp: bool, targets: &[SocketAddr]) -> Self {
+        let timed_apart = (2..=TIMED_SERVERS_MAX).contains(&targets.len());
+        let server = |&address| Server {
+            address,
+            attempted: 0,
+            established: 0,
+            failed: 0,
+            messages: Messages::default(),
+            service: timed_apart.then(histogram),
+        };
         Self {
             interrupted: false,
+            aborted: false,
+            gave_up: None,
+            measured_from: Duration::ZERO,
             measured: Duration::ZERO,
+            length: Duration::ZERO,
             messages: Messages::default(),
+            servers: targets.iter().map(server).collect(),
+            wrong_replies: 0,
             bytes_sent: 0,
             bytes_received: 0,
             connections: Connections::default(),
             errors: BTreeMap::new(),
+            silence: None,
             udp: udp.then(Datagrams::default),
             latency: Latency::new(),
             intervals: Vec::new(),
             intervals_dropped: 0,
             mismatches: Vec::new(),
             client: Client::default(),
+            internal_error: None,
         }
     }
 

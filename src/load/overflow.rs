@@ -1,28 +1,38 @@
 //! Datagrams that our own sockets had no room for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 /// How many datagrams the sockets bound to these ports have dropped so far, as the kernel tells (proc(5), the last
 /// column of `/proc/net/udp`). `None` where it does not.
 pub(crate) fn dropped(ports: &HashSet<u16>) -> Option<u64> {
+    dropped_at(ports).map(|dropped| dropped.values().sum())
+}
+
+/// The same, for each port of which any were dropped.
+pub(super) fn dropped_at(ports: &HashSet<u16>) -> Option<HashMap<u16, u64>> {
     let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).ok());
     if tables.iter().all(Option::is_none) {
         return None;
     }
-    let tables = tables.iter().flatten();
-    Some(tables.map(|table| dropped_in(table, ports)).sum())
+    let mut dropped = HashMap::new();
+    for table in tables.iter().flatten() {
+        add_dropped(table, ports, &mut dropped);
+    }
+    Some(dropped)
 }
 
-fn dropped_in(table: &str, ports: &HashSet<u16>) -> u64 {
+fn add_dropped(table: &str, ports: &HashSet<u16>, dropped: &mut HashMap<u16, u64>) {
     let ours = table.lines().skip(1).filter_map(|line| {
         let mut words = line.split_whitespace();
         let (_, port) = words.nth(1)?.rsplit_once(':')?;
         let port = u16::from_str_radix(port, 16).ok()?;
         let drops = words.next_back()?.parse::<u64>().ok()?;
-        ports.contains(&port).then_some(drops)
+        (ports.contains(&port) && drops > 0).then_some((port, drops))
     });
-    ours.sum()
+    for (port, drops) in ours {
+        *dropped.entry(port).or_default() += drops;
+    }
 }
 
 #[cfg(test)]
@@ -36,7 +46,9 @@ mod tests {
             \x20 13: 0100007F:C002 0100007F:63D4 01 00000000:00000000 00:00000000 00000000     0        0 124 2 0000000000000000 5\n\
             \x20 14: 0100007F:C003 0100007F:63D4 01 00000000:00000000 00:00000000 00000000     0        0 125 2 0000000000000000 100\n";
         let ports = HashSet::from([0xC001, 0xC002]);
-        assert_eq!(dropped_in(table, &ports), 12);
+        let mut dropped = HashMap::new();
+        add_dropped(table, &ports, &mut dropped);
+        assert_eq!(dropped, HashMap::from([(0xC001, 7), (0xC002, 5)]));
     }
 
     /// More than a small buffer holds, and nobody reads it.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answers::InFlight;
 use super::arrivals::Arrivals;
+use super::messages::State;
 use super::nanoseconds;
 use super::plan::Plan;
 use super::recorder::Recorder;
@@ -14,10 +15,14 @@ use crate::probe::Probe;
 #[derive(Debug)]
 pub(super) struct Pacer {
     arrivals: Option<Arrivals>,
-    /// Since when another message could be sent, as far as the connection is concerned.
+    /// Which server it sends to.
+    server: u32,
+    /// Since when another message could be sent, as far as the connection is concerned, if this client were never late.
     free: u64,
-    /// Nothing could be sent when it was last tried, because the connection was not free.
-    held: bool,
+    /// How late the last message was sent, against that.
+    behind: u64,
+    /// Nothing could be sent when it was last tried, because the connection was not free. When that was.
+    held: Option<u64>,
 }
 
 /// What a pacer says of the next message.
@@ -37,6 +42,7 @@ impl Pacer {
             arrival,
             connections,
             seed,
+            ref targets,
             ..
         } = plan;
         // Those that are idle have no part in the schedule.
@@ -44,9 +50,16 @@ impl Pacer {
         let arrivals = || Arrivals::new(arrival, connection, connections, seed);
         Self {
             arrivals: scheduled.then(arrivals),
+            server: (connection % targets.len().max(1)) as u32,
             free: 0,
-            held: true,
+            behind: 0,
+            held: Some(0),
         }
+    }
+
+    /// Which server its connection goes to, by its place in the plan.
+    pub(super) const fn server(&self) -> u32 {
+        self.server
     }
 
     /// The next message, for a connection that is free at `now`. Messages that are too late are dropped and counted.
@@ -76,7 +89,7 @@ impl Pacer {
             match shared.plan.deadline {
                 Some(deadline) if now - due > nanoseconds(deadline) => {
                     take_one(&mut shared.left, &shared.recorder, due);
-                    shared.recorder.shed(due);
+                    shared.recorder.not_sent(self.server, due, State::Shed);
                     arrivals.advance();
                 }
                 _ => return Due::Since(due),
@@ -96,14 +109,18 @@ impl Pacer {
         if let Some(arrivals) = &mut self.arrivals {
             arrivals.advance();
         }
+        let ideal = due.max(self.free).min(now);
+        self.behind = now - ideal;
         let message = InFlight {
             due,
+            ideal,
             sent: now,
-            size,
+            // At most MESSAGE_MAX.
+            size: size as u32,
+            measured: shared.recorder.measures(due),
         };
         take_one(&mut shared.left, &shared.recorder, due);
-        shared.recorder.in_flight += 1;
-        shared.recorder.sent(&message, self.free);
+        shared.recorder.sent(self.server, &message);
         message
     }
 
@@ -116,16 +133,23 @@ impl Pacer {
         }
     }
 
-    /// The connection could not take another message when it was last asked to.
-    pub(super) const fn hold(&mut self) {
-        self.held = true;
+    /// The connection can't take another message at `now`.
+    #[inline]
+    pub(super) fn hold(&mut self, now: u64) {
+        self.held = self.held.or(Some(now));
     }
 
-    /// The connection can take another message from `now` on, if it could not before.
+    /// The connection can take another message from `now` on, if it could not before. Without the lateness of this client
+    /// (what it was behind already, and for how long it was paused since), it could have earlier.
     #[inline]
-    pub(super) const fn release(&mut self, now: u64) {
-        if self.held {
-            (self.free, self.held) = (now, false);
+    pub(super) fn release(&mut self, now: u64, recorder: &Recorder) {
+        if let Some(since) = self.held.take() {
+            let late = if self.arrivals.is_some() {
+                self.behind + recorder.pauses.overlap(since, now)
+            } else {
+                0
+            };
+            self.free = now.saturating_sub(late);
         }
     }
 
@@ -139,7 +163,7 @@ impl Pacer {
                 return;
             }
             take_one(&mut shared.left, &shared.recorder, due);
-            shared.recorder.never_sent(due, now);
+            shared.recorder.not_sent(self.server, due, State::NeverSent);
             arrivals.advance();
         }
     }

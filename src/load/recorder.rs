@@ -6,11 +6,17 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::answers::InFlight;
-use super::nanoseconds;
+use super::errno;
+use super::in_flight::InFlightCount;
+use super::messages::State;
 use super::outcome::{
-    Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Step, histogram,
+    Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Server, Step, histogram,
 };
-use super::plan::{Plan, Reply};
+use super::pauses::Pauses;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::run_queue::run_queue_wait;
+use super::{elapsed, nanoseconds};
 
 /// Counts and times, of the whole run and of the interval at hand. Times are in nanoseconds since the load began.
 #[derive(Debug)]
@@ -19,20 +25,19 @@ pub(super) struct Recorder {
     /// What was due from here on, and before there, is measured.
     from: u64,
     until: u64,
-    /// Messages in flight, measured or not.
-    pub(super) in_flight: u64,
+    in_flight: InFlightCount,
+    pub(super) pauses: Pauses,
+    pub(super) progress: Progress,
     /// Events that came since a turn was last counted.
     pub(super) events: u64,
     /// System calls of each kind, when the measuring was over.
     calls: Option<[u64; 3]>,
-    /// When a message was sent or answered last.
-    pub(super) moved: u64,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
     is_open: bool,
-    /// No message is answered: it is done when it has been written.
-    silent: bool,
-    /// How long an answer may take.
+    /// How long a reply may take.
     timeout: u64,
+    /// How long the loop's thread had waited for a processor when the measuring began.
+    queued_from: Option<Duration>,
     interval: Interval,
     interval_began: u64,
     response: Histogram<u64>,
@@ -43,16 +48,17 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            outcome: Outcome::new(plan.udp),
+            outcome: Outcome::new(plan.udp, &plan.targets),
             from: u64::MAX,
             until: u64::MAX,
-            in_flight: 0,
+            in_flight: InFlightCount::default(),
+            pauses: Pauses::default(),
+            progress: Progress::new(),
             events: 0,
             calls: None,
-            moved: 0,
             is_open: plan.is_open(),
-            silent: plan.reply == Reply::None,
             timeout: nanoseconds(plan.timeout),
+            queued_from: None,
             interval: Interval::default(),
             interval_began: 0,
             response: histogram(),
@@ -64,6 +70,7 @@ impl Recorder {
     /// What is due from `from` on is measured.
     pub(super) const fn measure_from(&mut self, from: u64) {
         (self.from, self.interval_began) = (from, from);
+        self.outcome.measured_from = Duration::from_nanos(from);
     }
 
     /// What is due at `until` or later is not.
@@ -71,61 +78,173 @@ impl Recorder {
         self.until = until;
     }
 
-    /// Whether what is due at `due` is measured.
+    /// Whether what is due at `due`, or happens then, is in the measured window.
     #[inline]
     pub(super) const fn measures(&self, due: u64) -> bool {
         due >= self.from && due < self.until
     }
 
-    /// A message was sent, which was due at `due` and could be sent from `free` on.
+    /// How many messages are in flight, measured or not.
     #[inline]
-    pub(super) fn sent(&mut self, message: &InFlight, free: u64) {
+    pub(super) const fn in_flight(&self) -> u64 {
+        self.in_flight.count()
+    }
+
+    #[inline]
+    fn server(&mut self, server: u32) -> &mut Server {
+        &mut self.outcome.servers[server as usize]
+    }
+
+    /// A message was sent to `server`.
+    #[inline]
+    pub(super) fn sent(&mut self, server: u32, message: &InFlight) {
         self.interval.sent += 1;
-        self.moved = message.sent;
-        if self.measures(message.due) {
-            self.outcome.messages.offered += 1;
-            self.outcome.messages.sent += 1;
-            self.outcome.bytes_sent += message.size as u64;
+        self.in_flight.enter(message.sent);
+        self.progress.tried(message.sent);
+        if message.measured {
+            let in_window = message.sent < self.until;
+            let messages = &mut self.server(server).messages;
+            messages.offered += 1;
+            messages.sent_in_window += u64::from(in_window);
             if self.is_open {
-                let lag = message.sent - message.due.max(free).min(message.sent);
+                let lag = elapsed(message.ideal, message.sent);
                 self.outcome.latency.lag.saturating_record(lag.max(1));
             }
         }
     }
 
-    /// A message was dropped, because it was too late to send it.
-    pub(super) fn shed(&mut self, due: u64) {
-        if self.measures(due) {
-            self.outcome.messages.offered += 1;
-            self.outcome.messages.shed += 1;
+    /// A message that was taken for sent was not: its connection ended before any of it was given to the kernel. In a
+    /// closed loop, it was not offered either.
+    #[cold]
+    pub(super) fn withdraw(&mut self, server: u32, message: &InFlight, now: u64) {
+        self.leave(message, now);
+        if !message.measured {
+            return;
+        }
+        let in_window = message.sent < self.until;
+        let is_open = self.is_open;
+        let messages = &mut self.server(server).messages;
+        messages.sent_in_window -= u64::from(in_window);
+        if is_open {
+            messages.add(State::NeverSent);
+        } else {
+            messages.offered -= 1;
         }
     }
 
-    /// A message was answered at `now`.
+    /// A message is not in flight any more. How it ended is yet to be seen.
     #[inline]
-    pub(super) fn answered(&mut self, message: &InFlight, now: u64) {
-        let (response, service) = (now - message.due, now - message.sent);
-        self.interval.answered += 1;
-        self.moved = now;
-        self.response.saturating_record(response.max(1));
-        if self.measures(message.due) {
-            self.outcome.messages.answered += 1;
-            self.outcome.messages.answered_in_time += u64::from(now < self.until);
-            self.outcome.messages.answered_late += u64::from(service > self.timeout);
-            self.outcome
-                .latency
-                .service
-                .saturating_record(service.max(1));
+    pub(super) fn leave(&mut self, message: &InFlight, now: u64) {
+        self.in_flight.leave(message.sent, now);
+    }
+
+    /// A message that is not in flight any more ended in `state`.
+    pub(super) fn settle(&mut self, server: u32, message: &InFlight, state: State) {
+        self.interval.failures += u64::from(state.is_failure());
+        if !message.measured {
+            return;
+        }
+        let messages = &mut self.outcome.servers[server as usize].messages;
+        messages.add(state);
+        let waited = match state {
+            State::TimedOut => self.timeout,
+            State::UnansweredAtEnd => u64::MAX,
+            // It was taken for sent.
+            State::NeverSent => {
+                messages.sent_in_window -= u64::from(message.sent < self.until);
+                return;
+            }
+            _ => return,
+        };
+        let until = message.sent.saturating_add(waited);
+        let unanswered_because_aborted = state == State::UnansweredAtEnd && self.outcome.aborted;
+        if unanswered_because_aborted || self.pauses.explain(message.sent, until) {
+            messages.caused_by_client += 1;
+        }
+    }
+
+    /// A message was dropped before it was sent, or not sent until the end.
+    pub(super) fn not_sent(&mut self, server: u32, due: u64, state: State) {
+        if self.measures(due) {
+            let messages = &mut self.server(server).messages;
+            messages.offered += 1;
+            messages.add(state);
+        }
+    }
+
+    /// A load that was to send a number of messages gave up with `count` of them left. They were meant for no server in
+    /// particular.
+    pub(super) const fn never_sent(&mut self, count: u64) {
+        self.outcome.messages.offered += count;
+        self.outcome.messages.never_sent += count;
+    }
+
+    /// The right reply to a message in flight came at `now`.
+    #[inline]
+    pub(super) fn replied(&mut self, server: u32, message: &InFlight, now: u64) {
+        self.leave(message, now);
+        self.replied_to(server, message, now);
+    }
+
+    /// The right reply came at `now`, to a message that may not be in flight any more.
+    #[inline]
+    pub(super) fn replied_to(&mut self, server: u32, message: &InFlight, now: u64) {
+        let response = elapsed(message.due, now).max(1);
+        let service = elapsed(message.sent, now).max(1);
+        self.interval.replied += 1;
+        self.progress.replied(now, self.in_flight.count());
+        self.response.saturating_record(response);
+        if message.measured {
+            let in_window = now < self.until;
+            let state = if service > self.timeout {
+                State::RepliedLate
+            } else {
+                State::Replied
+            };
+            let server = self.server(server);
+            server.messages.add(state);
+            server.messages.completed_in_window += u64::from(in_window);
+            if let Some(times) = &mut server.service {
+                times.saturating_record(service);
+            }
+            self.outcome.latency.service.saturating_record(service);
             if self.is_open {
-                self.outcome
-                    .latency
-                    .response
-                    .saturating_record(response.max(1));
+                self.outcome.latency.response.saturating_record(response);
             }
         }
     }
 
-    /// Bytes of answers were received, to messages whether measured or not.
+    /// A message without a reply was written at `now`.
+    #[inline]
+    pub(super) fn written(&mut self, server: u32, message: &InFlight, now: u64) {
+        self.leave(message, now);
+        self.interval.replied += 1;
+        self.progress.replied(now, self.in_flight.count());
+        if message.measured {
+            let in_window = now < self.until;
+            let messages = &mut self.server(server).messages;
+            messages.add(State::Written);
+            messages.completed_in_window += u64::from(in_window);
+        }
+    }
+
+    /// Of the lost datagrams to `server`, this many replies were dropped by the kernel at our own sockets.
+    pub(super) fn overflowed(&mut self, server: u32, dropped: u64) {
+        let messages = &mut self.server(server).messages;
+        let overflowed = messages.lost.min(dropped);
+        messages.lost -= overflowed;
+        messages.local_overflow += overflowed;
+    }
+
+    /// Bytes were given to the kernel, of messages whether measured or not.
+    #[inline]
+    pub(super) const fn wrote(&mut self, now: u64, bytes: usize) {
+        if self.measures(now) {
+            self.outcome.bytes_sent += bytes as u64;
+        }
+    }
+
+    /// Bytes of replies were received, to messages whether measured or not.
     #[inline]
     pub(super) const fn received(&mut self, now: u64, bytes: usize) {
         if self.measures(now) {
@@ -133,61 +252,14 @@ impl Recorder {
         }
     }
 
-    /// A message in flight has taken longer than it may.
-    pub(super) fn timed_out(&mut self, message: &InFlight) {
-        self.interval.errors += 1;
-        if self.measures(message.due) {
-            self.outcome.messages.timeout += 1;
-        }
+    /// A message in flight has just taken longer than it may. It may still be replied to.
+    pub(super) const fn timed_out(&mut self) {
+        self.interval.timeouts += 1;
     }
 
-    /// A message in flight will not be answered. If none is, it was still to be written.
-    pub(super) fn cut_off(&mut self, message: &InFlight) {
-        if !self.measures(message.due) {
-            return;
-        }
-        let messages = &mut self.outcome.messages;
-        if self.silent {
-            messages.sent -= 1;
-            messages.unsent += 1;
-            self.outcome.bytes_sent -= message.size as u64;
-        } else {
-            messages.unanswered += 1;
-        }
-    }
-
-    /// The connection, or the run, has ended before a message was answered. It counts with the time that it has waited: to leave out just
-    /// those that wait longest would be to omit what was to be measured.
-    pub(super) fn gave_up(&mut self, message: &InFlight, now: u64) {
-        self.cut_off(message);
-        if self.measures(message.due) && !self.silent {
-            let service = &mut self.outcome.latency.service;
-            service.saturating_record((now - message.sent).max(1));
-            self.waited(message.due, now);
-        }
-    }
-
-    /// The run has ended before a message was sent. It counts with the time that it has waited as well.
-    pub(super) fn never_sent(&mut self, due: u64, now: u64) {
-        if self.measures(due) {
-            self.outcome.messages.offered += 1;
-            self.outcome.messages.unsent += 1;
-            self.waited(due, now);
-        }
-    }
-
-    fn waited(&mut self, due: u64, now: u64) {
-        if self.is_open && !self.silent {
-            let response = &mut self.outcome.latency.response;
-            response.saturating_record((now - due).max(1));
-        }
-    }
-
-    /// An answer, to a message that was due at `due`, was not what it should be. What comes after the end counts too.
-    /// `describe` is asked for the first few, those of the warm-up too.
-    pub(super) fn mismatch(&mut self, due: u64, describe: impl FnOnce() -> Mismatch) {
-        self.interval.errors += 1;
-        self.outcome.messages.mismatch += u64::from(due >= self.from);
+    /// A reply was wrong, or there was nothing that it could reply to. `describe` is asked for the first few.
+    pub(super) fn mismatch(&mut self, describe: impl FnOnce() -> Mismatch) {
+        self.outcome.wrong_replies += 1;
         if self.outcome.mismatches.len() < MISMATCHES_MAX {
             self.outcome.mismatches.push(describe());
         }
@@ -195,7 +267,7 @@ impl Recorder {
 
     /// Something went wrong.
     pub(super) fn error(&mut self, step: Step, error: &io::Error) {
-        self.error_named(step, &name(error));
+        self.error_named(step, &errno::name(error));
     }
 
     pub(super) fn error_named(&mut self, step: Step, name: &str) {
@@ -209,6 +281,21 @@ impl Recorder {
         }
     }
 
+    /// The loop has woken up at `now`. Returns whether its heartbeat has to be set again.
+    #[inline]
+    pub(super) fn woke_up(&mut self, now: u64) -> bool {
+        let Some(wake_up) = self.pauses.woke_up(now) else {
+            return false;
+        };
+        if let Some((begin, end)) = wake_up.pause {
+            let paused = Duration::from_nanos(elapsed(begin.max(self.from), end.min(self.until)));
+            let client = &mut self.outcome.client;
+            client.paused += paused;
+            client.longest_pause = client.longest_pause.max(paused);
+        }
+        true
+    }
+
     /// Time was spent at work, and waiting before it.
     pub(super) fn spent(&mut self, waiting: Duration, busy: Duration, now: u64) {
         if self.measures(now) {
@@ -220,10 +307,11 @@ impl Recorder {
         }
     }
 
-    /// The measuring is over: what is called from now on is no cost of it.
-    pub(super) fn end_measuring(&mut self, ended: u64) {
+    /// The window ends at `ended`: what is called from now on is no cost of it. `oldest` is when the message was sent
+    /// that has been in flight for longest, if any is.
+    pub(super) fn end_measuring(&mut self, ended: u64, oldest: Option<u64>) {
         self.until = ended;
-        self.outcome.measured = Duration::from_nanos(ended.saturating_sub(self.from));
+        self.outcome.measured = Duration::from_nanos(elapsed(self.from, ended));
         let Client {
             reads,
             writes,
@@ -231,32 +319,45 @@ impl Recorder {
             ..
         } = self.outcome.client;
         self.calls = Some([reads, writes, would_block]);
+        let queued = self.queued_from.zip(run_queue_wait());
+        self.outcome.client.run_queue_wait = queued.map(|(from, now)| now.saturating_sub(from));
+        if let Some(oldest) = oldest {
+            let paused = self.pauses.overlap(self.progress.last(), ended);
+            self.progress.end_with(oldest, paused, ended);
+        }
     }
 
-    /// What it has all come to.
-    pub(super) fn finish(mut self) -> Outcome {
+    /// The result, at `now`.
+    pub(super) fn finish(mut self, now: u64) -> Outcome {
         if let Some([reads, writes, would_block]) = self.calls {
             let client = &mut self.outcome.client;
             (client.reads, client.writes, client.would_block) = (reads, writes, would_block);
+        }
+        let outcome = &mut self.outcome;
+        outcome.length = Duration::from_nanos(now);
+        outcome.silence = self.progress.silence(now).map(Duration::from_nanos);
+        outcome.internal_error = self.in_flight.check().err();
+        for server in &outcome.servers {
+            outcome.messages += &server.messages;
         }
         self.outcome
     }
 
     /// How long the interval at hand has lasted.
     pub(super) const fn interval_length(&self, now: u64) -> Duration {
-        Duration::from_nanos(now.saturating_sub(self.interval_began))
+        Duration::from_nanos(elapsed(self.interval_began, now))
     }
 
-    /// The interval at hand has ended: its figures, and how long each of its answers took.
+    /// The interval at hand has ended: its figures, and how long each of its replies took.
     pub(super) fn end_interval(&mut self, now: u64) -> (Interval, Histogram<u64>) {
         let client = &self.outcome.client;
         let busy = client.busy - self.busy_at;
         let all = busy + (client.waiting - self.waiting_at);
         let nanoseconds = Duration::from_nanos;
         let figures = Interval {
-            end: nanoseconds(now.saturating_sub(self.from)),
-            length: nanoseconds(now - self.interval_began.min(now)),
-            in_flight: self.in_flight,
+            end: nanoseconds(elapsed(self.from, now)),
+            length: nanoseconds(elapsed(self.interval_began, now)),
+            in_flight: self.in_flight(),
             busy: if all.is_zero() {
                 0.0
             } else {
@@ -279,44 +380,24 @@ impl Recorder {
         (figures, response)
     }
 
-    /// What was counted before the measuring began is forgotten, as far as intervals and costs are concerned.
-    pub(super) fn begin_intervals(&mut self, now: u64) {
-        self.outcome.client = Client::default();
+    /// The window begins: what was counted before is forgotten, as far as intervals and costs are concerned.
+    pub(super) fn begin_measuring(&mut self, now: u64) {
+        let Client {
+            paused,
+            longest_pause,
+            ..
+        } = self.outcome.client;
+        // A pause that this wake-up has ended may reach into the window.
+        self.outcome.client = Client {
+            paused,
+            longest_pause,
+            ..Client::default()
+        };
+        self.queued_from = run_queue_wait();
+        self.progress.begin(self.from);
         self.events = 0;
         (self.busy_at, self.waiting_at) = (Duration::ZERO, Duration::ZERO);
         (self.interval, self.interval_began) = (Interval::default(), now);
         self.response.reset();
     }
-}
-
-/// The name of an error as the system's manual has it, such as `ECONNRESET`.
-pub(super) fn name(error: &io::Error) -> String {
-    let known = error.raw_os_error().and_then(|code| {
-        let names = [
-            (1, "EPERM"),
-            (13, "EACCES"),
-            (22, "EINVAL"),
-            (24, "EMFILE"),
-            (23, "ENFILE"),
-            (12, "ENOMEM"),
-            (32, "EPIPE"),
-            (90, "EMSGSIZE"),
-            (98, "EADDRINUSE"),
-            (99, "EADDRNOTAVAIL"),
-            (100, "ENETDOWN"),
-            (101, "ENETUNREACH"),
-            (103, "ECONNABORTED"),
-            (104, "ECONNRESET"),
-            (105, "ENOBUFS"),
-            (110, "ETIMEDOUT"),
-            (111, "ECONNREFUSED"),
-            (113, "EHOSTUNREACH"),
-        ];
-        let found = names.iter().find(|(other, _)| *other == code);
-        found.map(|(_, name)| (*name).to_owned())
-    });
-    known.unwrap_or_else(|| match error.kind() {
-        io::ErrorKind::ConnectionRefused => "ECONNREFUSED".to_owned(),
-        _ => error.to_string(),
-    })
 }

@@ -63,6 +63,13 @@ impl<P: Probe> Shared<P> {
         self.start.elapsed().as_nanos() as u64
     }
 
+    /// Messages of a closed loop that were not sent after all are still to be sent, if a number of them is to be.
+    pub(super) fn send_again(&mut self, count: u64) {
+        if let (Some(left), false) = (&mut self.left, self.plan.is_open()) {
+            *left += count;
+        }
+    }
+
     /// The time that `stamp` is.
     pub(super) fn instant(&self, stamp: u64) -> Instant {
         self.start + Duration::from_nanos(stamp)

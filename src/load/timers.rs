@@ -40,7 +40,7 @@ impl Book {
                     self.queue(key);
                 }
                 Timer::Expiry(key) => self.overdue.push(key),
-                Timer::Connect(key) => self.expire_dial(key, shared, now),
+                Timer::Connect(key) => self.expire_dial(key, shared),
                 Timer::Retry(number) => {
                     let parked = self.parked[number].take();
                     self.unopened.extend(parked);
@@ -57,7 +57,11 @@ impl Book {
 
     /// Looks after what has been in flight for too long, behind what has been received in this turn: an answer that had
     /// come while this client itself was held up is no late one.
-    pub(super) fn expire_overdue(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
+    pub(super) fn expire_overdue(&mut self, shared: &mut Shared<impl Probe>) {
+        if self.overdue.is_empty() {
+            return;
+        }
+        let now = shared.now();
         let mut overdue = std::mem::take(&mut self.overdue);
         for key in overdue.drain(..) {
             self.expire_answers(key, shared, now);
@@ -73,7 +77,7 @@ impl Book {
         let next = match &mut slot.member {
             Member::Stream(connection) => {
                 let recorder = &mut shared.recorder;
-                let expire = |message| recorder.timed_out(&message);
+                let expire = |_| recorder.timed_out();
                 connection.answers.expire(now, timeout, expire)
             }
             Member::Flow(flow) => flow.expire(shared, now),

@@ -11,8 +11,13 @@ pub fn verifying(size: usize) -> impl FnMut() -> bool {
     let expected = Expected::new(pattern.clone(), Reply::Echo, Verify::Full);
     let mut answers = Answers::new(0);
     move || {
-        let (due, sent) = (0, 0);
-        answers.await_one(InFlight { due, sent, size });
+        answers.await_one(InFlight {
+            due: 0,
+            ideal: 0,
+            sent: 0,
+            size: size as u32,
+            measured: true,
+        });
         let mut answered = 0;
         let got = pattern.at(answers.place(), size);
         let right = answers.receive(got, &expected, |_| answered += 1);

@@ -9,8 +9,15 @@ use super::goals::Finding;
 pub struct Context {
     /// The version of the program.
     pub version: Option<String>,
-    /// When the run began, as RFC 3339 has it.
+    /// When the run began (RFC 3339).
     pub started_at: Option<String>,
+    /// When the measured window began (RFC 3339).
+    pub measured_from: Option<String>,
+    /// When the run ended (RFC 3339).
+    pub ended_at: Option<String>,
+    /// Which part of the messages, and of the attempts to connect, may fail, as a part of 1. `None`:
+    /// [`FAILURES_MAX`](super::FAILURES_MAX).
+    pub failures_max: Option<f64>,
     /// The servers, as they were given.
     pub targets: Vec<String>,
     /// The sizes of messages, as they were given.

@@ -14,6 +14,9 @@ pub(super) struct Client {
     busy: Option<f64>,
     busy_ns: u64,
     waiting_ns: u64,
+    paused_ns: u64,
+    longest_pause_ns: u64,
+    run_queue_wait_ns: Option<u64>,
     cpu_ns: Option<u64>,
     cpu_ns_per_message: Option<u64>,
     rss_bytes: Option<u64>,
@@ -43,6 +46,9 @@ impl Client {
             busy: busy_share(outcome),
             busy_ns: nanoseconds(client.busy),
             waiting_ns: nanoseconds(client.waiting),
+            paused_ns: nanoseconds(client.paused),
+            longest_pause_ns: nanoseconds(client.longest_pause),
+            run_queue_wait_ns: client.run_queue_wait.map(nanoseconds),
             cpu_ns: context.cpu.map(nanoseconds),
             cpu_ns_per_message: context.cpu.and_then(|cpu| per_message(cpu, outcome)),
             rss_bytes: context.rss_bytes,
@@ -72,8 +78,7 @@ impl Server {
     }
 }
 
-/// A time divided by the messages answered in it, in nanoseconds; `None` if there were none.
+/// A time divided by the messages completed in it, in nanoseconds; `None` if there were none.
 fn per_message(time: Duration, outcome: &Outcome) -> Option<u64> {
-    let answered = outcome.messages.answered_in_time;
-    nanoseconds(time).checked_div(answered)
+    nanoseconds(time).checked_div(outcome.messages.completed_in_window)
 }

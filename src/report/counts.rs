@@ -8,18 +8,45 @@ use super::settings::nanoseconds;
 use super::units::hex;
 use crate::load::{self, MismatchKind, Outcome, Plan};
 
+/// The states add up to `offered`.
 #[derive(Debug, Serialize)]
 pub(super) struct Messages {
     offered: u64,
-    sent: u64,
-    answered: u64,
-    answered_in_time: u64,
-    answered_late: u64,
-    timeout: u64,
+    replied: u64,
+    replied_late: u64,
+    mismatched: u64,
+    written: u64,
+    connection_lost: u64,
+    timed_out: u64,
+    lost: u64,
+    local_overflow: u64,
+    unanswered_at_end: u64,
     shed: u64,
-    unsent: u64,
-    unanswered: u64,
-    mismatch: u64,
+    never_sent: u64,
+    /// Those that are not states.
+    sent: u64,
+    failed: u64,
+    sent_in_window: u64,
+    completed_in_window: u64,
+    caused_by_client: u64,
+}
+
+/// Messages that failed.
+#[derive(Debug, Serialize)]
+pub(super) struct Failures {
+    count: u64,
+    /// As a part of those offered, from 0 to 1.
+    share: f64,
+}
+
+/// Per second, in the measured window.
+#[derive(Debug, Serialize)]
+pub(super) struct Rates {
+    offered: f64,
+    sent: f64,
+    completed: f64,
+    bytes_sent: f64,
+    bytes_received: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -32,10 +59,15 @@ pub(super) struct Bytes {
 pub(super) struct Connections {
     attempted: u64,
     established: u64,
-    closed_by_peer: u64,
+    failed: u64,
+    failed_locally: u64,
+    closed_without_reply: u64,
+    closed_by_server: u64,
+    idle_closed: u64,
     churned: u64,
     most: u64,
     at_end: u64,
+    refused_at_end: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +91,9 @@ pub(super) struct Interval {
     t_ns: u64,
     length_ns: u64,
     sent: u64,
-    answered: u64,
+    replied: u64,
+    failures: u64,
+    timeouts: u64,
     errors: u64,
     in_flight: u64,
     busy: f64,
@@ -86,19 +120,51 @@ pub(super) struct Mismatch {
 }
 
 impl Messages {
-    pub(super) const fn of(messages: &load::Messages) -> Self {
+    pub(super) fn of(messages: &load::Messages) -> Self {
         Self {
             offered: messages.offered,
-            sent: messages.sent,
-            answered: messages.answered,
-            answered_in_time: messages.answered_in_time,
-            answered_late: messages.answered_late,
-            timeout: messages.timeout,
+            replied: messages.replied,
+            replied_late: messages.replied_late,
+            mismatched: messages.mismatched,
+            written: messages.written,
+            connection_lost: messages.connection_lost,
+            timed_out: messages.timed_out,
+            lost: messages.lost,
+            local_overflow: messages.local_overflow,
+            unanswered_at_end: messages.unanswered_at_end,
             shed: messages.shed,
-            unsent: messages.unsent,
-            unanswered: messages.unanswered,
-            mismatch: messages.mismatch,
+            never_sent: messages.never_sent,
+            sent: messages.sent(),
+            failed: messages.failed(),
+            sent_in_window: messages.sent_in_window,
+            completed_in_window: messages.completed_in_window,
+            caused_by_client: messages.caused_by_client,
         }
+    }
+}
+
+impl Failures {
+    pub(super) fn of(messages: &load::Messages) -> Self {
+        let count = messages.failed();
+        Self {
+            count,
+            share: messages.share(count),
+        }
+    }
+}
+
+impl Rates {
+    /// `None` if nothing was measured.
+    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
+        let seconds = outcome.measured.as_secs_f64();
+        let per_second = |count: u64| count as f64 / seconds;
+        (seconds > 0.0).then(|| Self {
+            offered: per_second(outcome.messages.offered),
+            sent: per_second(outcome.messages.sent_in_window),
+            completed: per_second(outcome.messages.completed_in_window),
+            bytes_sent: per_second(outcome.bytes_sent),
+            bytes_received: per_second(outcome.bytes_received),
+        })
     }
 }
 
@@ -116,10 +182,15 @@ impl Connections {
         Self {
             attempted: connections.attempted,
             established: connections.established,
-            closed_by_peer: connections.closed_by_peer,
+            failed: connections.failed,
+            failed_locally: connections.failed_locally,
+            closed_without_reply: connections.closed_without_reply,
+            closed_by_server: connections.closed_by_server,
+            idle_closed: connections.idle_closed,
             churned: connections.churned,
             most: connections.most,
             at_end: connections.at_end,
+            refused_at_end: connections.refused_at_end,
         }
     }
 }
@@ -153,7 +224,9 @@ impl Interval {
             t_ns: nanoseconds(interval.end),
             length_ns: nanoseconds(interval.length),
             sent: interval.sent,
-            answered: interval.answered,
+            replied: interval.replied,
+            failures: interval.failures,
+            timeouts: interval.timeouts,
             errors: interval.errors,
             in_flight: interval.in_flight,
             busy: interval.busy,

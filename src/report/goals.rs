@@ -5,14 +5,13 @@ use std::str::FromStr;
 
 use hdrhistogram::Histogram;
 
-use super::datagrams::Countable;
-use super::percentiles::{parse_percentile, percentile};
+use super::percentiles::{can_be_told, parse_percentile, rank, value_at_rank};
 use super::units::{percent, rate, time};
 use crate::load::{Latency, Outcome, Plan, Reply};
 
 /// How a goal is written, for whoever wrote another.
 const FORM: &str = "a goal is a figure, <, <=, > or >=, and a limit, such as p99<5ms, service.max<=1s, rate>50k, \
-                    errors<0.1% or loss<1%";
+                    failures<0.1% or loss<1%";
 
 /// A goal: a figure, and the limit that it has to be below or above.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,11 +38,11 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Figure {
     Time(Span, Statistic),
-    /// Messages answered in a second, or sent if none is answered.
+    /// Messages replied to per second, or written if no reply is expected.
     Rate,
-    /// Errors, and messages not answered rightly and in time, as part of those offered.
-    Errors,
-    /// Datagrams lost, as part of those sent.
+    /// Messages that failed, as a part of those offered.
+    Failures,
+    /// Datagrams lost, as a part of those sent.
     Loss,
 }
 
@@ -130,7 +129,8 @@ impl Figure {
         };
         let statistic = match statistic {
             "rate" if statistic == name => return Ok(Self::Rate),
-            "errors" if statistic == name => return Ok(Self::Errors),
+            // The second is the name of version 1.
+            "failures" | "errors" if statistic == name => return Ok(Self::Failures),
             "loss" if statistic == name => return Ok(Self::Loss),
             "max" => Statistic::Max,
             "mean" => Statistic::Mean,
@@ -138,8 +138,8 @@ impl Figure {
                 Some(percentile) => Statistic::Percentile(percentile),
                 None => {
                     return Err(format!(
-                        "there is no figure '{name}': there are p50, p99.9 and so on, mean, max, rate, errors and \
-                         loss; service., lag. or connect. may be before a time"
+                        "there is no figure '{name}': there are p50, p99.9 and so on, mean, max, rate, failures \
+                         and loss; a time may begin with service., lag. or connect."
                     ));
                 }
             },
@@ -163,7 +163,7 @@ impl Figure {
                 &[("k", 1e3), ("M", 1e6), ("", 1.0)],
                 "a rate is messages a second, k for 1000 and M for a million, such as 50k",
             ),
-            Self::Errors | Self::Loss => (
+            Self::Failures | Self::Loss => (
                 &[("%", 0.01)],
                 "a part is written in per cent, such as 0.1%",
             ),
@@ -180,37 +180,27 @@ impl Figure {
         match self {
             Self::Time(span, statistic) => {
                 let times = span.times(&outcome.latency, plan)?;
-                statistic.of(times)
+                statistic.of(times, span.missing(outcome))
             }
             Self::Rate if outcome.measured.is_zero() => Err("nothing was measured"),
-            Self::Rate => {
-                let done = match plan.reply {
-                    Reply::None => messages.sent,
-                    _ => messages.answered_in_time,
-                };
-                Ok(done as f64 / outcome.measured.as_secs_f64())
-            }
-            Self::Errors if messages.offered == 0 => Err("nothing was offered"),
-            Self::Errors => Ok(failures(outcome, plan) as f64 / messages.offered as f64),
-            Self::Loss => match (&outcome.udp, Countable::of(outcome, plan)) {
-                (Some(udp), _) if udp.sent == 0 => Err("nothing was sent"),
-                (
-                    Some(udp),
-                    Some(Countable {
-                        lost: Some(lost), ..
-                    }),
-                ) => Ok(lost as f64 / udp.sent as f64),
-                (Some(_), _) => Err("no answer is expected"),
-                (None, _) => Err("only datagrams can be lost; see errors"),
-            },
+            Self::Rate => Ok(messages.completed_in_window as f64 / outcome.measured.as_secs_f64()),
+            Self::Failures if messages.offered == 0 => Err("nothing was offered"),
+            Self::Failures => Ok(messages.share(messages.failed())),
+            Self::Loss if !plan.udp => Err("only datagrams can be lost; see failures"),
+            Self::Loss if plan.reply == Reply::None => Err("no reply is expected"),
+            Self::Loss if messages.sent() == 0 => Err("nothing was sent"),
+            Self::Loss => Ok(messages.lost as f64 / messages.sent() as f64),
         }
     }
 
     fn show(self, value: f64) -> String {
         match self {
+            Self::Time(..) if value.is_infinite() => {
+                "it has no value: too many messages got no reply".to_owned()
+            }
             Self::Time(..) => time(value.round() as u64),
             Self::Rate => rate(value),
-            Self::Errors | Self::Loss => percent(value),
+            Self::Failures | Self::Loss => percent(value),
         }
     }
 }
@@ -230,34 +220,41 @@ impl Span {
             Self::Connect => Ok(&latency.connect),
         }
     }
-}
 
-impl Statistic {
-    fn of(self, times: &Histogram<u64>) -> Result<f64, &'static str> {
-        if times.is_empty() {
-            return Err("there are no samples");
-        }
+    /// How many have no time because they failed, were lost, or not sent: they count as slower than any limit.
+    const fn missing(self, outcome: &Outcome) -> u64 {
+        let messages = &outcome.messages;
         match self {
-            Self::Mean => Ok(times.mean()),
-            Self::Max => Ok(times.max() as f64),
-            Self::Percentile(wanted) => {
-                let time = percentile(times, wanted).map(|time| time as f64);
-                time.ok_or("fewer than 10 samples lie beyond it")
+            Self::Response | Self::Service => {
+                messages.offered - messages.timed() - messages.written
             }
+            Self::Lag => messages.shed + messages.never_sent,
+            Self::Connect => outcome.connections.failed + outcome.connections.failed_locally,
         }
     }
 }
 
-/// Errors, and messages that were not answered rightly and in time, or not sent if none is answered.
-fn failures(outcome: &Outcome, plan: &Plan) -> u64 {
-    let messages = &outcome.messages;
-    let done = match plan.reply {
-        Reply::None => messages.sent,
-        _ => messages.answered,
-    };
-    // A wrong answer is mostly one that was to be right; but a server may also say more than it was asked.
-    let wrong = messages.offered.saturating_sub(done).max(messages.mismatch);
-    outcome.error_count() + wrong + messages.answered_late
+impl Statistic {
+    /// Of `times` and as many that took forever as are `missing`.
+    fn of(self, times: &Histogram<u64>, missing: u64) -> Result<f64, &'static str> {
+        let all = times.len() + missing;
+        match self {
+            _ if all == 0 => Err("there are no samples"),
+            Self::Mean | Self::Max if missing > 0 => Ok(f64::INFINITY),
+            Self::Mean => Ok(times.mean()),
+            Self::Max => Ok(times.max() as f64),
+            Self::Percentile(wanted) if !can_be_told(all, wanted) && wanted > 0.0 => {
+                Err("fewer than 10 samples lie beyond it")
+            }
+            Self::Percentile(wanted) => {
+                let rank = rank(all, wanted);
+                if rank > times.len() {
+                    return Ok(f64::INFINITY);
+                }
+                Ok(value_at_rank(times, rank) as f64)
+            }
+        }
+    }
 }
 
 /// The figure, the order and the limit of a goal.

@@ -1,4 +1,5 @@
-//! The report for a program: the schema `echoloop.bench/1`, which `tests/bench-v1.schema.json` defines.
+//! The report for a program: the schema `echoloop.bench/2`, which `tests/bench-v2.schema.json` defines. It replaces version
+//! 1, whose names and counts were others.
 //!
 //! Times are whole nanoseconds. What was not measured, or can't be told, is `null`, and never 0. Histograms are as
 //! HdrHistogram's libraries encode them, so that those of several runs can be added up; percentiles can't be.
@@ -10,15 +11,16 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::{Serialize, Serializer};
 
 use super::costs::{Client, Server};
-use super::counts::{Bytes, Connections, Interval, Messages, Mismatch, Udp};
+use super::counts::{Bytes, Connections, Failures, Interval, Messages, Mismatch, Rates, Udp};
 use super::goals::Finding;
 use super::percentiles::percentile;
 use super::settings::{Config, Env, nanoseconds};
 use super::units::percentile_name;
 use super::{Report, Verdict, measured};
+use crate::load;
 
 /// The name of the schema. Its number changes when a program that knows it would go wrong.
-const SCHEMA: &str = "echoloop.bench/1";
+const SCHEMA: &str = "echoloop.bench/2";
 
 /// The whole of it. Its fields are in the order in which they are written.
 #[derive(Debug, Serialize)]
@@ -26,15 +28,22 @@ struct Document<'a> {
     schema: &'static str,
     version: Option<&'a str>,
     started_at: Option<&'a str>,
+    measured_from: Option<&'a str>,
+    ended_at: Option<&'a str>,
     interrupted: bool,
+    gave_up: bool,
     measured_ns: u64,
+    length_ns: u64,
     validity: Validity<'a>,
     warnings: &'a [String],
     config: Config<'a>,
     env: Env<'a>,
     messages: Messages,
+    failures: Failures,
+    rates: Option<Rates>,
     bytes: Bytes,
     connections: Connections,
+    wrong_replies: u64,
     errors: Vec<Error<'a>>,
     udp: Option<Udp>,
     latency_ns: Latency,
@@ -43,6 +52,7 @@ struct Document<'a> {
     mismatches: Vec<Mismatch>,
     client: Client,
     server: Option<Server>,
+    servers: Vec<ServerPart>,
     goals: Vec<Goal<'a>>,
 }
 
@@ -72,6 +82,7 @@ struct Distribution {
     count: u64,
     min: Option<u64>,
     mean: Option<u64>,
+    stddev: Option<u64>,
     max: Option<u64>,
     p: Percentiles,
     hdr_v2: String,
@@ -109,8 +120,12 @@ impl<'a> Document<'a> {
             schema: SCHEMA,
             version: context.version.as_deref(),
             started_at: context.started_at.as_deref(),
+            measured_from: context.measured_from.as_deref(),
+            ended_at: context.ended_at.as_deref(),
             interrupted: outcome.interrupted,
+            gave_up: outcome.gave_up.is_some(),
             measured_ns: nanoseconds(outcome.measured),
+            length_ns: nanoseconds(outcome.length),
             validity: Validity {
                 verdict: lower_case(judgement.verdict),
                 reasons: &judgement.reasons,
@@ -119,8 +134,11 @@ impl<'a> Document<'a> {
             config: Config::of(plan, context),
             env: Env::of(context),
             messages: Messages::of(&outcome.messages),
+            failures: Failures::of(&outcome.messages),
+            rates: Rates::of(outcome),
             bytes: Bytes::of(outcome),
             connections: Connections::of(&outcome.connections),
+            wrong_replies: outcome.wrong_replies,
             errors: errors
                 .map(|((step, kind), &count)| Error {
                     phase: step.name(),
@@ -135,6 +153,11 @@ impl<'a> Document<'a> {
             mismatches: outcome.mismatches.iter().map(Mismatch::of).collect(),
             client: Client::of(outcome, context),
             server: Server::of(outcome, context),
+            servers: outcome
+                .servers
+                .iter()
+                .map(|server| ServerPart::of(server, percentiles))
+                .collect(),
             goals: context.goals.iter().map(Goal::of).collect(),
         }
     }
@@ -166,9 +189,35 @@ impl Distribution {
             count: times.len(),
             min: percentile(times, 0.0),
             mean: (!times.is_empty()).then(|| times.mean().round() as u64),
+            stddev: (!times.is_empty()).then(|| times.stdev().round() as u64),
             max: percentile(times, 100.0),
             p: Percentiles(percentiles.iter().copied().map(told).collect()),
             hdr_v2: encoded(times),
+        }
+    }
+}
+
+/// The part of one of the servers.
+#[derive(Debug, Serialize)]
+struct ServerPart {
+    address: String,
+    attempted: u64,
+    established: u64,
+    failed: u64,
+    messages: Messages,
+    service_ns: Option<Distribution>,
+}
+
+impl ServerPart {
+    fn of(server: &load::Server, percentiles: &[f64]) -> Self {
+        let times = server.service.as_ref();
+        Self {
+            address: server.address.to_string(),
+            attempted: server.attempted,
+            established: server.established,
+            failed: server.failed,
+            messages: Messages::of(&server.messages),
+            service_ns: times.map(|times| Distribution::of(times, percentiles)),
         }
     }
 }
@@ -223,12 +272,13 @@ mod tests {
     fn every_figure_is_where_the_schema_has_it() {
         let (mut outcome, plan) = (sample::outcome(), sample::plan());
         outcome.mismatches.push(sample::mismatch());
+        outcome.wrong_replies = 1;
         outcome
             .errors
-            .insert((crate::load::Step::Read, "ECONNRESET".to_owned()), 3);
+            .insert((load::Step::Read, "ECONNRESET".to_owned()), 3);
         let written = written(&outcome, &plan, &sample::context());
         for (place, value) in [
-            ("/schema", json!("echoloop.bench/1")),
+            ("/schema", json!("echoloop.bench/2")),
             ("/started_at", json!("2026-09-01T10:00:00Z")),
             ("/measured_ns", json!(10_000_000_000_u64)),
             ("/validity/verdict", json!("mismatch")),
@@ -236,7 +286,16 @@ mod tests {
             ("/config/rate", json!(50_000.0)),
             ("/config/duration_ns", json!(10_000_000_000_u64)),
             ("/config/labels", json!({"branch": "main"})),
-            ("/messages/answered_in_time", json!(499_980)),
+            ("/measured_from", json!("2026-09-01T10:00:01Z")),
+            ("/ended_at", json!("2026-09-01T10:00:11Z")),
+            ("/config/failures_max", json!(0.001)),
+            ("/messages/replied", json!(500_000)),
+            ("/messages/completed_in_window", json!(499_980)),
+            ("/failures", json!({"count": 0, "share": 0.0})),
+            ("/rates/completed", json!(49_998.0)),
+            ("/servers/0/address", json!("127.0.0.1:7000")),
+            ("/servers/0/messages/replied", json!(500_000)),
+            ("/servers/0/service_ns", Value::Null),
             (
                 "/errors",
                 json!([{"phase": "read", "kind": "ECONNRESET", "count": 3}]),
@@ -265,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_null_and_a_closed_loop_responds_as_it_serves() {
-        let (outcome, mut plan) = (Outcome::new(true), sample::plan());
+        let (outcome, mut plan) = (Outcome::new(true, &[]), sample::plan());
         (plan.rate, plan.udp) = (None, true);
         let mut context = Context::default();
         let written_of_nothing = written(&outcome, &plan, &context);
@@ -277,6 +336,9 @@ mod tests {
             "/latency_ns/response/min",
             "/latency_ns/response/mean",
             "/latency_ns/response/max",
+            "/latency_ns/response/stddev",
+            "/rates",
+            "/measured_from",
             "/latency_ns/response/p/50",
             "/client/busy",
             "/client/cpu_ns",
@@ -321,15 +383,15 @@ mod tests {
     fn what_is_asked_for_is_told_but_not_what_was_said() {
         let mut plan = sample::plan();
         plan.message = Some(b"secret".to_vec());
-        plan.reply = crate::load::Reply::Suffix(b"secret".to_vec());
-        plan.stop = crate::load::Stop::Messages(1_000);
-        plan.churn = Some(crate::load::Churn::Messages(1));
+        plan.reply = load::Reply::Suffix(b"secret".to_vec());
+        plan.stop = load::Stop::Messages(1_000);
+        plan.churn = Some(load::Churn::Messages(1));
         let written = written(&sample::outcome(), &plan, &sample::context());
         let config = &written["config"];
         for (name, value) in [
             ("message_bytes", json!(6)),
             ("reply", json!("suffix")),
-            ("requests", json!(1_000)),
+            ("messages", json!(1_000)),
             ("duration_ns", Value::Null),
             ("churn_messages", json!(1)),
             ("rate_given", json!("50k")),
@@ -338,6 +400,26 @@ mod tests {
             assert_eq!(config[name], value, "{name}");
         }
         assert!(!written.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn the_states_of_messages_add_up_to_those_offered() {
+        let states = load::State::ALL;
+        let mut outcome = sample::outcome();
+        let messages = &mut outcome.messages;
+        messages.mismatched = 1;
+        messages.connection_lost = 20;
+        messages.lost = 300;
+        messages.shed = 4_000;
+        messages.offered = messages.ended();
+        let written = written(&outcome, &sample::plan(), &sample::context());
+        let keys = states.map(|state| state.name().replace(' ', "_"));
+        let sum: u64 = keys
+            .iter()
+            .map(|key| written["messages"][key].as_u64().unwrap())
+            .sum();
+        assert_eq!(written["messages"]["offered"], sum);
+        assert_eq!(written["failures"]["count"], 21);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use hdrhistogram::Histogram;
 
 use super::page::{INDENT, Page, Row, Table};
 use super::percentiles::percentile;
-use super::units::{percentile_name, time};
-use crate::load::{Outcome, Plan};
+use super::units::{percent, percentile_name, time};
+use crate::load::{Outcome, Plan, Reply};
 
 /// Tells how long things took, at `percentiles` and at most.
 pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &mut Page) {
@@ -44,7 +44,7 @@ pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &
         header: Row {
             label,
             cells: header.chain(["max".to_owned()]).collect(),
-            note: String::new(),
+            note: covered(outcome, plan),
         },
         rows,
     };
@@ -62,6 +62,18 @@ pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &
             page,
         );
     }
+}
+
+/// Which part of the messages the times are of.
+fn covered(outcome: &Outcome, plan: &Plan) -> String {
+    let messages = &outcome.messages;
+    if plan.reply == Reply::None || messages.offered == 0 {
+        return String::new();
+    }
+    format!(
+        "of {} of the messages",
+        percent(messages.share(messages.timed()))
+    )
 }
 
 /// What stands where there are too few samples.

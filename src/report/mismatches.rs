@@ -24,10 +24,7 @@ pub(super) fn write(outcome: &Outcome, plan: &Plan, page: &mut Page) {
             said = words;
         }
     }
-    let wrong = outcome
-        .messages
-        .mismatch
-        .max(outcome.mismatches.len() as u64);
+    let wrong = outcome.wrong_replies;
     let shown = outcome.mismatches.len().min(SHOWN) as u64;
     if shown > 0 && wrong > shown {
         page.items("", &[format!("and {} more", thousands(wrong - shown))]);
@@ -134,7 +131,7 @@ mod tests {
 
     fn told(mismatch: Mismatch, plan: &Plan) -> String {
         let mut outcome = sample::outcome();
-        outcome.messages.mismatch = 1;
+        outcome.wrong_replies = 1;
         outcome.mismatches.push(mismatch);
         let mut page = Page::new();
         write(&outcome, plan, &mut page);
@@ -238,7 +235,7 @@ mod tests {
     #[test]
     fn only_the_first_few_are_told_of() {
         let mut outcome = sample::outcome();
-        outcome.messages.mismatch = 1_000;
+        outcome.wrong_replies = 1_000;
         outcome.mismatches = vec![sample::mismatch(); 10];
         let mut page = Page::new();
         write(&outcome, &sample::plan(), &mut page);

@@ -47,7 +47,7 @@ pub use interval_log::IntervalLog;
 pub use journeys::journeys;
 pub use percentiles::{PERCENTILES, parse_percentiles, percentile};
 pub use units::{bytes, thousands, time};
-pub use verdict::{Judgement, Verdict, judge};
+pub use verdict::{FAILURES_MAX, Judgement, Verdict, judge};
 pub use watch::Watch;
 
 /// What a load has come to, ready to be told.
@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
             outcome,
             plan,
             context,
-            judgement: judge(outcome, plan),
+            judgement: judge(outcome, plan, context.failures_max.unwrap_or(FAILURES_MAX)),
             percentiles: PERCENTILES.to_vec(),
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Report<'a> {
         text::write(self, spectrum)
     }
 
-    /// The report for a program, of the schema `echoloop.bench/1`: an object over several lines.
+    /// The report for a program, of the schema `echoloop.bench/2`: an object over several lines.
     pub fn json(&self) -> String {
         json::write(self)
     }

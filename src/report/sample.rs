@@ -24,17 +24,25 @@ pub(super) fn plan() -> Plan {
     }
 }
 
-/// What it has come to, if all went well.
-pub(super) fn outcome() -> Outcome {
-    let mut outcome = Outcome::new(false);
-    outcome.measured = SECOND * 10;
-    outcome.messages = Messages {
+/// Messages that were all replied to, the last 20 after the window.
+pub(super) fn messages() -> Messages {
+    Messages {
         offered: 500_000,
-        sent: 500_000,
-        answered: 500_000,
-        answered_in_time: 499_980,
+        replied: 500_000,
+        sent_in_window: 500_000,
+        completed_in_window: 499_980,
         ..Messages::default()
-    };
+    }
+}
+
+/// Its result, if all went well.
+pub(super) fn outcome() -> Outcome {
+    let mut outcome = Outcome::new(false, &plan().targets);
+    (outcome.measured_from, outcome.measured) = (SECOND, SECOND * 10);
+    outcome.length = SECOND * 11;
+    outcome.messages = messages();
+    outcome.servers[0].messages = messages();
+    (outcome.servers[0].attempted, outcome.servers[0].established) = (200, 200);
     (outcome.bytes_sent, outcome.bytes_received) = (64_000_000, 63_997_440);
     outcome.connections = Connections {
         attempted: 200,
@@ -61,6 +69,9 @@ pub(super) fn outcome() -> Outcome {
     outcome.client = Client {
         busy: Duration::from_millis(5_800),
         waiting: Duration::from_millis(4_200),
+        paused: Duration::ZERO,
+        longest_pause: Duration::ZERO,
+        run_queue_wait: Some(Duration::from_millis(20)),
         reads: 500_100,
         writes: 500_000,
         would_block: 100,
@@ -80,6 +91,9 @@ pub(super) fn context() -> Context {
     Context {
         version: text("0.1.0"),
         started_at: text("2026-09-01T10:00:00Z"),
+        measured_from: text("2026-09-01T10:00:01Z"),
+        ended_at: text("2026-09-01T10:00:11Z"),
+        failures_max: None,
         targets: vec!["tcp://127.0.0.1:7000".to_owned()],
         size: text("128"),
         rate: text("50k"),
@@ -146,7 +160,9 @@ pub(super) fn interval(end: u32) -> Interval {
         end: SECOND * end,
         length: SECOND,
         sent: 50_000,
-        answered: 50_000,
+        replied: 50_000,
+        failures: 0,
+        timeouts: 0,
         errors: 0,
         in_flight: 9,
         busy: 0.58,

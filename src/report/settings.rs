@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::context::Context;
+use super::verdict::FAILURES_MAX;
 use crate::load::{Arrival, Churn, Close, Plan, Reply, Stop, Verify};
 
 #[derive(Debug, Serialize)]
@@ -31,7 +32,7 @@ pub(super) struct Config<'a> {
     reply: &'static str,
     verify: &'static str,
     duration_ns: Option<u64>,
-    requests: Option<u64>,
+    messages: Option<u64>,
     warmup_ns: u64,
     interval_ns: u64,
     timeout_ns: u64,
@@ -42,6 +43,7 @@ pub(super) struct Config<'a> {
     close: &'static str,
     sources: Vec<String>,
     seed: u64,
+    failures_max: f64,
     labels: BTreeMap<&'a str, &'a str>,
 }
 
@@ -55,7 +57,7 @@ pub(super) struct Env<'a> {
 
 impl<'a> Config<'a> {
     pub(super) fn of(plan: &Plan, context: &'a Context) -> Self {
-        let (duration_ns, requests) = match plan.stop {
+        let (duration_ns, messages) = match plan.stop {
             Stop::After(time) => (Some(nanoseconds(time)), None),
             Stop::Messages(count) => (None, Some(count)),
         };
@@ -95,7 +97,7 @@ impl<'a> Config<'a> {
                 Verify::Off => "off",
             },
             duration_ns,
-            requests,
+            messages,
             warmup_ns: nanoseconds(plan.warmup),
             interval_ns: nanoseconds(plan.interval),
             timeout_ns: nanoseconds(plan.timeout),
@@ -109,6 +111,7 @@ impl<'a> Config<'a> {
             },
             sources: plan.sources.iter().map(ToString::to_string).collect(),
             seed: plan.seed,
+            failures_max: context.failures_max.unwrap_or(FAILURES_MAX),
             labels: labels
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect(),

@@ -2,12 +2,15 @@
 
 use super::distribution::hgrm;
 use super::page::{INDENT, Page, Row, Table, escaped};
-use super::units::{bytes, rate, thousands, three_digits, time, whole_percent};
+use super::units::{bytes, percent, rate, thousands, three_digits, time, whole_percent};
 use super::{Report, busy_share, datagrams, is_steady, latency, mismatches, system_calls};
-use crate::load::{Arrival, Churn, Outcome, Plan, Profile, Reply, Verify};
+use crate::load::{Arrival, Churn, Outcome, Plan, Profile, Reply, State, Verify};
 
 /// How far what is said about the verdict stands in.
 const REASON_INDENT: usize = 7;
+
+/// Of how many servers the parts are shown.
+const SERVERS_SHOWN: usize = 8;
 
 /// Writes the report, with every step of the distribution of times if `spectrum`.
 pub(super) fn write(report: &Report<'_>, spectrum: bool) -> String {
@@ -30,7 +33,9 @@ pub(super) fn write(report: &Report<'_>, spectrum: bool) -> String {
     }
     page.gap();
     write_where(report, &mut page);
-    messages(outcome).write(&mut page);
+    messages(outcome, plan).write(&mut page);
+    write_failures(outcome, &mut page);
+    write_servers(outcome, &mut page);
     write_bytes(outcome, &mut page);
     latency::write(outcome, plan, percentiles, &mut page);
     write_troubles(outcome, plan, &mut page);
@@ -134,9 +139,9 @@ fn size(plan: &Plan, typed: Option<&str>) -> String {
 /// How much of an answer was verified.
 const fn verified(plan: &Plan) -> &'static str {
     match (&plan.reply, plan.verify) {
-        (Reply::None, _) => "no answer expected",
+        (Reply::None, _) => "no reply expected",
         (_, Verify::Off) => "nothing verified",
-        (Reply::Until(_), _) => "ends of answers found",
+        (Reply::Until(_), _) => "ends of replies found",
         (Reply::Size(_), _) | (_, Verify::Length) => "lengths verified",
         (Reply::Echo | Reply::Suffix(_), Verify::Full) => "every byte verified",
     }
@@ -161,23 +166,30 @@ fn write_where(report: &Report<'_>, page: &mut Page) {
     }
 }
 
-/// What became of messages. Of what hardly ever happens, only what has.
-fn messages(outcome: &Outcome) -> Table {
+/// How messages ended. Of the states that are rare, only those that occurred.
+fn messages(outcome: &Outcome, plan: &Plan) -> Table {
     let messages = &outcome.messages;
+    let completed = if plan.reply == Reply::None {
+        "written"
+    } else {
+        "replied"
+    };
     let always = [
         ("offered", messages.offered),
-        ("sent", messages.sent),
-        ("answered", messages.answered),
-        ("timeouts", messages.timeout),
+        ("sent", messages.sent()),
+        (completed, messages.completed()),
+        ("failed", messages.failed()),
     ];
-    let seldom = [
-        ("shed", messages.shed),
-        ("unsent", messages.unsent),
-        ("unanswered", messages.unanswered),
-        ("mismatch", messages.mismatch),
+    let rare = [
+        State::RepliedLate,
+        State::Lost,
+        State::LocalOverflow,
+        State::Shed,
+        State::NeverSent,
     ];
-    let happened = seldom.into_iter().filter(|(_, count)| *count > 0);
-    let columns: Vec<_> = always.into_iter().chain(happened).collect();
+    let rare = rare.map(|state| (state.name(), messages.count(state)));
+    let occurred = rare.into_iter().filter(|(_, count)| *count > 0);
+    let columns: Vec<_> = always.into_iter().chain(occurred).collect();
     let seconds = outcome.measured.as_secs_f64();
     let per_second = |count: u64| {
         if seconds > 0.0 {
@@ -188,8 +200,8 @@ fn messages(outcome: &Outcome) -> Table {
     };
     let mut rates = vec![
         per_second(messages.offered),
-        per_second(messages.sent),
-        per_second(messages.answered_in_time),
+        per_second(messages.sent_in_window),
+        per_second(messages.completed_in_window),
     ];
     rates.resize(columns.len(), String::new());
     let row = |label, cells| Row {
@@ -212,6 +224,53 @@ fn messages(outcome: &Outcome) -> Table {
     }
 }
 
+/// How messages failed, if any did.
+fn write_failures(outcome: &Outcome, page: &mut Page) {
+    let messages = &outcome.messages;
+    let failed = messages.failed();
+    if failed == 0 {
+        return;
+    }
+    let states = State::ALL.into_iter().filter(|state| state.is_failure());
+    let occurred = states.filter(|&state| messages.count(state) > 0);
+    let mut items = vec![percent(messages.share(failed))];
+    items.extend(
+        occurred.map(|state| format!("{} {}", thousands(messages.count(state)), state.name())),
+    );
+    page.items("failures", &items);
+}
+
+/// The part of each server, if there are several.
+fn write_servers(outcome: &Outcome, page: &mut Page) {
+    let mut label = "servers";
+    if outcome.servers.len() < 2 {
+        return;
+    }
+    for server in outcome.servers.iter().take(SERVERS_SHOWN) {
+        let messages = &server.messages;
+        let mut items = vec![
+            server.address.to_string(),
+            format!("{} offered", thousands(messages.offered)),
+            format!("{} completed", thousands(messages.completed())),
+        ];
+        for (count, what) in [
+            (messages.failed(), "failed"),
+            (messages.lost, "lost"),
+            (server.failed, "connections failed"),
+        ] {
+            if count > 0 {
+                items.push(format!("{} {what}", thousands(count)));
+            }
+        }
+        page.items(label, &items);
+        label = "";
+    }
+    let more = outcome.servers.len().saturating_sub(SERVERS_SHOWN);
+    if more > 0 {
+        page.items("", &[format!("and {more} more (see --json)")]);
+    }
+}
+
 fn write_bytes(outcome: &Outcome, page: &mut Page) {
     let seconds = outcome.measured.as_secs_f64();
     if seconds > 0.0 {
@@ -230,13 +289,20 @@ fn write_bytes(outcome: &Outcome, page: &mut Page) {
 fn write_troubles(outcome: &Outcome, plan: &Plan, page: &mut Page) {
     let connections = &outcome.connections;
     let mut items = vec![format!(
-        "{} of {} opened",
+        "{} of {} established",
         thousands(connections.established),
         thousands(connections.attempted)
     )];
     for (count, what) in [
-        (connections.closed_by_peer, "closed by the server"),
-        (connections.churned, "closed to be opened anew"),
+        (connections.failed, "failed"),
+        (connections.failed_locally, "failed on this machine"),
+        (
+            connections.closed_without_reply,
+            "closed by the server before any reply",
+        ),
+        (connections.closed_by_server, "closed by the server"),
+        (connections.idle_closed, "idle ones closed by the server"),
+        (connections.churned, "closed by --churn"),
     ] {
         if count > 0 {
             items.push(format!("{} {what}", thousands(count)));
@@ -262,7 +328,7 @@ fn write_costs(report: &Report<'_>, page: &mut Page) {
     let Report {
         outcome, context, ..
     } = report;
-    let answered = outcome.messages.answered_in_time;
+    let completed = outcome.messages.completed_in_window;
     let seconds = outcome.measured.as_secs_f64();
     let cpu = |time: std::time::Duration, items: &mut Vec<String>| {
         if seconds > 0.0 {
@@ -271,16 +337,16 @@ fn write_costs(report: &Report<'_>, page: &mut Page) {
                 whole_percent(time.as_secs_f64() / seconds)
             ));
         }
-        if answered > 0 {
-            let each = time.as_secs_f64() * 1e6 / answered as f64;
+        if completed > 0 {
+            let each = time.as_secs_f64() * 1e6 / completed as f64;
             items.push(format!("{} cpu-µs/message", three_digits(each)));
         }
     };
     let busy = busy_share(outcome).map_or_else(|| "-".to_owned(), whole_percent);
     let mut client = vec![format!("busy {busy}")];
     context.cpu.iter().for_each(|&time| cpu(time, &mut client));
-    if answered > 0 {
-        let calls = system_calls(outcome) as f64 / answered as f64;
+    if completed > 0 {
+        let calls = system_calls(outcome) as f64 / completed as f64;
         client.push(format!("{} system calls/message", three_digits(calls)));
     }
     client.extend(

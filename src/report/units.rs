@@ -113,8 +113,12 @@ fn without_zeros(text: &str) -> &str {
 
 /// So many of something: `1 answer`, `2 answers`.
 pub(super) fn count(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", thousands(number))
+    let number_shown = thousands(number);
+    match what.strip_suffix("ly") {
+        _ if number == 1 => format!("{number_shown} {what}"),
+        Some(stem) => format!("{number_shown} {stem}lies"),
+        None => format!("{number_shown} {what}s"),
+    }
 }
 
 /// Bytes in hexadecimal, two digits each, with `between` in between.

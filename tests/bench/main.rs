@@ -22,8 +22,15 @@ fn run(command: &str, arguments: &[&str]) -> Output {
     program.output().unwrap()
 }
 
+/// Verdicts that a busy machine may give a good run.
+const NOISE: [&str; 2] = [
+    "--accept",
+    "client-limited,rate-not-reached,unstable,too-few-samples",
+];
+
+/// A run whose exit code does not depend on how busy this machine is.
 fn bench(arguments: &[&str]) -> Output {
-    run("bench", arguments)
+    run("bench", &[&NOISE, arguments].concat())
 }
 
 fn text(output: &Output) -> String {
@@ -103,7 +110,7 @@ fn files_of_every_kind_are_written_and_agree() {
         .map(|path| std::fs::read_to_string(path).unwrap());
     let json: Value = serde_json::from_str(&read[0]).unwrap();
     assert_eq!(json["messages"]["sent"], 1_200);
-    assert_eq!(json["messages"]["answered"], 1_200);
+    assert_eq!(json["messages"]["replied"], 1_200);
     assert_eq!(json["config"]["labels"]["where"], "here");
     assert_eq!(json["latency_ns"]["response"]["count"], 1_200);
     assert!(json["latency_ns"]["response"]["p"]["99"].is_u64(), "{json}");
@@ -151,8 +158,8 @@ fn writes_of_one_byte_each_are_no_error() {
         "1..300",
         &server.tcp[0].to_string(),
     ]);
-    assert_eq!(json["messages"]["answered"], 100);
-    assert_eq!(json["messages"]["mismatch"], 0);
+    assert_eq!(json["messages"]["replied"], 100);
+    assert_eq!(json["messages"]["mismatched"], 0);
     assert_eq!(json["errors"].as_array().unwrap().len(), 0);
 }
 
@@ -181,7 +188,7 @@ fn the_tutorials_suffix_is_recognised_and_its_remedy_told() {
     );
     let json = json(&["-n", "500", "--reply", "suffix:| lee", &address]);
     assert_eq!(json["udp"]["lost"], 0);
-    assert_eq!(json["messages"]["answered"], 500);
+    assert_eq!(json["messages"]["replied"], 500);
 }
 
 /// What the server says it has done to datagrams is what the client says it has seen.
@@ -259,7 +266,7 @@ fn a_stall_is_seen_by_the_open_loop_and_hidden_by_the_closed_one() {
 fn goals_are_met_or_missed() {
     let server = Process::serve(&[]);
     let address = server.tcp[0].to_string();
-    let run = ["-n", "500", "--slo", "errors<1%", &address];
+    let run = ["-n", "500", "--slo", "failures<1%", &address];
     assert_eq!(code(&bench(&run)), 0);
     let output = bench(&[&["--slo", "max<1ns"][..], &run].concat());
     assert_eq!(code(&output), 3);
@@ -312,7 +319,7 @@ fn a_server_that_is_not_there_is_one_line_and_exit_1() {
     let output = bench(&["-c", "3", &nobody.to_string()]);
     assert_eq!(code(&output), 1);
     let line = String::from_utf8(output.stderr).unwrap();
-    assert!(line.ends_with("refused: nobody listens there\n"), "{line}");
+    assert!(line.ends_with("refused: nothing listens there\n"), "{line}");
     let output = run("doctor", &[&nobody.to_string()]);
     assert_eq!(code(&output), 1);
     assert!(text(&output).contains("FAILS server"), "{}", text(&output));

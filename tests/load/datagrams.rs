@@ -1,9 +1,13 @@
 //! Datagrams: numbered, and all accounted for.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
+use std::time::Instant;
 
-use echoloop::load::{MismatchKind, Plan, Profile, Reply, Sizes, Step, Stop};
+use echoloop::Reactor;
+use echoloop::load::{Load, MismatchKind, Plan, Profile, Reply, Sizes, Stop};
+use echoloop::reactor::Timer;
 use echoloop::service::{Echo, Faults, Odds};
 
 use super::support::serving::{Serving, config};
@@ -82,19 +86,57 @@ fn the_fate_of_every_datagram_is_counted_exactly() {
 }
 
 #[test]
-fn a_datagram_nobody_takes_is_an_error_by_name() {
-    // Bound, so that nobody else gets the port, and by TCP: whoever sends datagrams there is refused.
+fn a_closed_port_ends_the_run_at_once_as_refused() {
+    // Bound by TCP, so that nobody else gets the port: datagrams to it are refused.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let outcome = run(udp(nobody.local_addr().unwrap(), |plan| {
-        (plan.stop, plan.timeout) = (Stop::Messages(3), 50 * MS);
+    for reply in [Reply::Echo, Reply::None] {
+        let started = Instant::now();
+        let mut reactor = Reactor::with_timer(Timer::Timerfd).unwrap();
+        let plan = udp(nobody.local_addr().unwrap(), |plan| {
+            (plan.stop, plan.reply) = (Stop::After(20_000 * MS), reply);
+        });
+        let mut load = Load::new(plan, |_| ()).unwrap();
+        reactor.run(&mut load).unwrap();
+        let error = load.finish().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert!(started.elapsed() < 5_000 * MS);
+    }
+}
+
+/// Linux reports an ICMP error of a datagram before with the next call, and does not carry that out (udp(7)).
+#[test]
+fn a_datagram_that_is_refused_on_behalf_of_another_is_sent_again() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        let mut bytes = [0; 64];
+        for _ in 0..20 {
+            let (count, from) = server.recv_from(&mut bytes).unwrap();
+            server.send_to(&bytes[..count], from).unwrap();
+        }
+        // What comes until the port is closed was received all the same.
+        server.set_nonblocking(true).unwrap();
+        let mut more = 0;
+        while server.recv_from(&mut bytes).is_ok() {
+            more += 1;
+        }
+        more
+    });
+    let outcome = run(udp(address, |plan| {
+        plan.reply = Reply::Echo;
+        plan.rate = Some(Profile::constant(1_000.0));
+        (plan.stop, plan.pipeline) = (Stop::After(300 * MS), 1024);
+        (plan.timeout, plan.drain) = (50 * MS, 50 * MS);
     }));
-    assert_eq!(outcome.messages.answered, 0);
-    assert_eq!(outcome.udp.as_ref().unwrap().lost, 3);
-    let refused = |step| outcome.errors.get(&(step, "ECONNREFUSED".to_owned()));
-    let count = refused(Step::Read).unwrap_or(&0) + refused(Step::Write).unwrap_or(&0);
-    assert!(count >= 1, "{:?}", outcome.errors);
-    // A poll that forgets a socket which has had an error is no reason to ask over and over.
-    assert!(outcome.client.reads < 50, "{} reads", outcome.client.reads);
+    let more = served.join().unwrap();
+    let counted = &outcome.messages;
+    assert_eq!((counted.offered, counted.sent()), (300, 300), "{counted:?}");
+    assert_eq!((counted.replied, counted.lost), (20, 280), "{counted:?}");
+    let refused: u64 = outcome.errors.values().sum();
+    // Each datagram that reached a closed port was refused, and nothing else was.
+    assert!(refused <= 280 - more, "{:?}", outcome.errors);
+    assert!(refused >= 250, "{:?}", outcome.errors);
+    assert_eq!(outcome.connections.refused_at_end, 1);
 }
 
 /// A damaged answer is an answer, to the message whose number it carries: nothing is awaited in its place, and
@@ -120,48 +162,84 @@ fn a_damaged_answer_is_wrong_and_neither_lost_nor_late() {
         }));
         served.join().unwrap();
         let counted = &outcome.messages;
-        assert_eq!((counted.answered, counted.mismatch), (90, 10), "{size}");
-        assert_eq!((counted.unanswered, counted.timeout), (0, 0), "{size}");
+        assert_eq!((counted.replied, counted.mismatched), (90, 10), "{size}");
         let datagrams = outcome.udp.unwrap();
         assert_eq!((datagrams.corrupt, datagrams.received), (10, 100));
         assert_eq!((datagrams.lost, datagrams.late), (0, 0), "{size}");
     }
 }
 
-/// What was given up for lost and comes after all was late.
+/// A reply that was cut in two says neither what it replies to, nor is anything lost.
 #[test]
-fn an_answer_behind_its_time_is_late_and_no_longer_lost() {
-    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = server.local_addr().unwrap();
-    let served = thread::spawn(move || {
-        let mut bytes = [0; 64];
-        for number in 0..10 {
-            let (count, from) = server.recv_from(&mut bytes).unwrap();
-            // The second is never answered, the third behind its time.
-            match number {
-                1 => continue,
-                2 => thread::sleep(150 * MS),
-                _ => {}
+fn a_truncated_reply_is_a_mismatch_and_not_lost_as_well() {
+    for pipeline in [1, 8] {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.set_read_timeout(Some(5_000 * MS)).unwrap();
+        let address = server.local_addr().unwrap();
+        let served = thread::spawn(move || {
+            let mut bytes = [0; 64];
+            for number in 0..100 {
+                let (count, from) = server.recv_from(&mut bytes).unwrap();
+                let count = if number % 10 == 3 { 20 } else { count };
+                server.send_to(&bytes[..count], from).unwrap();
             }
-            server.send_to(&bytes[..count], from).unwrap();
-        }
-    });
-    let outcome = run(udp(address, |plan| {
-        (plan.reply, plan.stop) = (Reply::Echo, Stop::Messages(10));
-        (plan.timeout, plan.drain) = (50 * MS, 400 * MS);
-    }));
-    served.join().unwrap();
-    let datagrams = outcome.udp.unwrap();
-    assert!(datagrams.late >= 1, "{datagrams:?}");
-    assert_eq!(
-        datagrams.lost + datagrams.received,
-        10,
-        "what came is not lost: {datagrams:?}"
-    );
-    assert_eq!(
-        outcome.messages.answered + datagrams.late,
-        datagrams.received
-    );
+        });
+        let outcome = run(udp(address, |plan| {
+            (plan.reply, plan.stop) = (Reply::Echo, Stop::Messages(100));
+            (plan.pipeline, plan.timeout) = (pipeline, 200 * MS);
+        }));
+        served.join().unwrap();
+        let counted = &outcome.messages;
+        assert_eq!(
+            (counted.replied, counted.mismatched),
+            (90, 10),
+            "{counted:?}"
+        );
+        let datagrams = outcome.udp.unwrap();
+        assert_eq!(
+            (datagrams.corrupt, datagrams.lost),
+            (10, 0),
+            "{datagrams:?}"
+        );
+    }
+}
+
+#[test]
+fn a_datagram_replied_to_after_its_time_limit_is_late_and_not_lost() {
+    for size in [64, 8] {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let served = thread::spawn(move || {
+            let mut bytes = [0; 64];
+            for number in 0..10 {
+                let (count, from) = server.recv_from(&mut bytes).unwrap();
+                // The second is never replied to, the third too late, and only then the rest is read.
+                match number {
+                    1 => continue,
+                    2 => thread::sleep(120 * MS),
+                    _ => {}
+                }
+                server.send_to(&bytes[..count], from).unwrap();
+            }
+        });
+        let outcome = run(udp(address, |plan| {
+            (plan.reply, plan.sizes) = (Reply::Echo, Sizes::fixed(size));
+            plan.stop = Stop::Messages(10);
+            (plan.timeout, plan.drain) = (50 * MS, 400 * MS);
+        }));
+        served.join().unwrap();
+        let counted = &outcome.messages;
+        let datagrams = outcome.udp.as_ref().unwrap();
+        assert_eq!((counted.offered, counted.lost), (10, 1), "{counted:?}");
+        assert_eq!(counted.replied + counted.replied_late, 9, "{counted:?}");
+        assert!(counted.replied_late >= 1, "{counted:?}");
+        assert_eq!(
+            (datagrams.lost, datagrams.received),
+            (1, 9),
+            "{datagrams:?}"
+        );
+        assert_eq!(datagrams.late, counted.replied_late);
+    }
 }
 
 /// Datagrams without a number of their own, of any size: one that comes twice is not taken for a wrong answer to the next.
@@ -201,7 +279,8 @@ fn an_answer_to_another_flow_is_a_mismatch_that_names_it() {
         (plan.connections, plan.timeout) = (2, 100 * MS);
     }));
     served.join().unwrap();
-    assert_eq!(outcome.messages.mismatch, 1, "{outcome:?}");
+    let counted = &outcome.messages;
+    assert_eq!((counted.mismatched, counted.lost), (1, 1), "{outcome:?}");
     let mismatch = &outcome.mismatches[0];
     let other = 1 - mismatch.connection;
     assert_eq!(mismatch.kind, MismatchKind::Foreign(other));

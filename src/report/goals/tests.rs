@@ -33,7 +33,8 @@ fn every_form_of_a_goal_is_read() {
         ("rate>50k", Figure::Rate, Order::Above, 50e3),
         ("rate>=1.5M", Figure::Rate, Order::AtLeast, 1.5e6),
         ("rate>20", Figure::Rate, Order::Above, 20.0),
-        ("errors<0.1%", Figure::Errors, Order::Below, 0.001),
+        ("failures<0.1%", Figure::Failures, Order::Below, 0.001),
+        ("errors<0.1%", Figure::Failures, Order::Below, 0.001),
         ("loss<1%", Figure::Loss, Order::Below, 0.01),
         (
             "service.p99<1ms",
@@ -110,9 +111,9 @@ fn goals_are_met_or_missed_by_the_figure_they_name() {
         ("lag.p50<5us", true, "4.00 µs"),
         ("rate>50k", false, "49 998/s"),
         ("rate>=49998", true, "49 998/s"),
-        ("errors<0.1%", true, "0 %"),
+        ("failures<0.1%", true, "0 %"),
         ("errors<=0%", true, "0 %"),
-        ("errors<0%", false, "0 %"),
+        ("failures<0%", false, "0 %"),
     ] {
         assert_eq!(
             finding(text, &outcome, &plan),
@@ -120,29 +121,89 @@ fn goals_are_met_or_missed_by_the_figure_they_name() {
             "{text}"
         );
     }
-    let mut silent = plan.clone();
-    silent.reply = Reply::None;
-    outcome.messages.answered_in_time = 0;
-    assert!(finding("rate>49k", &outcome, &silent).0);
+    outcome.messages.completed_in_window = 0;
     assert!(!finding("rate>49k", &outcome, &plan).0);
-    (outcome.messages.answered_late, outcome.messages.unanswered) = (100, 200);
-    (outcome.messages.mismatch, outcome.messages.answered) = (150, 499_650);
+    let messages = &mut outcome.messages;
+    (messages.mismatched, messages.connection_lost) = (150, 100);
+    (messages.timed_out, messages.unanswered_at_end) = (200, 50);
+    let failures = |outcome: &Outcome| finding("failures<0.1%", outcome, &plan);
+    assert_eq!(failures(&outcome), (false, "0.1 %".to_owned()));
+    outcome.messages.replied_late = 100;
     outcome
         .errors
         .insert((crate::load::Step::Read, "ECONNRESET".to_owned()), 100);
-    let errors = |outcome: &Outcome, plan: &Plan| finding("errors<0.1%", outcome, plan);
-    assert_eq!(errors(&outcome, &plan), (false, "0.11 %".to_owned()));
-    // More wrong answers than messages: the server says what nobody has asked for.
-    outcome.messages.mismatch = 400;
-    assert_eq!(errors(&outcome, &plan), (false, "0.12 %".to_owned()));
-    (outcome.messages.answered_late, outcome.messages.mismatch) = (0, 0);
-    outcome.messages.sent = 499_800;
-    assert_eq!(errors(&outcome, &silent), (true, "0.06 %".to_owned()));
-    outcome.udp = Some(sample::datagrams());
+    assert_eq!(
+        failures(&outcome),
+        (false, "0.1 %".to_owned()),
+        "late replies and errors of connections are no failed messages"
+    );
+}
+
+#[test]
+fn a_loss_is_a_part_of_the_datagrams_that_were_sent() {
+    let (mut outcome, mut plan) = (sample::outcome(), sample::plan());
+    plan.udp = true;
+    let messages = &mut outcome.messages;
+    (messages.replied, messages.lost, messages.never_sent) = (399_988, 12, 100_000);
     assert_eq!(
         finding("loss<0.01%", &outcome, &plan),
-        (true, "0.0024 %".to_owned())
+        (true, "0.003 %".to_owned())
     );
+    plan.reply = Reply::None;
+    assert!(!finding("loss<100%", &outcome, &plan).0);
+}
+
+/// The sample with as many messages that were not replied to, in a state of this kind.
+fn with_missing(count: u64, state: fn(&mut crate::load::Messages) -> &mut u64) -> Outcome {
+    let mut outcome = sample::outcome();
+    *state(&mut outcome.messages) = count;
+    outcome.messages.offered += count;
+    outcome
+}
+
+#[test]
+fn messages_without_a_reply_are_slower_than_any_limit() {
+    let plan = sample::plan();
+    let states: [fn(&mut crate::load::Messages) -> &mut u64; 8] = [
+        |messages| &mut messages.mismatched,
+        |messages| &mut messages.connection_lost,
+        |messages| &mut messages.timed_out,
+        |messages| &mut messages.lost,
+        |messages| &mut messages.local_overflow,
+        |messages| &mut messages.unanswered_at_end,
+        |messages| &mut messages.shed,
+        |messages| &mut messages.never_sent,
+    ];
+    for state in states {
+        let few = with_missing(4_000, state);
+        assert_eq!(
+            finding("p99<5ms", &few, &plan),
+            (true, "1.31 ms".to_owned())
+        );
+        let many = with_missing(5_100, state);
+        let said = "it has no value: too many messages got no reply".to_owned();
+        assert_eq!(finding("p99<5ms", &many, &plan), (false, said.clone()));
+        assert!(finding("p98<5ms", &many, &plan).0);
+        let one = with_missing(1, state);
+        assert_eq!(finding("max<1s", &one, &plan), (false, said.clone()));
+        assert_eq!(finding("mean<1s", &one, &plan), (false, said));
+    }
+    let shed = with_missing(5_100, |messages| &mut messages.shed);
+    assert!(!finding("lag.p99<1s", &shed, &plan).0);
+    let mut refused = sample::outcome();
+    refused.connections.failed = 100;
+    assert!(!finding("connect.p90<1s", &refused, &plan).0);
+}
+
+#[test]
+fn messages_without_an_expected_reply_have_no_response_time() {
+    let (mut outcome, mut plan) = (sample::outcome(), sample::plan());
+    plan.reply = Reply::None;
+    (outcome.messages.replied, outcome.messages.written) = (0, 500_000);
+    outcome.latency.response.reset();
+    let said = "can't be told: there are no samples".to_owned();
+    assert_eq!(finding("p99<1s", &outcome, &plan), (false, said));
+    assert!(finding("rate>49k", &outcome, &plan).0);
 }
 
 #[test]
@@ -158,7 +219,7 @@ fn what_can_not_be_told_is_missed_and_says_why() {
     let loss = told("loss<100%", &outcome, &plan);
     assert_eq!(
         loss,
-        "can't be told: only datagrams can be lost; see errors"
+        "can't be told: only datagrams can be lost; see failures"
     );
     plan.rate = None;
     let lag = told("lag.p50<1s", &outcome, &plan);
@@ -181,7 +242,7 @@ fn what_can_not_be_told_is_missed_and_says_why() {
         "can't be told: nothing was measured"
     );
     assert_eq!(
-        told("errors<1%", &outcome, &plan),
+        told("failures<1%", &outcome, &plan),
         "can't be told: nothing was offered"
     );
 }

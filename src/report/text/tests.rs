@@ -22,11 +22,11 @@ VALID  open loop, constant 50 000/s, 200 TCP connections, 128 B, every byte veri
 
   measured    10.0 s, tcp://127.0.0.1:7000
   labels      branch=main
-                 offered      sent  answered  timeouts
-  messages       500 000   500 000   500 000         0
+                 offered      sent   replied   failed
+  messages       500 000   500 000   500 000        0
   rate          50 000/s  50 000/s  49 998/s
   bytes       6.10 MiB/s out, 6.10 MiB/s in
-  latency           p50      p90      p99    p99.9   p99.99      max
+  latency           p50      p90      p99    p99.9   p99.99      max  of 100 % of the messages
     response      61 µs   104 µs   214 µs  1.31 ms  2.90 ms  3.02 ms  from when it was due
     service       58 µs    97 µs   198 µs  1.02 ms  2.11 ms  2.40 ms  from when it was sent
     lag         4.00 µs  7.00 µs    11 µs    96 µs   880 µs   910 µs  this client's own lateness
@@ -53,13 +53,14 @@ fn a_closed_loop_with_a_server_that_adds_a_suffix() {
     outcome.measured = Duration::from_millis(1_500);
     outcome.messages = crate::load::Messages {
         offered: 1_000,
-        sent: 1_000,
-        answered: 40,
-        answered_in_time: 40,
-        unanswered: 950,
-        mismatch: 10,
+        replied: 40,
+        unanswered_at_end: 950,
+        mismatched: 10,
+        sent_in_window: 1_000,
+        completed_in_window: 40,
         ..Default::default()
     };
+    outcome.wrong_replies = 10;
     outcome.mismatches = vec![sample::mismatch(); 10];
     outcome
         .errors
@@ -68,30 +69,35 @@ fn a_closed_loop_with_a_server_that_adds_a_suffix() {
         .errors
         .insert((Step::Read, "ECONNRESET".to_owned()), 3);
     outcome.connections.attempted = 212;
-    outcome.connections.closed_by_peer = 2;
+    (
+        outcome.connections.failed,
+        outcome.connections.closed_by_server,
+    ) = (12, 2);
     outcome.intervals.clear();
     outcome.client = Client::default();
     outcome.latency.service.reset();
     outcome.latency.service.record_n(61_000, 40).unwrap();
     let expected = "
 MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B, every byte verified
-       10 answers were not what was to come back, and none may be: compare what was expected with
-       what came, or say with --reply what the server makes of a message.
-       Only 40 messages were answered, fewer than 100: measure for longer with --duration, or look
-       at the errors.
+       10 replies did not match what was expected: compare the bytes below, or describe the server's
+       replies with --reply.
+       950 of 1 000 messages failed (95 %), more than 0.1 % (--failures-max): 950 unanswered at end.
+       Only 40 messages were replied to, fewer than 100: measure for longer with --duration, or send
+       more with --messages.
 
   measured    1.50 s
-                offered     sent  answered  timeouts  unanswered  mismatch
-  messages        1 000    1 000        40         0         950        10
-  rate            667/s    667/s      27/s
+                offered     sent  replied   failed
+  messages        1 000    1 000       40      960
+  rate            667/s    667/s     27/s
+  failures    96 %, 10 mismatched, 950 unanswered at end
   bytes       40.7 MiB/s out, 40.7 MiB/s in
-                    p50      p90      p99    p99.9   p99.99      max
+                    p50      p90      p99    p99.9   p99.99      max  of 4 % of the messages
   latency         61 µs        -        -        -        -    61 µs  from when it was sent
   connect        112 µs   180 µs        -        -        -   310 µs
               - means that fewer than 10 samples lie beyond it.
               A closed loop sends least when the server is slowest, and so hides stalls: --rate
               shows them.
-  connections 200 of 212 opened, 2 closed by the server
+  connections 200 of 212 established, 12 failed, 2 closed by the server
   errors      connect ECONNREFUSED 12, read ECONNRESET 3
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
               Nothing more was to come. If the server adds that to every answer, say
@@ -113,10 +119,10 @@ fn datagrams_that_were_lost_and_sent_too_late() {
     plan.arrival = Arrival::Poisson;
     outcome.connections.most = 8;
     outcome.udp = Some(sample::datagrams());
-    outcome.messages.timeout = 12;
-    outcome.messages.unanswered = 12;
-    outcome.messages.sent = 480_000;
-    (outcome.messages.shed, outcome.messages.unsent) = (12_000, 8_000);
+    let messages = &mut outcome.messages;
+    (messages.replied, messages.lost) = (479_988, 12);
+    (messages.shed, messages.never_sent) = (12_000, 8_000);
+    (messages.sent_in_window, messages.completed_in_window) = (480_000, 479_988);
     let mut context = sample::context();
     context.rate = Some("1k:50k".to_owned());
     context.server = None;
@@ -125,22 +131,22 @@ fn datagrams_that_were_lost_and_sent_too_late() {
     context.warnings.clear();
     let expected = "
 RATE-NOT-REACHED  open loop, Poisson rate 1k:50k, 8 UDP flows, 128 B, every byte verified
-       Sent were 480 000 of 500 000 messages offered (96 %), less than 99 %: 8 000 waited until the
-       end and 12 000 were shed. Lower --rate, or let more be in flight with --connections or
+       480 000 of 500 000 messages offered were sent (96 %), less than 99 %: 8 000 were still due at
+       the end, and 12 000 were shed. Lower --rate, or allow more in flight with --connections or
        --pipeline.
 
   measured    10.0 s, tcp://127.0.0.1:7000
-                 offered      sent  answered  timeouts     shed   unsent  unanswered
-  messages       500 000   480 000   500 000        12   12 000    8 000          12
-  rate          50 000/s  48 000/s  49 998/s
+                 offered      sent   replied   failed     lost     shed  never sent
+  messages       500 000   480 000   479 988        0       12   12 000       8 000
+  rate          50 000/s  48 000/s  47 999/s
   bytes       6.10 MiB/s out, 6.10 MiB/s in
-  latency           p50      p90      p99    p99.9   p99.99      max
+  latency           p50      p90      p99    p99.9   p99.99      max  of 96 % of the messages
     response      61 µs   104 µs   214 µs  1.31 ms  2.90 ms  3.02 ms  from when it was due
     service       58 µs    97 µs   198 µs  1.02 ms  2.11 ms  2.40 ms  from when it was sent
     lag         4.00 µs  7.00 µs    11 µs    96 µs   880 µs   910 µs  this client's own lateness
   datagrams   loss 12 (0.0024 %), late 1, duplicate 2, reordered 4 (max extent 2), corrupt 0,
               foreign 0, own buffer overflow 0, jitter 8.00 µs
-  client      busy 58 %, cpu 58 %, 11.6 cpu-µs/message, 2.30 system calls/message, RSS 9.10 MiB
+  client      busy 58 %, cpu 58 %, 12.1 cpu-µs/message, 2.40 system calls/message, RSS 9.10 MiB
 ";
     assert_eq!(text(&outcome, &plan, &context), expected);
 }
@@ -149,16 +155,16 @@ RATE-NOT-REACHED  open loop, Poisson rate 1k:50k, 8 UDP flows, 128 B, every byte
 fn a_load_that_came_to_nothing() {
     let mut plan = sample::plan();
     plan.connections = 1;
-    let mut outcome = Outcome::new(false);
+    let mut outcome = Outcome::new(false, &plan.targets);
     outcome.connections.most = 1;
     let expected = "
 TOO-FEW-SAMPLES  open loop, constant 50 000/s, 1 TCP connection, 128 B, every byte verified
-       No message was answered: does this server answer at all?
+       No message was offered: measure for longer with --duration.
 
   measured    nothing
-                offered     sent  answered  timeouts
-  messages            0        0         0         0
-  rate                -        -         -
+                offered     sent  replied   failed
+  messages            0        0        0        0
+  rate                -        -        -
   latency           p50      p90      p99    p99.9   p99.99      max
     response          -        -        -        -        -        -  from when it was due
     service           -        -        -        -        -        -  from when it was sent
@@ -175,7 +181,9 @@ fn the_headline_names_what_differs_from_load_to_load() {
     let headline = |change: fn(&mut Plan, &mut Context)| {
         let (mut plan, mut context) = (sample::plan(), Context::default());
         change(&mut plan, &mut context);
-        let text = text(&sample::outcome(), &plan, &context);
+        let mut outcome = sample::outcome();
+        outcome.messages.written = 1;
+        let text = text(&outcome, &plan, &context);
         let headline = text.split("\n\n").next().unwrap().split_whitespace();
         headline.skip(1).collect::<Vec<_>>().join(" ")
     };
@@ -209,14 +217,14 @@ fn the_headline_names_what_differs_from_load_to_load() {
                 context.size = Some("64@70,1k@25".to_owned());
                 plan.reply = Reply::Until(b"\n".to_vec());
             },
-            "closed loop, 1 UDP flow, 64@70,1k@25 B, ends of answers found",
+            "closed loop, 1 UDP flow, 64@70,1k@25 B, ends of replies found",
         ),
         (
             |plan, _| {
                 plan.churn = Some(Churn::Messages(5_000));
                 plan.reply = Reply::None;
             },
-            "open loop, constant 50 000/s, 200 TCP connections, a connection for 5 000 messages, 128 B, no answer \
+            "open loop, constant 50 000/s, 200 TCP connections, a connection for 5 000 messages, 128 B, no reply \
              expected",
         ),
     ] {
@@ -247,7 +255,7 @@ fn percentiles_of_ones_own_and_the_whole_distribution_are_told_when_asked_for() 
     };
     let open = text(&plan);
     assert!(
-        open.contains("latency            p5    p99.5      max\n"),
+        open.contains("latency            p5    p99.5      max  of 100 % of the messages\n"),
         "{open}"
     );
     let times = hgrm(&outcome.latency.response);

@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 use echoloop::load::{Arrival, Churn, Close, Verify};
 
 use super::load_values::{
-    Message, Percentiles, RateArg, ReplyArg, SizesArg, SourcesArg, churn, label,
+    Message, Percentiles, RateArg, ReplyArg, SizesArg, SourcesArg, Verdicts, churn, label,
 };
 use super::{StudyArgs, Target};
-use crate::units::{Timeout, count, nonzero_size, rate, time, timeout};
+use crate::units::{Timeout, count, nonzero_size, percent, rate, time, timeout};
 
 /// The groups of options in the help.
 const MESSAGES: &str = "Messages";
@@ -35,8 +35,9 @@ Examples:
   echoloop bench -c 32 -R 10k --reply 'suffix:| lee' udp://127.0.0.1:25556
   echoloop bench -c 15k -s 1k --source 127.0.0.1-127.0.0.4 --json run.json 127.0.0.1:25555
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 a goal was missed, 4 an answer was not what it should be, 130 and 143 stopped by \
-a second signal (the first one ends the run with a report)."
+Exit codes, the first that applies: 130 and 143 stopped by a second signal; 2 usage; 1 the run could not be made; 4 the \
+verdict is MISMATCH; 5 it is another one than VALID; 3 a goal was missed; 0 success. The first Ctrl-C ends the run with a \
+report and the code of its verdict."
 )]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
@@ -68,7 +69,14 @@ pub(crate) struct BenchArgs {
     /// The process id of the server, if it is on this machine: what a message costs it is told too
     #[arg(long, value_name = "PID", help_heading = CONTEXT)]
     pub(crate) server_pid: Option<u32>,
-    /// A goal, such as 'p99<5ms', 'rate>50k' or 'errors<0.1%'; repeatable. Exit code 3 if one is missed
+    /// Which part of the messages, or of the attempts to connect, may fail before the verdict is SERVER-FAILED
+    #[arg(long, value_name = "PERCENT", default_value = "0.1%", value_parser = percent, help_heading = CONTEXT)]
+    pub(crate) failures_max: f64,
+    /// Verdicts for which the exit code is not 4 or 5, such as unstable,too-few-samples
+    #[arg(long, value_name = "VERDICT[,VERDICT]", help_heading = CONTEXT)]
+    pub(crate) accept: Option<Verdicts>,
+    /// A goal, such as 'p99<5ms', 'rate>50k' or 'failures<0.1%'; repeatable. Messages without a reply are slower
+    /// than any limit. Exit code 3 if a goal is missed
     #[arg(long, value_name = "GOAL", help_heading = CONTEXT)]
     pub(crate) slo: Vec<String>,
     #[command(flatten)]

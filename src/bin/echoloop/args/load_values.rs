@@ -6,12 +6,25 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use echoloop::load::{Churn, Profile, Reply, Sizes};
-use echoloop::report::parse_percentiles;
+use echoloop::report::{Verdict, parse_percentiles};
 
 use crate::units;
 
 /// The most source addresses: a /16.
 const SOURCES_MAX: usize = 1 << 16;
+
+/// Verdicts that are accepted, separated by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdicts(pub(crate) Vec<Verdict>);
+
+impl FromStr for Verdicts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let verdicts = text.split(',').map(|name| name.trim().parse());
+        verdicts.collect::<Result<_, _>>().map(Self)
+    }
+}
 
 /// A total rate of messages, and how it was typed.
 #[derive(Clone, Debug)]

@@ -17,10 +17,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use echoloop::load::{Load, Outcome, Plan, Reply};
+use echoloop::load::{Load, Outcome, Plan};
 use echoloop::probe::{Probe, Role};
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict};
+use jiff::Timestamp;
 
 pub(crate) use self::doctor::doctor;
 use self::driven::{Costs, Driven};
@@ -30,13 +31,16 @@ use self::preflight::{Health, Machine};
 use self::progress::Progress;
 use crate::args::{BenchArgs, Target};
 use crate::study::{self, Recorded, Study};
-use crate::{FAILED, Failure, SIGNALLED, print, signals};
+use crate::{Failure, SIGNALLED, print, signals};
 
 /// A goal was missed.
 const MISSED: u8 = 3;
 
-/// An answer was not what it should be.
+/// A reply was wrong.
 const MISMATCHED: u8 = 4;
+
+/// The result says something else than how the server fared.
+const NOT_VALID: u8 = 5;
 
 /// Loads a server, and says what that has shown.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
@@ -57,10 +61,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         warnings: doubtful.map(preflight::Check::sentence).collect(),
         cpus: Some(machine.cpus),
         fd_limit: Some(machine.descriptors),
+        failures_max: Some(args.failures_max),
         ..context(args)
     };
     let timer = plan::timer(args.load.timer);
     context.timer = Some(timer_name(timer).to_owned());
+    let created = Timestamp::now();
     let Measured {
         outcome,
         costs,
@@ -68,6 +74,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         written,
         traced,
     } = measure(args, &plan, timer)?;
+    context.measured_from = measured_from(created, &outcome);
+    context.ended_at = Some(Timestamp::now().to_string());
     if costs.measured {
         context.cpu = Some(costs.client_cpu);
         context.rss_bytes = Some(costs.memory);
@@ -91,13 +99,38 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     told?;
     written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
     traced?;
-    Ok(code(
-        &outcome,
-        &plan,
-        &context,
-        report.judgement().verdict,
-        stopped_by,
-    ))
+    if let Some(signal) = stopped_by {
+        return Ok(ExitCode::from((SIGNALLED + signal) as u8));
+    }
+    could_run(&outcome, &plan)?;
+    let accepted = args.accept.as_ref().map_or(&[][..], |accept| &accept.0);
+    let verdict = report.judgement().verdict;
+    Ok(code(verdict, accepted, &context))
+}
+
+/// When the measured window began, of a load that was created at `created`. `None` if it never did.
+fn measured_from(created: Timestamp, outcome: &Outcome) -> Option<String> {
+    let began = created.checked_add(outcome.measured_from).ok()?;
+    (!outcome.measured.is_zero()).then(|| began.to_string())
+}
+
+/// Whether this program and this machine could carry out the plan. The report was printed all the same.
+fn could_run(outcome: &Outcome, plan: &Plan) -> Result<(), Failure> {
+    if let Some(error) = &outcome.internal_error {
+        return Err(Failure::Failed(format!(
+            "internal error: {error}; do not trust this result, and please report it"
+        )));
+    }
+    let connections = &outcome.connections;
+    let wanted = (plan.connections + plan.idle) as u64;
+    let incomplete = connections.most < wanted || outcome.messages.never_sent > 0;
+    if connections.failed_locally > 0 && incomplete {
+        return Err(Failure::Failed(format!(
+            "{} attempts to connect failed because this machine had no ports, descriptors or memory left; ask for less",
+            connections.failed_locally
+        )));
+    }
+    Ok(())
 }
 
 /// What a run has come to.
@@ -201,7 +234,7 @@ fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     let address = plan.targets[0];
     let why = match error.kind() {
-        Kind::ConnectionRefused => "refused: nobody listens there".to_owned(),
+        Kind::ConnectionRefused => "refused: nothing listens there".to_owned(),
         Kind::TimedOut => format!("no answer within {:?}", plan.connect_timeout),
         Kind::AddrNotAvailable => {
             format!("{error}; is --source an address of this machine?")
@@ -228,29 +261,20 @@ fn is_stdout(path: Option<&Path>) -> bool {
     path == Some(Path::new("-"))
 }
 
-fn code(
-    outcome: &Outcome,
-    plan: &Plan,
-    context: &Context,
-    verdict: Verdict,
-    stopped_by: Option<i32>,
-) -> ExitCode {
-    if let Some(signal) = stopped_by {
-        return ExitCode::from((SIGNALLED + signal) as u8);
+/// The exit code of a run that was made.
+fn code(verdict: Verdict, accepted: &[Verdict], context: &Context) -> ExitCode {
+    let code = match verdict {
+        Verdict::Valid => None,
+        _ if accepted.contains(&verdict) => None,
+        Verdict::Mismatch => Some(MISMATCHED),
+        _ => Some(NOT_VALID),
+    };
+    let missed = context.goals.iter().any(|finding| !finding.met);
+    match code {
+        Some(code) => ExitCode::from(code),
+        None if missed => ExitCode::from(MISSED),
+        None => ExitCode::SUCCESS,
     }
-    if verdict == Verdict::Mismatch {
-        return ExitCode::from(MISMATCHED);
-    }
-    if context.goals.iter().any(|finding| !finding.met) {
-        return ExitCode::from(MISSED);
-    }
-    let messages = &outcome.messages;
-    let unheard = plan.reply != Reply::None && messages.answered == 0;
-    let nothing = messages.sent == 0 || unheard;
-    if nothing && !outcome.interrupted {
-        return ExitCode::from(FAILED);
-    }
-    ExitCode::SUCCESS
 }
 
 fn goals(args: &BenchArgs) -> Result<Vec<Goal>, Failure> {
@@ -299,7 +323,7 @@ fn context(args: &BenchArgs) -> Context {
     let version = fs::read_to_string("/proc/sys/kernel/osrelease");
     Context {
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        started_at: Some(jiff::Timestamp::now().to_string()),
+        started_at: Some(Timestamp::now().to_string()),
         targets: args.load.targets.iter().map(target).collect(),
         size: args
             .load

@@ -51,8 +51,8 @@ impl Progress {
 fn line(tick: &Tick<'_>) -> String {
     let figures = tick.interval;
     let seconds = figures.length.as_secs_f64().max(1e-9);
-    let rate = (figures.answered as f64 / seconds) as u64;
-    let errors = match figures.errors {
+    let rate = (figures.replied as f64 / seconds) as u64;
+    let errors = match figures.failures + figures.timeouts + figures.errors {
         0 => String::new(),
         errors => format!("  {errors} errors"),
     };

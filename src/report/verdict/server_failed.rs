@@ -1,0 +1,290 @@
+//! Whether the server failed, and how.
+
+use super::Case;
+use crate::load::{Outcome, Plan, Reply, State, Step};
+use crate::report::units::{count, percent, thousands, time};
+
+/// The fewest connections that the server has to have closed after the same number of replies to call it a habit.
+const CLOSES_MIN: u64 = 3;
+
+/// The most replies after which that is a habit: further off it is a limit of time, or chance.
+const CLOSES_AFTER_MAX: u64 = 1_000_000;
+
+/// The most errors that are named.
+const ERRORS_SHOWN: usize = 3;
+
+/// The causes, the most telling first.
+pub(super) fn rule(case: &Case<'_>) -> Option<String> {
+    closes_after_replies(case)
+        .or_else(|| never_replied(case))
+        .or_else(|| gone(case))
+        .or_else(|| gave_up(case))
+        .or_else(|| silent(case))
+        .or_else(|| closes_without_reply(case))
+        .or_else(|| messages_failed(case))
+        .or_else(|| attempts_failed(case))
+}
+
+/// The failed messages that this client did not cause.
+fn failed(outcome: &Outcome) -> u64 {
+    let messages = &outcome.messages;
+    messages.failed() - messages.mismatched - messages.caused_by_client
+}
+
+fn too_many_messages_failed(case: &Case<'_>) -> bool {
+    let messages = &case.outcome.messages;
+    messages.share(failed(case.outcome)) > case.failures_max
+}
+
+/// It closes each connection after as many replies: a limit of the server that the load has to know.
+fn closes_after_replies(case: &Case<'_>) -> Option<String> {
+    let closes = &case.outcome.connections.closes;
+    let habit = closes.count >= CLOSES_MIN
+        && closes.fewest == closes.most
+        && (1..=CLOSES_AFTER_MAX).contains(&closes.most);
+    let lost = case.outcome.messages.connection_lost;
+    if !habit || lost == 0 || !too_many_messages_failed(case) || gone(case).is_some() {
+        return None;
+    }
+    Some(format!(
+        "The server closes each connection after {}, and {} sent meanwhile {} lost: use --churn {}.",
+        count(closes.most, "reply"),
+        count(lost, "message"),
+        if lost == 1 { "was" } else { "were" },
+        closes.most
+    ))
+}
+
+fn never_replied(case: &Case<'_>) -> Option<String> {
+    let Outcome {
+        messages,
+        connections,
+        silence,
+        ..
+    } = case.outcome;
+    if messages.completed() + case.outcome.wrong_replies > 0 {
+        return None;
+    }
+    let sent = messages.sent();
+    let refused = connections.failed + connections.closed_without_reply > 0;
+    if sent == 0 && refused && messages.offered > 0 {
+        return Some(format!(
+            "No message could be sent{}{}.",
+            because(case.outcome),
+            given_up(case.outcome)
+        ));
+    }
+    if sent == 0 {
+        return silence.map(|_| {
+            "No reply came in the measured window: each connection waits for one since the warm-up."
+                .to_owned()
+        });
+    }
+    if messages.local_overflow > 0 || messages.caused_by_client == sent {
+        return None;
+    }
+    let verb = if case.plan.reply == Reply::None {
+        "took"
+    } else {
+        "replied to"
+    };
+    let what = if case.plan.udp { "datagram" } else { "message" };
+    Some(format!(
+        "The server {verb} none of {}{}{}.",
+        count(sent, what),
+        because(case.outcome),
+        given_up(case.outcome)
+    ))
+}
+
+/// What the system says of it, in brackets.
+fn because(outcome: &Outcome) -> String {
+    let mut errors: Vec<_> = outcome.errors.iter().collect();
+    errors.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let errors = errors.into_iter().take(ERRORS_SHOWN);
+    let named: Vec<String> = errors
+        .map(|((step, name), count)| format!("{} {name} {}", step.name(), thousands(*count)))
+        .collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", named.join(", "))
+}
+
+fn given_up(outcome: &Outcome) -> String {
+    let Some(waited) = outcome.gave_up else {
+        return String::new();
+    };
+    format!(
+        ", and the run was given up after {} without a reply{}",
+        time(waited.as_nanos() as u64),
+        never_sent(outcome, "; ")
+    )
+}
+
+/// How many were never sent, behind `separator`, if any.
+fn never_sent(outcome: &Outcome, separator: &str) -> String {
+    let messages = &outcome.messages;
+    if messages.never_sent == 0 {
+        return String::new();
+    }
+    format!(
+        "{separator}{} of {} never sent",
+        thousands(messages.never_sent),
+        were(messages.offered)
+    )
+}
+
+fn were(messages: u64) -> String {
+    let verb = if messages == 1 { "was" } else { "were" };
+    format!("{} {verb}", count(messages, "message"))
+}
+
+/// At the end, more than half of those that were to send could not.
+fn gone(case: &Case<'_>) -> Option<String> {
+    let Outcome {
+        connections,
+        messages,
+        ..
+    } = case.outcome;
+    let wanted = case.plan.connections as u64;
+    let failed = case.plan.udp || connections.failed + connections.closed_without_reply > 0;
+    if !failed || connections.refused_at_end * 2 <= wanted || case.outcome.measured.is_zero() {
+        return None;
+    }
+    let what = if case.plan.udp { "flow" } else { "connection" };
+    let of = if wanted == 1 {
+        format!("1 {what} was")
+    } else {
+        format!("{} {what}s were", thousands(wanted))
+    };
+    let mut ends = Vec::new();
+    for (number, how) in [
+        (messages.failed(), "failed"),
+        (messages.lost, "lost"),
+        (messages.never_sent, "never sent"),
+    ] {
+        if number > 0 {
+            ends.push(format!("{} {how}", thousands(number)));
+        }
+    }
+    let ends = if ends.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " Of {}: {}.",
+            count(messages.offered, "message"),
+            ends.join(", ")
+        )
+    };
+    Some(format!(
+        "The server was gone at the end: {} of {of} refused{}.{ends}",
+        thousands(connections.refused_at_end),
+        because_of_connecting(case.outcome, case.plan),
+    ))
+}
+
+fn because_of_connecting(outcome: &Outcome, plan: &Plan) -> String {
+    let relevant = |step: Step| plan.udp || step == Step::Connect;
+    let errors = outcome.errors.iter();
+    let named: Vec<String> = errors
+        .filter(|((step, _), _)| relevant(*step))
+        .take(ERRORS_SHOWN)
+        .map(|((step, name), count)| format!("{} {name} {}", step.name(), thousands(*count)))
+        .collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", named.join(", "))
+}
+
+/// The run of a number of messages ended because no reply came any more.
+fn gave_up(case: &Case<'_>) -> Option<String> {
+    let waited = case.outcome.gave_up?;
+    Some(format!(
+        "The server stopped replying, and the run was given up after {} without a reply{}.",
+        time(waited.as_nanos() as u64),
+        never_sent(case.outcome, ": ")
+    ))
+}
+
+/// It said nothing any more when the window ended, nor later.
+fn silent(case: &Case<'_>) -> Option<String> {
+    let silence = case.outcome.silence?;
+    let messages = &case.outcome.messages;
+    let waiting = messages.timed_out + messages.unanswered_at_end + messages.lost;
+    let what = if case.plan.reply == Reply::None {
+        "reading"
+    } else {
+        "replying"
+    };
+    let waited = if waiting > 0 {
+        format!(" {} got no reply.", count(waiting, "message"))
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "The server stopped {what} {} before the end{}.{waited}",
+        time(silence.as_nanos() as u64),
+        never_sent(case.outcome, ": "),
+    ))
+}
+
+/// It closes or resets connections, and has not replied on them.
+fn closes_without_reply(case: &Case<'_>) -> Option<String> {
+    let connections = &case.outcome.connections;
+    let closed = connections.closed_without_reply;
+    if closed <= connections.failed || !too_many_attempts_failed(case) {
+        return None;
+    }
+    Some(format!(
+        "The server closed {} of {} before any reply, more than {} (--failures-max){}.",
+        thousands(closed),
+        count(connections.established, "connection"),
+        percent(case.failures_max),
+        because(case.outcome)
+    ))
+}
+
+fn messages_failed(case: &Case<'_>) -> Option<String> {
+    if !too_many_messages_failed(case) {
+        return None;
+    }
+    let messages = &case.outcome.messages;
+    let kinds = State::ALL
+        .into_iter()
+        .filter(|state| state.is_failure() && *state != State::Mismatched)
+        .filter(|&state| messages.count(state) > 0);
+    let kinds: Vec<String> = kinds
+        .map(|state| format!("{} {}", thousands(messages.count(state)), state.name()))
+        .collect();
+    Some(format!(
+        "{} of {} failed ({}), more than {} (--failures-max): {}.",
+        thousands(failed(case.outcome)),
+        count(messages.offered, "message"),
+        percent(messages.share(failed(case.outcome))),
+        percent(case.failures_max),
+        kinds.join(", ")
+    ))
+}
+
+fn too_many_attempts_failed(case: &Case<'_>) -> bool {
+    let connections = &case.outcome.connections;
+    let failed = connections.failed + connections.closed_without_reply;
+    failed as f64 > connections.attempted as f64 * case.failures_max
+}
+
+fn attempts_failed(case: &Case<'_>) -> Option<String> {
+    if !too_many_attempts_failed(case) {
+        return None;
+    }
+    let connections = &case.outcome.connections;
+    let failed = connections.failed + connections.closed_without_reply;
+    Some(format!(
+        "{} of {} to connect failed, more than {} (--failures-max){}.",
+        thousands(failed),
+        count(connections.attempted, "attempt"),
+        percent(case.failures_max),
+        because(case.outcome)
+    ))
+}
