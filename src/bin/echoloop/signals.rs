@@ -33,7 +33,12 @@ impl Signals {
     #[inline]
     pub(crate) fn ready(&mut self, event: &Event) -> bool {
         let ours = event.token() == EXTERNAL;
-        self.pending |= ours;
+        // Not `self.pending |= ours`: at opt-level 2 and 3, rustc 1.95 removes a comparison with a
+        // constant whose result is used besides the branch (rust-lang/rust#158206). `pending` was
+        // then always set, which cost two system calls per loop iteration.
+        if ours {
+            self.pending = true;
+        }
         ours
     }
 
