@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use process::{PROGRAM, Process};
+use process::{Process, program};
 use support::serving::{DEADLINE, eventually, fill, read_to_end, round_trip};
 
 #[test]
@@ -178,7 +178,7 @@ fn pitfall_30_the_limit_of_open_files_is_survived() {
         "-c",
         "ulimit -n 64; exec \"$0\" -qq serve --tcp 127.0.0.1:0 --udp 127.0.0.1:0 --max-conns 1000",
     ]);
-    let process = Process::start(command.arg(PROGRAM));
+    let process = Process::start(command.arg(program()));
     let clients: Vec<_> = (0..200).map(|_| process.connect()).collect();
     for client in &clients {
         (&mut &*client).write_all(b"hello").unwrap();
@@ -234,7 +234,7 @@ fn the_limit_of_open_files_is_raised_and_respected() {
     let serve = |limits: &str| {
         let mut command = Command::new("sh");
         let script = format!("{limits}; exec \"$0\" serve --tcp 127.0.0.1:0 --udp 127.0.0.1:0");
-        Process::start(command.args(["-c", &script, PROGRAM]))
+        Process::start(command.args(["-c", &script, program()]))
     };
     let process = serve("ulimit -Sn 64");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.child.id())).unwrap();
@@ -268,7 +268,7 @@ fn a_port_is_shared_only_by_those_who_ask_for_it() {
     let first = Process::serve(&["--reuse-port"]);
     let address = first.tcp[0].to_string();
     let serve = |options: &[&str]| {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command
             .args(["-q", "serve", "--tcp", &address, "--udp", "127.0.0.1:0"])
             .args(options);
@@ -285,7 +285,7 @@ fn a_port_is_shared_only_by_those_who_ask_for_it() {
 fn a_closed_pipe_is_no_failure() {
     let script = "\"$0\" serve --help | true; echo ${PIPESTATUS:-0}; \"$0\" --help | head -n 1";
     let output = Command::new("sh")
-        .args(["-c", script, PROGRAM])
+        .args(["-c", script, program()])
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
@@ -301,7 +301,7 @@ fn a_closed_pipe_is_no_failure() {
 
 #[test]
 fn log_lines_can_be_json() {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args([
         "--log-format",
         "json",
@@ -339,7 +339,7 @@ fn log_lines_can_be_json() {
 fn pitfall_43_a_log_that_nobody_reads_stops_nobody() {
     // Two lines each: more than a pipe and the queue hold.
     const CLIENTS: usize = 3_000;
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args([
         "-v",
         "serve",

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::io::{Cursor, Read, Write};
@@ -16,13 +18,12 @@ use echoloop::client::{
     self, Cut, DatagramClient, DatagramOptions, Ending, Heard, Input, StreamClient, StreamOptions,
 };
 use echoloop::service::{Discard, Echo};
+use program::program;
 use socket2::{Domain, SockRef, Socket, Type};
 use support::serving::{DEADLINE, Serving, config, payload};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
-
 fn spawn(arguments: &[&str]) -> Child {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.arg("connect").args(arguments);
     command
         .stdin(Stdio::piped())
@@ -102,7 +103,7 @@ fn pitfall_42_stdin_can_be_nothing_and_the_rest_is_still_awaited() {
             .unwrap();
         client.write_all(&"你".as_bytes()[..2]).unwrap();
     });
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command
         .args(["connect", &address.to_string()])
         .stdin(Stdio::null());
@@ -121,7 +122,7 @@ fn pitfall_42_stdin_can_be_nothing_and_the_rest_is_still_awaited() {
 fn pitfall_42_stdin_can_be_a_file() {
     let serving = Serving::start(config(), Echo);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command
         .args(["connect", &serving.tcp[0].to_string()])
         .stdin(std::fs::File::open(path).unwrap());
@@ -431,7 +432,7 @@ fn pipes_that_would_block_are_waited_for() {
     ] {
         rustix::io::ioctl_fionbio(end, true).unwrap();
     }
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(["connect", &serving.tcp[0].to_string()]);
     let mut child = command.stdin(input).stdout(output).spawn().unwrap();
     drop(command);

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use support::serving::{DEADLINE, connect};
-use terminal::{CTRL_C, CTRL_D, CTRL_R, ENTER, TAB, Terminal, signal};
+use terminal::{CTRL_C, CTRL_D, CTRL_R, ENTER, TAB, Terminal, program, signal};
 
 impl Terminal {
     /// A client connects, and the operator sees it come. It is number `number`.
@@ -65,7 +65,7 @@ fn with_one_client_it_goes_step_by_step() {
 }
 
 fn connect_program(address: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_echoloop"));
+    let mut command = Command::new(program());
     command
         .args(["connect", address])
         .stdin(Stdio::piped())
@@ -383,7 +383,7 @@ fn what_a_stopped_terminal_missed_is_counted_when_it_goes_on() {
 
 #[test]
 fn it_speaks_chinese_when_the_locale_does() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_echoloop"));
+    let mut command = Command::new(program());
     command
         .args(["serve", "--console", "--tcp", "127.0.0.1:0", "--no-udp"])
         .env("LC_ALL", "zh_CN.UTF-8");
@@ -429,7 +429,7 @@ fn a_signal_ends_it_with_the_terminal_as_it_was() {
 /// A console between pipes, with all of a script written to it; its output behind the line that says where it
 /// listens, and where that is.
 fn scripted(script: &[u8], options: &[&str]) -> (Child, BufReader<ChildStdout>, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_echoloop"));
+    let mut command = Command::new(program());
     command
         .args([
             "-q",
@@ -619,7 +619,7 @@ fn a_log_on_another_terminal_stays_there() {
     let log = other.path();
     let shell = format!(
         "exec {} -v serve --console --tcp 127.0.0.1:0 --udp 127.0.0.1:0 2>{log}",
-        env!("CARGO_BIN_EXE_echoloop")
+        program()
     );
     let mut command = Command::new("sh");
     command.args(["-c", &shell]).env("LC_ALL", "C");

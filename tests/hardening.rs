@@ -12,7 +12,7 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use process::{PROGRAM, Process};
+use process::{Process, program};
 use support::serving::{eventually, round_trip};
 
 /// The most that may be exposed, in tenths. A service on a network can't do without some.
@@ -24,7 +24,7 @@ fn unit() -> String {
     let (_, from) = readme.split_once("```ini\n").unwrap();
     let (unit, _) = from.split_once("```").unwrap();
     // It is looked for by those who verify it.
-    unit.replace("/usr/local/bin/echoloop", PROGRAM)
+    unit.replace("/usr/local/bin/echoloop", program())
 }
 
 /// What `systemd-analyze` says, where it is installed.
@@ -96,7 +96,7 @@ fn the_service_makes_no_system_call_that_it_forbids() {
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("calls");
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-qq", "-e", "signal=none", "-o"]);
-    command.arg(&log).arg(PROGRAM).arg("serve");
+    command.arg(&log).arg(program()).arg("serve");
     command.args(["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
     if Command::new("strace").arg("-V").output().is_err() {
         println!("not run: strace is not installed");

@@ -19,7 +19,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use process::{PROGRAM, Process};
+use process::{Process, program};
 use support::serving::{connect, eventually, payload};
 
 const CLIENTS: u64 = 6;
@@ -193,7 +193,7 @@ fn traced(log: &Path, call: &str, options: &[&str]) -> Process {
         .args(["-D", "-qq", "-o"])
         .arg(log)
         .args(["-e", &trace]);
-    command.args(options).arg(PROGRAM);
+    command.args(options).arg(program());
     command.args([
         "-qq",
         "serve",

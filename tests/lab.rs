@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
+use program::program;
 use serde_json::Value;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
 
 const NAMES: [&str; 12] = [
     "drain",
@@ -26,7 +28,7 @@ const NAMES: [&str; 12] = [
 ];
 
 fn lab(arguments: &[&str]) -> Output {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.arg("lab").args(arguments).output().unwrap()
 }
 
@@ -215,7 +217,7 @@ fn a_literal_recv_of_1024_takes_a_call_for_each() {
     ignore = "with mio's poll(2) who stops at a short read is not told again"
 )]
 fn a_reader_that_has_had_enough_ends_it_quietly() {
-    let mut child = Command::new(PROGRAM)
+    let mut child = Command::new(program())
         .args(["lab", "all"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

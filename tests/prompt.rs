@@ -13,7 +13,7 @@ use std::time::Duration;
 use echoloop::service::Echo;
 use socket2::SockRef;
 use support::serving::{Serving, config, eventually};
-use terminal::{CTRL_C, CTRL_D, ENTER, Terminal};
+use terminal::{CTRL_C, CTRL_D, ENTER, Terminal, program};
 
 /// A listener for one client, and the program at a terminal, connected to it.
 fn connected() -> (Terminal, TcpStream, SocketAddr) {
@@ -230,7 +230,7 @@ fn control_c_does_not_wait_for_an_answer() {
 #[test]
 fn a_dumb_terminal_is_written_to_as_it_is() {
     let serving = Serving::start(config(), Echo);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_echoloop"));
+    let mut command = std::process::Command::new(program());
     command.args(["connect", &serving.tcp[0].to_string()]);
     let mut person = Terminal::start_as("dumb", command);
     person.types("hello \u{9b}2J\n");

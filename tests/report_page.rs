@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use echoloop::probe::{Record, Role, What};
 use echoloop::trace::{End, TraceWriter};
+use program::program;
 
 /// A folder that goes when it is no longer needed.
 struct Folder(PathBuf);
@@ -63,7 +67,7 @@ fn trace() -> Vec<u8> {
 }
 
 fn report(arguments: &[&Path]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_echoloop"));
+    let mut command = Command::new(program());
     command.arg("report").args(arguments).output().unwrap()
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use echoloop::probe::{Meter, Role, What};
 use echoloop::trace::{Merged, Trace, check, merge, read};
-use process::{PROGRAM, Process};
+use process::{Process, program};
 
 fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("echoloop-trace-{}-{name}.json", std::process::id()))
@@ -29,7 +29,7 @@ fn take(path: &Path) -> String {
 }
 
 fn load(arguments: &[&str]) {
-    let bench = Command::new(PROGRAM)
+    let bench = Command::new(program())
         .args(["-q", "bench"])
         .args(arguments)
         .output()
@@ -104,7 +104,7 @@ fn a_server_that_is_killed_leaves_a_trace_that_can_be_read() {
 
 #[test]
 fn a_trace_that_can_not_be_written_is_one_line_and_exit_1() {
-    let output = Command::new(PROGRAM)
+    let output = Command::new(program())
         .args(["-q", "serve", "--tcp", "127.0.0.1:0", "--no-udp"])
         .args(["--trace", "/nonexistent/trace.json"])
         .output()
@@ -127,7 +127,7 @@ fn merged(name: &str, options: &[&str], bench: &[&str], disturb: impl FnOnce(&Ch
     let mut all = vec!["--trace", server_path.to_str().unwrap()];
     all.extend(options);
     let server = Process::serve(&all);
-    let mut client = Command::new(PROGRAM)
+    let mut client = Command::new(program())
         .args(["-q", "bench", "--trace", client_path.to_str().unwrap()])
         .args(bench)
         .arg(server.tcp[0].to_string())
@@ -197,7 +197,7 @@ fn what_can_not_be_merged_is_one_line_and_exit_2() {
         ([not, not], "is no trace of echoloop"),
         (["/nonexistent/a", not], "/nonexistent/a: No such file"),
     ] {
-        let output = Command::new(PROGRAM)
+        let output = Command::new(program())
             .arg("trace-merge")
             .args(traces)
             .output()
@@ -214,7 +214,7 @@ fn what_can_not_be_merged_is_one_line_and_exit_2() {
 fn a_bench_whose_trace_can_not_be_written_reports_all_the_same() {
     let server = Process::serve(&[]);
     let address = server.tcp[0].to_string();
-    let output = Command::new(PROGRAM)
+    let output = Command::new(program())
         .args(["-q", "bench", "-n", "500", "--trace", "/dev/full", &address])
         .output()
         .unwrap();
@@ -238,7 +238,7 @@ fn outputs_that_would_destroy_each_other_or_their_input_are_refused() {
         &["trace-merge", file, "/nonexistent/b", "-o", file],
         &["serve", "--tcp", "127.0.0.1:0", "--no-udp", "--trace", "-"],
     ] {
-        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let output = Command::new(program()).args(arguments).output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
         assert_eq!(told.lines().count(), 1, "{told}");

@@ -12,12 +12,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use process::{PROGRAM, Process};
+use process::{Process, program};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 fn run(command: &str, arguments: &[&str]) -> Output {
-    let mut program = Command::new(PROGRAM);
+    let mut program = Command::new(program());
     program.args(["-q", command]).args(arguments);
     program.output().unwrap()
 }

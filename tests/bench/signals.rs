@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::NOISE;
-use super::process::{PROGRAM, Process};
+use super::process::{Process, program};
 use super::support::serving::eventually;
 
 /// A run that is going on.
 fn start(arguments: &[&str]) -> Child {
-    let mut program = Command::new(PROGRAM);
+    let mut program = Command::new(program());
     program.args(["-q", "bench"]).args(NOISE).args(arguments);
     program.stdout(Stdio::piped()).spawn().unwrap()
 }

@@ -2,16 +2,17 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use self::program::program;
 use crate::support::serving::{DEADLINE, connect};
-
-/// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_echoloop");
 
 /// A server process. It is killed when the test is done with it, however that comes.
 pub struct Process {
@@ -24,7 +25,7 @@ pub struct Process {
 impl Process {
     /// Starts `echoloop serve` on free ports of loopback and waits until it can be reached.
     pub fn serve(options: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command
             .args([
                 "-q",

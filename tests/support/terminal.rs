@@ -2,6 +2,9 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "program.rs"]
+mod program;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -14,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
+pub use self::program::program;
 use crate::support::serving::DEADLINE;
 
 const ROWS: u16 = 40;
@@ -49,7 +53,7 @@ struct Seen {
 impl Terminal {
     /// Runs `echoloop` with `arguments`.
     pub fn run(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_echoloop"));
+        let mut command = Command::new(program());
         command.args(arguments).env("LC_ALL", "C");
         Self::start(command)
     }
