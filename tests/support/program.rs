@@ -4,8 +4,8 @@
 
 use std::sync::LazyLock;
 
-/// The executable that `ECHOLOOP_PROGRAM` names, such as the release build. Without it, the one that
-/// cargo built along with the test.
+/// The executable that `ECHOLOOP_PROGRAM` names, such as the release build. Without it, the one
+/// that cargo built along with the test.
 pub fn program() -> &'static str {
     static PROGRAM: LazyLock<String> = LazyLock::new(|| {
         let built = || env!("CARGO_BIN_EXE_echoloop").to_owned();
