@@ -58,6 +58,15 @@ impl<W: Write> IntervalLog<W> {
             })
     }
 
+    /// Hands what was written so far on to where it goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     /// Ends the log.
     pub fn into_inner(self) -> W {
         self.writer

@@ -86,19 +86,25 @@ impl<W: Write> TraceWriter<W> {
     /// Those of writing.
     pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
         for record in records {
-            if self.left == 0 {
-                // The end of a connection whose beginning is told is told as well.
-                if !self.is_end(record) {
-                    self.dropped += 1;
-                    continue;
-                }
-            } else {
-                self.left -= 1;
+            // The end of a connection whose beginning is told is told as well.
+            if self.left == 0 && !self.is_end(record) {
+                self.dropped += 1;
+                continue;
             }
+            self.left = self.left.saturating_sub(1);
             self.note_opening(record);
             self.write_one(record)?;
         }
         Ok(())
+    }
+
+    /// Hands what was written so far on to where it goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.events.out.flush()
     }
 
     /// Ends the trace: connections that are open are told as far as they have lived.
