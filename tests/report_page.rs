@@ -135,7 +135,8 @@ fn what_is_no_trace_is_one_line_with_its_remedy_and_exit_2() {
         );
         assert!(!input.with_extension("html").exists());
     }
-    for path in [folder.0.join("absent"), folder.0.clone()] {
+    let absent = folder.0.join("absent");
+    for path in [absent.join("trace"), absent, folder.0.clone()] {
         let (code, line) = mistake(&[&path]);
         assert_eq!(code, 2, "{line}");
         assert!(
@@ -147,14 +148,14 @@ fn what_is_no_trace_is_one_line_with_its_remedy_and_exit_2() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_is_exit_1() {
+fn page_that_cannot_be_written_is_refused() {
     let folder = Folder::new("unwritable");
     let input = folder.write("run.json", &trace());
     let output = folder.0.join("absent").join("page.html");
     let (code, line) = mistake(&[&input, Path::new("-o"), &output]);
-    assert_eq!(code, 1, "{line}");
+    assert_eq!(code, 2, "{line}");
     assert!(
-        line.contains("cannot write") && line.contains("page.html"),
+        line.contains("there is no directory") && line.contains("page.html"),
         "{line}"
     );
 }

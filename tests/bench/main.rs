@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod destinations;
+mod folder;
+mod outputs;
 #[path = "../support/process.rs"]
 mod process;
 mod signals;

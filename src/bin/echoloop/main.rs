@@ -8,6 +8,7 @@ mod console;
 mod lab;
 mod logger;
 mod names;
+mod output;
 mod patient;
 mod report;
 mod serve;

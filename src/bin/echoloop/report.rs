@@ -9,22 +9,16 @@ use echoloop::trace::{self, Source};
 
 use crate::Failure;
 use crate::args::ReportArgs;
+use crate::output::{Destination, check_distinct};
 
 /// Reads a trace and writes a page of it.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let input = &args.trace;
-    let output = args
-        .output
-        .clone()
-        .unwrap_or_else(|| input.with_extension("html"));
-    let to_stdout = output.as_os_str() == "-";
-    if !to_stdout && is_same(input, &output) {
-        return Err(Failure::Usage(format!(
-            "the page would take the place of its trace {}: give another file with -o",
-            input.display()
-        )));
-    }
     let text = fs::read_to_string(input).map_err(|error| unreadable(input, &error))?;
+    let beside = input.with_extension("html");
+    let output = args.output.as_deref().unwrap_or(&beside);
+    let output = Destination::check("-o", output)?;
+    check_distinct(&[&output], &[(format!("TRACE {}", input.display()), input)])?;
     let trace = trace::read(&text).map_err(|error| bad(input, &error))?;
     // Where it lies concerns nobody to whom the page is sent.
     let name = input.file_name().unwrap_or_default().to_string_lossy();
@@ -34,19 +28,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         written: written.as_deref(),
     };
     let page = trace::page(&trace, source);
-    if to_stdout {
-        crate::print(&page).map_err(|error| Failure::cannot("write the page", &error))?;
-    } else {
-        let what = format!("write {}", output.display());
-        fs::write(&output, page).map_err(|error| Failure::cannot(&what, &error))?;
-    }
+    output.open()?.write(&page)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether both are one file that is there.
-pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
-    let place = fs::canonicalize(one);
-    place.is_ok_and(|place| fs::canonicalize(other).is_ok_and(|other| other == place))
 }
 
 /// When a file was last written, in universal time.

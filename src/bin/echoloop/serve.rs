@@ -11,9 +11,10 @@ use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
+use crate::output::{Destination, TextStream};
 use crate::signalled::Signalled;
 use crate::study::{self, Recorded, Study};
-use crate::{FAILED, Failure, SIGNALLED, console, logger, names, print, signals};
+use crate::{FAILED, Failure, SIGNALLED, console, logger, names, signals};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
@@ -35,6 +36,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .faults
         .faults(!config.tcp.is_empty(), !config.udp.is_empty())
         .map_err(Failure::Usage)?;
+    let trace = Destination::check_option("--trace", args.study.trace.as_ref())?;
+    let text = TextStream::beside(&trace);
+    text.check_watch(args.study.watch)?;
     config.max_conns = max_conns(args);
     warn_of_capped_backlog(config.backlog);
     if args.console {
@@ -44,21 +48,23 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let console = Console::new(language);
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
         let reactor = start_loop(Timer::Poll)?;
-        return console::run(Started::new(reactor, true, bind)?, language);
+        return console::run(Started::new(reactor, true, text, bind)?, language);
     }
     if faults.is_some() {
         log::warn!("faults are on: {}", args.faults.told());
     }
+    let trace = trace.as_ref();
     match &args.reply {
-        Reply::Discard => serve(args, config, Discard, faults),
-        Reply::Echo => serve(args, config, Echo, faults),
-        Reply::Suffix(suffix) => serve(args, config, Suffix::new(suffix.as_bytes()), faults),
+        Reply::Discard => serve(args, config, trace, Discard, faults),
+        Reply::Echo => serve(args, config, trace, Echo, faults),
+        Reply::Suffix(suffix) => serve(args, config, trace, Suffix::new(suffix.as_bytes()), faults),
     }
 }
 
 fn serve(
     args: &ServeArgs,
     config: Config,
+    trace: Option<&Destination>,
     service: impl Service,
     faults: Option<Faults>,
 ) -> Result<ExitCode, Failure> {
@@ -68,20 +74,20 @@ fn serve(
     if args.study.is_on() {
         let recorder = study::recorder();
         return match faults {
-            None => watched(args, reactor, |reactor| {
+            None => watched(args, trace, reactor, |reactor| {
                 Server::bind_with(reactor, config, service, Honest, recorder)
             }),
-            Some(faults) => watched(args, reactor, |reactor| {
+            Some(faults) => watched(args, trace, reactor, |reactor| {
                 Server::bind_with_faults(reactor, config, service, &faults, recorder)
             }),
         };
     }
     match faults {
-        None => Started::new(reactor, false, |reactor| {
+        None => Started::new(reactor, false, TextStream::Stdout, |reactor| {
             Server::bind(reactor, config, service)
         })?
         .run(),
-        Some(faults) => Started::new(reactor, false, |reactor| {
+        Some(faults) => Started::new(reactor, false, TextStream::Stdout, |reactor| {
             Server::bind_with_faults(reactor, config, service, &faults, Off)
         })?
         .run(),
@@ -91,16 +97,21 @@ fn serve(
 /// Serves, and shows how that is done.
 fn watched<S: Service, C: Conduct>(
     args: &ServeArgs,
+    trace: Option<&Destination>,
     reactor: Reactor,
     bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, Recorder>>,
 ) -> Result<ExitCode, Failure> {
+    let text = TextStream::beside(trace);
+    let trace = trace.map(Destination::open).transpose()?;
     let Started {
         mut reactor,
         mut server,
-    } = Started::new(reactor, false, bind)?;
+        ..
+    } = Started::new(reactor, false, text, bind)?;
     let name = name(server.server());
     let mut study = Study::begin(
         &args.study,
+        trace,
         Role::Server,
         &name,
         &reactor,
@@ -109,9 +120,16 @@ fn watched<S: Service, C: Conduct>(
     let ran = reactor.run(&mut study.of(&mut server));
     // What follows may have to wait for a disk, and nobody looks at signals any more.
     signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
-    let written = study.finish(server.recorder());
+    let tracing = study.finish(server.recorder());
+    let aborted = server.stopped_by().is_some();
+    let written = tracing.map_or(Ok(()), |tracing| tracing.finish(aborted));
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
-    let code = Started { reactor, server }.finish(true);
+    let started = Started {
+        reactor,
+        server,
+        text,
+    };
+    let code = started.finish(true);
     written?;
     code
 }
@@ -143,19 +161,26 @@ fn start_loop(timer: Timer) -> Result<Reactor, Failure> {
 pub(crate) struct Started<S, C: Conduct = Honest, P: Probe = Off> {
     pub(crate) reactor: Reactor,
     pub(crate) server: Signalled<S, C, P>,
+    /// Where addresses and totals are printed.
+    pub(crate) text: TextStream,
 }
 
 impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
     fn new(
         reactor: Reactor,
         terminal: bool,
+        text: TextStream,
         bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, P>>,
     ) -> Result<Self, Failure> {
         let server = bind(&reactor).map_err(|error| cannot_listen(&error))?;
         let server = Signalled::new(&reactor, server, terminal)
             .map_err(|error| Failure::cannot("watch for signals", &error))?;
-        announce(server.server()).map_err(|error| Failure::cannot("write to stdout", &error))?;
-        Ok(Self { reactor, server })
+        text.print(&addresses(server.server()))?;
+        Ok(Self {
+            reactor,
+            server,
+            text,
+        })
     }
 
     /// Serves until it is told to stop, and says what it has done.
@@ -172,8 +197,7 @@ impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
         logger::finish();
         let counters = self.server.server().counters();
         if totals {
-            print(&format!("{counters}\n"))
-                .map_err(|error| Failure::cannot("write to stdout", &error))?;
+            self.text.print(&format!("{counters}\n"))?;
         }
         let turns = self.reactor.turns();
         log::debug!("{turns:?} {counters:?}");
@@ -189,8 +213,8 @@ impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
     }
 }
 
-/// Says where the server can be reached, now that it can.
-fn announce(server: &Server<impl Service, impl Conduct, impl Probe>) -> io::Result<()> {
+/// The addresses of the server, a line each.
+fn addresses(server: &Server<impl Service, impl Conduct, impl Probe>) -> String {
     let tcp = server
         .tcp_addresses()
         .into_iter()
@@ -199,7 +223,7 @@ fn announce(server: &Server<impl Service, impl Conduct, impl Probe>) -> io::Resu
         .udp_addresses()
         .into_iter()
         .map(|address| format!("listening udp://{address}\n"));
-    print(&tcp.chain(udp).collect::<String>())
+    tcp.chain(udp).collect()
 }
 
 fn cannot_listen(error: &io::Error) -> Failure {

@@ -111,6 +111,10 @@ impl<S: Service, C: Conduct> Recorded for Signalled<S, C, Recorder> {
         self.server.probe_mut()
     }
 
+    fn has_started(&self) -> bool {
+        true
+    }
+
     fn is_ending(&self) -> bool {
         self.draining
     }

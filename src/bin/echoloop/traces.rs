@@ -1,47 +1,35 @@
 //! `echoloop trace-merge`: where the time of each message went.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use echoloop::report::journeys;
 use echoloop::trace::merge;
 
+use crate::Failure;
 use crate::args::MergeArgs;
-use crate::report::is_same;
-use crate::{Failure, print};
+use crate::output::{Destination, TextStream, check_distinct};
 
 /// Joins two traces, and tells what that shows.
 pub(crate) fn run(args: &MergeArgs) -> Result<ExitCode, Failure> {
     let [one, other] = &args.traces[..] else {
         return Err(Failure::Usage("give two traces".to_owned()));
     };
-    if let Some(output) = &args.output
-        && let Some(trace) = args.traces.iter().find(|trace| is_same(trace, output))
-    {
-        return Err(Failure::Usage(format!(
-            "both would take the place of {}: give another file with -o",
-            trace.display()
-        )));
-    }
+    let output = Destination::check_option("-o", args.output.as_ref())?;
+    let named = |trace: &PathBuf| format!("TRACE {}", trace.display());
+    let inputs = [one, other].map(|trace| (named(trace), trace.as_path()));
+    check_distinct(output.as_ref().as_slice(), &inputs)?;
     let (first, second) = (read(one)?, read(other)?);
     let (names, texts) = (
         [one.display().to_string(), other.display().to_string()],
         [first, second],
     );
     let merged = merge((&names[0], &texts[0]), (&names[1], &texts[1])).map_err(Failure::Usage)?;
-    let output = args.output.as_deref();
-    if output == Some(Path::new("-")) {
-        return print(&merged.text)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|error| Failure::cannot("write to stdout", &error));
+    if let Some(output) = &output {
+        output.open()?.write(&merged.text)?;
     }
-    if let Some(path) = output {
-        fs::write(path, &merged.text).map_err(|error| {
-            Failure::Failed(format!("cannot write {}: {error}", path.display()))
-        })?;
-    }
-    print(&journeys(&merged)).map_err(|error| Failure::cannot("write to stdout", &error))?;
+    TextStream::beside(&output).print(&journeys(&merged))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,6 +27,10 @@ const CONTEXT: &str = "Context and goals";
 how much a server can do, and hides how long it stalls. With --rate messages are due on a schedule, and are measured from \
 then on, whatever the server does (an open loop).
 
+Each output has its own file. If one goes to standard output (-), the report goes to stderr. An old file is replaced \
+when there is something to replace it with: by --json and --hgrm at the end, by --csv and --hlog at the end of the first \
+interval. A run that fails before that keeps it.
+
 Sizes take k, M and G (powers of 1024), counts and rates k and M (powers of 1000), times ms, s, m and h.
 
 Examples:
@@ -48,16 +52,16 @@ pub(crate) struct BenchArgs {
     /// The percentiles to print, such as 50,99,99.9
     #[arg(long, value_name = "LIST", help_heading = OUTPUT)]
     pub(crate) percentiles: Option<Percentiles>,
-    /// Write everything as JSON; - for standard output, without the text
+    /// Write everything as JSON; - for standard output
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) json: Option<PathBuf>,
-    /// Write the distribution of response times, as HdrHistogram's plots read it
+    /// Write the distribution of response times, as HdrHistogram's plots read it; - for standard output
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) hgrm: Option<PathBuf>,
-    /// Write the distribution of each interval as it ends, as an HdrHistogram log
+    /// Write the distribution of each interval as it ends, as an HdrHistogram log; - for standard output
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) hlog: Option<PathBuf>,
-    /// Write the figures of each interval as it ends, as comma-separated values
+    /// Write the figures of each interval as it ends, as comma-separated values; - for standard output
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) csv: Option<PathBuf>,
     /// How often figures are taken, and shown at a terminal

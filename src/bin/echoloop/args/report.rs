@@ -15,7 +15,7 @@ Examples:
   echoloop report trace.json -o report.html
   echoloop report trace.json -o - > report.html
 
-Exit codes: 0 written, 1 it can't be written, 2 usage, or the file is no trace."
+Exit codes: 0 written, 1 writing failed, 2 usage, the page can't be written there, or the file is no trace."
 )]
 pub(crate) struct ReportArgs {
     /// The trace: a file that serve or bench has written with --trace

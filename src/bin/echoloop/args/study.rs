@@ -15,7 +15,7 @@ pub(crate) struct StudyArgs {
     /// Show how the loop is doing, three times a second; a line a second where that is no terminal
     #[arg(long, help_heading = STUDY)]
     pub(crate) watch: bool,
-    /// Write every turn, event and call as a trace, for ui.perfetto.dev and for 'echoloop report'
+    /// Write every turn, event and call as a trace, for ui.perfetto.dev and for 'echoloop report'; - for standard output
     #[arg(long, value_name = "FILE", help_heading = STUDY)]
     pub(crate) trace: Option<PathBuf>,
     /// The most records of a trace; what comes behind is counted, and not written

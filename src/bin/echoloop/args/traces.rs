@@ -23,7 +23,7 @@ pub(crate) struct MergeArgs {
     #[arg(value_name = "TRACE", num_args = 2, required = true)]
     pub(crate) traces: Vec<PathBuf>,
     /// Write both as one trace, with arrows from each end to the other, for ui.perfetto.dev; - for standard output,
-    /// without the table
+    /// and the table goes to stderr
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::signals::Signals;
 use crate::study::Recorded;
 
+use super::logs::wall_clock;
 use super::usage::{Used, own_cpu, own_memory, used_by};
 
 /// A load that ends in good order at the first signal, and at once at the second.
@@ -32,6 +33,8 @@ pub(super) struct Driven<P = Off> {
 pub(super) struct Costs {
     /// Something was measured.
     pub(super) measured: bool,
+    /// When measuring began, from the beginning of 1970.
+    pub(super) began: Option<Duration>,
     client_cpu_from: Duration,
     pub(super) client_cpu: Duration,
     /// Our own memory at the beginning and at the end.
@@ -90,6 +93,7 @@ impl<P: Probe> Driven<P> {
         let costs = &mut self.costs;
         costs.measured = true;
         if measuring {
+            costs.began = Some(wall_clock());
             costs.client_cpu_from = cpu;
             costs.memory_from = memory;
             costs.server_from = server;
@@ -129,6 +133,10 @@ impl<P: Probe> Handler for Driven<P> {
 impl Recorded for Driven<Recorder> {
     fn recorder(&mut self) -> &mut Recorder {
         self.load.probe_mut()
+    }
+
+    fn has_started(&self) -> bool {
+        self.load.is_running()
     }
 
     fn is_ending(&self) -> bool {

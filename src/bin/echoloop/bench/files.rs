@@ -1,56 +1,102 @@
-//! Files that the whole of a run is written to.
+//! The outputs of a run.
 
-use std::fs::File;
-use std::io::{LineWriter, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use echoloop::load::Outcome;
 use echoloop::report::{Report, hgrm};
 
-use super::is_stdout;
-use super::logs::create;
 use crate::Failure;
 use crate::args::BenchArgs;
+use crate::args::load_values::Message;
+use crate::output::{Destination, Opened, TextStream, check_distinct};
 
-type Open = (PathBuf, LineWriter<File>);
-
-/// The files that were asked for, opened before the run: one that can't be is not found out behind it.
-pub(super) struct Files {
-    json: Option<Open>,
-    hgrm: Option<Open>,
+/// The checked output options of a run.
+pub(super) struct Outputs {
+    json: Option<Destination>,
+    hgrm: Option<Destination>,
+    hlog: Option<Destination>,
+    csv: Option<Destination>,
+    trace: Option<Destination>,
+    /// Where the text report goes.
+    pub(super) text: TextStream,
 }
 
-impl Files {
-    /// Creates them.
-    pub(super) fn open(args: &BenchArgs) -> Result<Self, Failure> {
-        let open = |path: &Option<PathBuf>| {
-            let path = path.as_ref().filter(|path| !is_stdout(Some(path)));
-            path.map(|path| Ok((path.clone(), create(path)?)))
-                .transpose()
+/// The outputs, ready to be written to.
+pub(super) struct Files {
+    pub(super) json: Option<Opened>,
+    pub(super) hgrm: Option<Opened>,
+    pub(super) streams: Streams,
+}
+
+/// Outputs that are written while the load runs.
+pub(super) struct Streams {
+    pub(super) hlog: Option<Opened>,
+    pub(super) csv: Option<Opened>,
+    pub(super) trace: Option<Opened>,
+}
+
+impl Outputs {
+    /// Checks every output option. Opens and creates nothing.
+    pub(super) fn check(args: &BenchArgs) -> Result<Self, Failure> {
+        let check = Destination::check_option;
+        let (json, hgrm) = (
+            check("--json", args.json.as_ref())?,
+            check("--hgrm", args.hgrm.as_ref())?,
+        );
+        let (hlog, csv) = (
+            check("--hlog", args.hlog.as_ref())?,
+            check("--csv", args.csv.as_ref())?,
+        );
+        let trace = check("--trace", args.study.trace.as_ref())?;
+        let all = [&json, &hgrm, &hlog, &csv, &trace];
+        let all: Vec<&Destination> = all.into_iter().flatten().collect();
+        let input: Option<(String, &Path)> = match &args.load.message {
+            Some(Message::File(path)) => Some((format!("--message @{}", path.display()), path)),
+            _ => None,
         };
+        check_distinct(&all, input.as_slice())?;
+        let text = TextStream::beside(all);
+        text.check_watch(args.study.watch)?;
         Ok(Self {
-            json: open(&args.json)?,
-            hgrm: open(&args.hgrm)?,
+            json,
+            hgrm,
+            hlog,
+            csv,
+            trace,
+            text,
         })
     }
 
-    /// Writes all of them, and says which one could not be.
-    pub(super) fn write(self, report: &Report<'_>, outcome: &Outcome) -> Result<(), Failure> {
-        let latency = &outcome.latency;
-        let times = if latency.response.is_empty() {
-            &latency.service
-        } else {
-            &latency.response
-        };
-        let json = self.json.map(|file| write(file, &(report.json() + "\n")));
-        let hgrm = self.hgrm.map(|file| write(file, &hgrm(times)));
-        json.unwrap_or(Ok(()))?;
-        hgrm.unwrap_or(Ok(()))
+    /// Opens FIFOs and devices. Regular files are not touched yet.
+    pub(super) fn open(&self) -> Result<Files, Failure> {
+        let open =
+            |output: &Option<Destination>| output.as_ref().map(Destination::open).transpose();
+        Ok(Files {
+            json: open(&self.json)?,
+            hgrm: open(&self.hgrm)?,
+            streams: Streams {
+                hlog: open(&self.hlog)?,
+                csv: open(&self.csv)?,
+                trace: open(&self.trace)?,
+            },
+        })
     }
 }
 
-fn write((path, mut file): Open, text: &str) -> Result<(), Failure> {
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.flush())
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+/// Writes the results of the whole run. A failure of one does not keep the other from being written.
+pub(super) fn write(
+    (json, hgrm_file): (Option<Opened>, Option<Opened>),
+    report: &Report<'_>,
+    outcome: &Outcome,
+) -> [Result<(), Failure>; 2] {
+    let latency = &outcome.latency;
+    let times = if latency.response.is_empty() {
+        &latency.service
+    } else {
+        &latency.response
+    };
+    [
+        json.map_or(Ok(()), |file| file.write(&(report.json() + "\n"))),
+        hgrm_file.map_or(Ok(()), |file| file.write(&hgrm(times))),
+    ]
 }

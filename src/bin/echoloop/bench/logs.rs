@@ -1,8 +1,6 @@
 //! Figures of each interval, written as it ends.
 
-use std::fs::File;
-use std::io::{self, LineWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use echoloop::client::Output;
@@ -12,89 +10,149 @@ use echoloop::report::{INTERVAL_HEADER, IntervalLog, interval_row};
 use hdrhistogram::Histogram;
 
 use crate::Failure;
+use crate::output::{Destination, Opened, Sink};
 
 /// How long the end waits for the last of it to be written.
 const END_WAIT: Duration = Duration::from_secs(5);
 
-/// The figures of an interval, and how long each of its answers took.
-type Entry = (Interval, Histogram<u64>);
+/// The same wait after a second signal, which ends the program at once.
+const ABORT_WAIT: Duration = Duration::from_millis(100);
 
-/// The files that intervals are written to, by a thread that may have to wait for a disk: the load must not.
-pub(super) struct Logs {
-    output: Option<Output<Entry>>,
+/// One record of a log.
+struct Entry {
+    /// When measuring began, from the beginning of 1970.
+    began: Duration,
+    /// The figures of an interval, and how long each of its replies took. `None` ends a log that has no
+    /// interval: it consists of its header.
+    interval: Option<(Interval, Histogram<u64>)>,
+}
+
+/// The logs of intervals. Each has a writer thread, because a disk or a reader may block it.
+#[derive(Default)]
+pub(super) struct Logs(Vec<Log>);
+
+struct Log {
+    destination: Destination,
+    output: Output<Entry>,
+    written: u64,
     missed: u64,
 }
 
 impl Logs {
-    /// Opens those that were asked for.
-    pub(super) fn open(
-        csv: Option<&PathBuf>,
-        hlog: Option<&PathBuf>,
+    /// Starts a writer thread per log. Nothing is written before the first interval has ended.
+    pub(super) fn begin(
+        csv: Option<Opened>,
+        hlog: Option<Opened>,
+        waker: &Waker,
+    ) -> Result<Self, Failure> {
+        let mut logs = Vec::new();
+        if let Some(Opened { destination, sink }) = csv {
+            logs.push(Log::begin(destination, csv_writer(sink), waker.clone())?);
+        }
+        if let Some(Opened { destination, sink }) = hlog {
+            logs.push(Log::begin(destination, hlog_writer(sink), waker.clone())?);
+        }
+        Ok(Self(logs))
+    }
+
+    /// Writes the interval that has just ended.
+    pub(super) fn tell(&mut self, tick: &Tick<'_>) {
+        if self.0.is_empty() || tick.warming_up {
+            return;
+        }
+        let began = wall_clock().saturating_sub(tick.interval.end);
+        for log in &mut self.0 {
+            if log.output.has_room() {
+                log.output.push(Entry {
+                    began,
+                    interval: Some((*tick.interval, tick.response.clone())),
+                });
+                log.written += 1;
+            } else {
+                log.missed += 1;
+            }
+        }
+    }
+
+    /// Waits until the logs are written, for up to 5 s, or 0.1 s if the run was `aborted`. If measuring
+    /// `began` and no interval has ended, a log consists of its header. If nothing was measured, an existing
+    /// file stays as it was.
+    pub(super) fn close(self, began: Option<Duration>, aborted: bool) -> Vec<Result<(), Failure>> {
+        let wait = if aborted { ABORT_WAIT } else { END_WAIT };
+        let close = |log: Log| log.close(began, wait);
+        self.0.into_iter().map(close).collect()
+    }
+}
+
+impl Log {
+    fn begin(
+        destination: Destination,
+        write: impl FnMut(Entry) -> io::Result<()> + Send + 'static,
         waker: Waker,
     ) -> Result<Self, Failure> {
-        let mut csv = csv.map(|path| create(path)).transpose()?;
-        if let Some(file) = &mut csv {
-            writeln!(file, "{INTERVAL_HEADER}")
-                .map_err(|error| Failure::cannot("write --csv", &error))?;
-        }
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let begin = |path: &PathBuf| {
-            let comment = format!("echoloop {} bench", env!("CARGO_PKG_VERSION"));
-            IntervalLog::begin(create(path)?, since, &comment)
-                .map_err(|error| Failure::cannot("write --hlog", &error))
-        };
-        let mut hlog = hlog.map(begin).transpose()?;
-        if csv.is_none() && hlog.is_none() {
-            return Ok(Self {
-                output: None,
-                missed: 0,
-            });
-        }
-        let write = move |(interval, response): Entry| {
-            if let Some(file) = &mut csv {
-                writeln!(file, "{}", interval_row(&interval))?;
-            }
-            if let Some(log) = &mut hlog {
-                log.write(&interval, &response)?;
-            }
-            Ok(())
-        };
         let output = Output::to_sink(write, waker)
-            .map_err(|error| Failure::cannot("write figures of intervals", &error))?;
+            .map_err(|error| Failure::cannot("start a thread", &error))?;
         Ok(Self {
-            output: Some(output),
+            destination,
+            output,
+            written: 0,
             missed: 0,
         })
     }
 
-    pub(super) fn tell(&mut self, tick: &Tick<'_>) {
-        if let Some(output) = &self.output
-            && !tick.warming_up
-        {
-            if output.has_room() {
-                output.push((*tick.interval, tick.response.clone()));
-            } else {
-                self.missed += 1;
-            }
+    fn close(self, began: Option<Duration>, wait: Duration) -> Result<(), Failure> {
+        let destination = &self.destination;
+        match began {
+            Some(began) if self.written == 0 => self.output.push(Entry {
+                began,
+                interval: None,
+            }),
+            None => log::warn!("{destination} was not written: nothing was measured"),
+            Some(_) => {}
         }
-    }
-
-    /// Waits for the last of it to be written.
-    pub(super) fn close(self) -> io::Result<()> {
+        let written = self.output.finish_within(wait);
+        written.map_err(|error| destination.failure(&error))?;
         if self.missed > 0 {
             log::warn!(
-                "{} intervals were not written: the disk could not keep up",
+                "{} intervals are not in {destination}, which could not keep up",
                 self.missed
             );
         }
-        self.output
-            .map_or(Ok(()), |output| output.finish_within(END_WAIT))
+        Ok(())
     }
 }
 
-/// A file to write to, line by line: what a run that is killed has measured is there.
-pub(super) fn create(path: &Path) -> Result<LineWriter<File>, Failure> {
-    File::create(path)
-        .map(LineWriter::new)
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+fn csv_writer(mut sink: Sink) -> impl FnMut(Entry) -> io::Result<()> {
+    let mut has_header = false;
+    move |entry| {
+        if !has_header {
+            writeln!(sink, "{INTERVAL_HEADER}")?;
+            has_header = true;
+        }
+        if let Some((interval, _)) = &entry.interval {
+            writeln!(sink, "{}", interval_row(interval))?;
+        }
+        sink.flush()
+    }
+}
+
+fn hlog_writer(sink: Sink) -> impl FnMut(Entry) -> io::Result<()> {
+    let mut waiting = Some(sink);
+    let mut log = None;
+    move |entry| {
+        if let Some(sink) = waiting.take() {
+            let comment = format!("echoloop {} bench", env!("CARGO_PKG_VERSION"));
+            log = Some(IntervalLog::begin(sink, entry.began, &comment)?);
+        }
+        let Some(log) = &mut log else { return Ok(()) };
+        if let Some((interval, response)) = &entry.interval {
+            log.write(interval, response)?;
+        }
+        log.flush()
+    }
+}
+
+/// The time since the beginning of 1970.
+pub(super) fn wall_clock() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

@@ -10,10 +10,8 @@ mod progress;
 mod usage;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -25,13 +23,13 @@ use jiff::Timestamp;
 
 pub(crate) use self::doctor::doctor;
 use self::driven::{Costs, Driven};
-use self::files::Files;
+use self::files::{Files, Outputs, Streams};
 use self::logs::Logs;
 use self::preflight::{Health, Machine};
 use self::progress::Progress;
 use crate::args::{BenchArgs, Target};
 use crate::study::{self, Recorded, Study};
-use crate::{Failure, SIGNALLED, print, signals};
+use crate::{Failure, SIGNALLED, fail, signals};
 
 /// A goal was missed.
 const MISSED: u8 = 3;
@@ -46,8 +44,7 @@ const NOT_VALID: u8 = 5;
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let plan = plan::plan(&args.load, args.interval)?;
     let goals = goals(args)?;
-    check_outputs(args)?;
-    let files = Files::open(args)?;
+    let outputs = Outputs::check(args)?;
     check_server(args.server_pid)?;
     let machine = Machine::look();
     let checks = machine.check(&plan);
@@ -66,14 +63,19 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     };
     let timer = plan::timer(args.load.timer);
     context.timer = Some(timer_name(timer).to_owned());
+    // A FIFO without a reader is refused here. Everything else was checked above.
+    let Files {
+        json,
+        hgrm,
+        streams,
+    } = outputs.open()?;
     let created = Timestamp::now();
     let Measured {
         outcome,
         costs,
         stopped_by,
-        written,
-        traced,
-    } = measure(args, &plan, timer)?;
+        mut written,
+    } = measure(args, &plan, timer, streams)?;
     context.measured_from = measured_from(created, &outcome);
     context.ended_at = Some(Timestamp::now().to_string());
     if costs.measured {
@@ -94,18 +96,19 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if let Some(percentiles) = &args.percentiles {
         report = report.with_percentiles(percentiles.0.clone());
     }
-    let told = tell(args, &report);
-    files.write(&report, &outcome)?;
-    told?;
-    written.map_err(|error| Failure::cannot("write figures of intervals", &error))?;
-    traced?;
+    written.push(outputs.text.print(&report.text(args.latency)));
+    written.extend(files::write((json, hgrm), &report, &outcome));
+    let unwritten = failures(written);
     if let Some(signal) = stopped_by {
-        return Ok(ExitCode::from((SIGNALLED + signal) as u8));
+        let code = (SIGNALLED + signal) as u8;
+        return Ok(unwritten.map_or_else(|| ExitCode::from(code), |line| fail(code, &line)));
+    }
+    if let Some(line) = unwritten {
+        return Err(Failure::Failed(line));
     }
     could_run(&outcome, &plan)?;
     let accepted = args.accept.as_ref().map_or(&[][..], |accept| &accept.0);
-    let verdict = report.judgement().verdict;
-    Ok(code(verdict, accepted, &context))
+    Ok(code(report.judgement().verdict, accepted, &context))
 }
 
 /// When the measured window began, of a load that was created at `created`. `None` if it never did.
@@ -138,19 +141,31 @@ struct Measured {
     outcome: Outcome,
     costs: Costs,
     stopped_by: Option<i32>,
-    /// Whether the figures of intervals could be written. If not, those of the whole are still to be told.
-    written: io::Result<()>,
-    /// Whether the trace could be.
-    traced: Result<(), Failure>,
+    /// The result of each stream. The report is printed even if one has failed.
+    written: Vec<Result<(), Failure>>,
+}
+
+/// All failures as one line.
+fn failures(written: Vec<Result<(), Failure>>) -> Option<String> {
+    let failed = written.into_iter().filter_map(Result::err);
+    let lines = failed.map(|(Failure::Usage(line) | Failure::Failed(line))| line);
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 /// Carries out `plan`.
-fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Failure> {
+fn measure(
+    args: &BenchArgs,
+    plan: &Plan,
+    timer: Timer,
+    streams: Streams,
+) -> Result<Measured, Failure> {
+    let Streams { csv, hlog, trace } = streams;
     let mut reactor =
         Reactor::with_timer(timer).map_err(|error| Failure::cannot("start the loop", &error))?;
     let progress = Progress::open(reactor.waker(), !args.study.watch)
         .map_err(|error| Failure::cannot("show the progress", &error))?;
-    let logs = Logs::open(args.csv.as_ref(), args.hlog.as_ref(), reactor.waker())?;
+    let logs = Logs::begin(csv, hlog, &reactor.waker())?;
     let watchers: Watchers = Rc::new(RefCell::new(Some((progress, logs))));
     let told = watchers.clone();
     let listener = move |tick: &echoloop::load::Tick<'_>| {
@@ -165,17 +180,31 @@ fn measure(args: &BenchArgs, plan: &Plan, timer: Timer) -> Result<Measured, Fail
         let mut driven = driven(load, args, &reactor)?;
         let ran = reactor.run(&mut driven);
         end_at_once()?;
-        return measured(driven, plan, ran, || close(&watchers));
+        return measured(driven, plan, ran, &watchers);
     }
     let load = Load::with_probe(plan.clone(), listener, study::recorder()).map_err(wrong)?;
     let mut driven = driven(load, args, &reactor)?;
     let name = format!("echoloop bench {}", plan.targets[0]);
-    let mut study = Study::begin(&args.study, Role::Load, &name, &reactor, driven.recorder())?;
+    let mut study = Study::begin(
+        &args.study,
+        trace,
+        Role::Load,
+        &name,
+        &reactor,
+        driven.recorder(),
+    )?;
     let ran = reactor.run(&mut study.of(&mut driven));
     end_at_once()?;
-    let traced = study.finish(driven.recorder());
-    let measured = measured(driven, plan, ran, || close(&watchers))?;
-    Ok(Measured { traced, ..measured })
+    let tracing = study.finish(driven.recorder());
+    let mut measured = measured(driven, plan, ran, &watchers);
+    let traced = tracing.map(|tracing| match &measured {
+        Ok(measured) => tracing.finish(measured.stopped_by.is_some()),
+        Err(_) => tracing.discard(),
+    });
+    if let Ok(measured) = &mut measured {
+        measured.written.extend(traced);
+    }
+    measured
 }
 
 fn driven<P: Probe>(
@@ -197,9 +226,12 @@ fn measured<P: Probe>(
     driven: Driven<P>,
     plan: &Plan,
     ran: io::Result<()>,
-    close: impl FnOnce() -> io::Result<()>,
+    watchers: &Watchers,
 ) -> Result<Measured, Failure> {
-    let written = close();
+    let logs = watchers.borrow_mut().take().map(|(progress, logs)| {
+        progress.close();
+        logs
+    });
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
     let Driven {
         load,
@@ -210,25 +242,17 @@ fn measured<P: Probe>(
     let outcome = load
         .finish()
         .map_err(|error| unreachable_server(plan, &error))?;
+    let logs = logs.unwrap_or_default();
     Ok(Measured {
         outcome,
         costs,
         stopped_by,
-        written,
-        traced: Ok(()),
+        written: logs.close(costs.began, stopped_by.is_some()),
     })
 }
 
 /// Those who are told of every interval.
 type Watchers = Rc<RefCell<Option<(Progress, Logs)>>>;
-
-fn close(watchers: &Watchers) -> io::Result<()> {
-    let watchers = watchers.borrow_mut().take();
-    watchers.map_or(Ok(()), |(progress, logs)| {
-        progress.close();
-        logs.close()
-    })
-}
 
 fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
@@ -245,20 +269,6 @@ fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
         _ => error.to_string(),
     };
     Failure::Failed(format!("cannot connect to {address}: {why}"))
-}
-
-/// Tells what came of it on standard output.
-fn tell(args: &BenchArgs, report: &Report<'_>) -> Result<(), Failure> {
-    let text = if is_stdout(args.json.as_deref()) {
-        report.json() + "\n"
-    } else {
-        report.text(args.latency)
-    };
-    print(&text).map_err(|error| Failure::cannot("write to stdout", &error))
-}
-
-fn is_stdout(path: Option<&Path>) -> bool {
-    path == Some(Path::new("-"))
 }
 
 /// The exit code of a run that was made.
@@ -280,25 +290,6 @@ fn code(verdict: Verdict, accepted: &[Verdict], context: &Context) -> ExitCode {
 fn goals(args: &BenchArgs) -> Result<Vec<Goal>, Failure> {
     let goals = args.slo.iter().map(|goal| goal.parse::<Goal>());
     goals.collect::<Result<_, _>>().map_err(Failure::Usage)
-}
-
-/// Two outputs in one file would destroy each other.
-fn check_outputs(args: &BenchArgs) -> Result<(), Failure> {
-    let all = [
-        &args.json,
-        &args.hgrm,
-        &args.hlog,
-        &args.csv,
-        &args.study.trace,
-    ];
-    let mut seen = HashSet::new();
-    match all.into_iter().flatten().find(|path| !seen.insert(*path)) {
-        Some(path) => Err(Failure::Usage(format!(
-            "{} is given for two outputs: give each a file of its own",
-            path.display()
-        ))),
-        None => Ok(()),
-    }
 }
 
 fn check_server(pid: Option<u32>) -> Result<(), Failure> {

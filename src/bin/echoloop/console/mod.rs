@@ -30,6 +30,7 @@ pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitC
     let Started {
         mut reactor,
         mut server,
+        text,
     } = started;
     let style = Style {
         width: PROMPT_WIDTH,
@@ -66,7 +67,12 @@ pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitC
     let shown = desk.finish();
     // A terminal that takes nothing would keep the totals, and us with them.
     let stuck = screen.is_some() && matches!(&shown, Err(error) if is_stuck(error));
-    let code = Started { reactor, server }.finish(!stuck)?;
+    let started = Started {
+        reactor,
+        server,
+        text,
+    };
+    let code = started.finish(!stuck)?;
     match shown {
         Err(error) if code == ExitCode::SUCCESS && !stuck => {
             log::error!("not everything was shown: {error}");

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use echoloop::probe::{Recorder, Role};
 use echoloop::reactor::{EVENTS_PER_POLL, Event, Handler, Next, Reactor, Registry, monotonic};
 
-use self::tracing::Tracing;
+pub(crate) use self::tracing::Tracing;
 use self::view::View;
 use crate::args::StudyArgs;
+use crate::output::Opened;
 use crate::{Failure, logger};
 
 /// How often figures are taken.
@@ -21,6 +22,9 @@ const STRETCH: Duration = Duration::from_millis(100);
 pub(crate) trait Recorded {
     /// The recorder.
     fn recorder(&mut self) -> &mut Recorder;
+
+    /// Whether the load or the server is running. A trace replaces no file before that.
+    fn has_started(&self) -> bool;
 
     /// Whether it is coming to its end, and has something else to tell.
     fn is_ending(&self) -> bool;
@@ -38,19 +42,19 @@ pub(crate) struct Study {
 }
 
 impl Study {
-    /// What `args` ask for, of a loop that `recorder` is told of and that is about to run: whatever can go wrong before
-    /// that has not, so no trace of before is overwritten for nothing.
+    /// What `args` ask for, of a loop that `recorder` is told of and that is about to run. A trace goes to `trace`.
     pub(crate) fn begin(
         args: &StudyArgs,
+        trace: Option<Opened>,
         role: Role,
         name: &str,
         reactor: &Reactor,
         recorder: &mut Recorder,
     ) -> Result<Self, Failure> {
         let mut tracing = None;
-        if let Some(path) = &args.trace {
-            let (handle, sink) =
-                Tracing::begin(path, role, name, args.trace_limit as u64, reactor.waker())?;
+        if let Some(trace) = trace {
+            let limit = args.trace_limit as u64;
+            let (handle, sink) = Tracing::begin(trace, role, name, limit, reactor.waker())?;
             recorder.set_sink(sink);
             tracing = Some(handle);
         }
@@ -74,15 +78,15 @@ impl Study {
         }
     }
 
-    /// The loop has been left: what is left to write is written.
-    pub(crate) fn finish(self, recorder: &mut Recorder) -> Result<(), Failure> {
+    /// The loop has been left. The trace, if there is one, is to be finished or discarded.
+    pub(crate) fn finish(self, recorder: &mut Recorder) -> Option<Tracing> {
         if let Some(view) = self.view {
             // What was logged on the way would take the last picture away.
             logger::finish();
             view.close(recorder);
         }
         recorder.finish();
-        self.tracing.map_or(Ok(()), Tracing::finish)
+        self.tracing
     }
 }
 
@@ -101,6 +105,12 @@ impl<H: Handler + Recorded> Handler for Studied<'_, H> {
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
         let next = self.handler.turn(registry, now);
+        if let Some(tracing) = &self.study.tracing
+            && !tracing.has_started()
+            && self.handler.has_started()
+        {
+            tracing.start();
+        }
         let Some(view) = &mut self.study.view else {
             return next;
         };

@@ -1,10 +1,10 @@
 //! A trace, written by a thread that may have to wait for a disk: the loop must not.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,9 +15,13 @@ use echoloop::trace::{End, TraceWriter};
 
 use super::overflows::overflows;
 use crate::Failure;
+use crate::output::{Destination, Opened, Sink};
 
 /// How long the end waits for the last of it to be written.
 const END_WAIT: Duration = Duration::from_secs(10);
+
+/// The same wait after a second signal, which ends the program at once.
+const ABORT_WAIT: Duration = Duration::from_millis(100);
 
 /// How long it is until the thread is looked at again.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -27,47 +31,36 @@ enum Piece {
     Records(Vec<Record>),
     /// There are no more.
     End(End),
+    /// The trace is not wanted.
+    Discard,
 }
 
 /// The thread, which the recorder hands records to until the trace is finished.
 type Shared = Rc<RefCell<Option<Output<Piece>>>>;
 
 /// A trace that is being written.
-pub(super) struct Tracing {
-    path: PathBuf,
+pub(crate) struct Tracing {
+    destination: Destination,
     output: Shared,
     missed: Rc<Cell<u64>>,
     overflows_before: Option<u64>,
+    started: Arc<AtomicBool>,
 }
 
 impl Tracing {
     /// Begins one, and returns what takes records for it.
     pub(super) fn begin(
-        path: &Path,
+        trace: Opened,
         role: Role,
         name: &str,
         limit: u64,
         waker: Waker,
     ) -> Result<(Self, impl FnMut(Vec<Record>) + use<>), Failure> {
-        if path == Path::new("-") {
-            let refused = "--trace -: a trace is written to a file; give its name";
-            return Err(Failure::Usage(refused.to_owned()));
-        }
-        let cannot = |error: &io::Error| cannot_write(path, error);
-        let file = File::create(path).map_err(|error| cannot(&error))?;
-        let out = BufWriter::with_capacity(1 << 16, file);
-        let writer = TraceWriter::begin(out, role, name, std::process::id(), limit)
-            .map_err(|error| cannot(&error))?;
-        let mut writer = Some(writer);
-        let write = move |piece: Piece| match (piece, writer.take()) {
-            (Piece::Records(records), Some(mut open)) => {
-                open.write(&records)?;
-                writer = Some(open);
-                Ok(())
-            }
-            (Piece::End(end), Some(open)) => open.finish(end),
-            (_, None) => Ok(()),
-        };
+        let Opened { destination, sink } = trace;
+        let writer = TraceWriter::begin(sink, role, name, std::process::id(), limit)
+            .map_err(|error| destination.failure(&error))?;
+        let started = Arc::new(AtomicBool::new(false));
+        let write = writing(writer, started.clone());
         let output = Output::to_sink(write, waker)
             .map_err(|error| Failure::cannot("start a thread", &error))?;
         let output: Shared = Rc::new(RefCell::new(Some(output)));
@@ -82,46 +75,86 @@ impl Tracing {
             None => count.set(count.get() + records.len() as u64),
         };
         let tracing = Self {
-            path: path.to_owned(),
+            destination,
             output,
             missed,
             overflows_before: overflows(),
+            started,
         };
         Ok((tracing, sink))
     }
 
-    /// Waits until everything has been written. Nobody has records for it any more.
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    /// The loop has started its work. From now on the trace may replace an existing file.
+    pub(super) fn start(&self) {
+        self.started.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything has been written, for a shorter time if the loop was `aborted`. No more records may come.
+    pub(crate) fn finish(self, aborted: bool) -> Result<(), Failure> {
         let before = self.overflows_before;
         let risen = overflows().zip(before).map(|(now, before)| now - before);
         let missed = self.missed.get();
+        let last = Piece::End(End {
+            at: monotonic(),
+            overflows: risen,
+            missed,
+        });
+        let wait = if aborted { ABORT_WAIT } else { END_WAIT };
+        let name = self.destination.to_string();
+        self.end(last, wait)?;
         if missed > 0 {
-            log::warn!("{missed} records are not in the trace: the disk could not keep up");
+            log::warn!("{missed} records are not in {name}, which could not keep up");
         }
+        Ok(())
+    }
+
+    /// Leaves an existing file as it was, unless it was replaced already.
+    pub(crate) fn discard(self) -> Result<(), Failure> {
+        self.end(Piece::Discard, END_WAIT)
+    }
+
+    fn end(self, last: Piece, wait: Duration) -> Result<(), Failure> {
         let Some(output) = self.output.take() else {
             return Ok(());
         };
         // What is still queued is written first.
         let mut waited = Duration::ZERO;
-        while !output.has_room() && !output.is_closed() && waited < END_WAIT {
+        while !output.has_room() && !output.is_closed() && waited < wait {
             thread::sleep(MOMENT);
             waited += MOMENT;
         }
-        let at = monotonic();
-        output.push(Piece::End(End {
-            at,
-            overflows: risen,
-            missed,
-        }));
-        let outcome = output.finish_within(END_WAIT);
-        outcome.map_err(|error| cannot_write(&self.path, &error))
+        output.push(last);
+        let outcome = output.finish_within(wait);
+        outcome.map_err(|error| self.destination.failure(&error))
     }
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    let why = match error.kind() {
-        ErrorKind::TimedOut => "it takes too long".to_owned(),
-        _ => error.to_string(),
-    };
-    Failure::Failed(format!("cannot write {}: {why}", path.display()))
+/// Writes the pieces of a trace. An existing file is replaced when there are records and the loop has
+/// `started`, or at the end.
+fn writing(
+    writer: TraceWriter<Sink>,
+    started: Arc<AtomicBool>,
+) -> impl FnMut(Piece) -> io::Result<()> + Send {
+    let (mut writer, mut is_visible) = (Some(writer), false);
+    move |piece| match (piece, writer.take()) {
+        (Piece::Records(records), Some(mut open)) => {
+            open.write(&records)?;
+            if !is_visible && !records.is_empty() && started.load(Ordering::Relaxed) {
+                open.flush()?;
+                is_visible = true;
+            }
+            writer = Some(open);
+            Ok(())
+        }
+        (Piece::End(end), Some(open)) => open.finish(end),
+        (Piece::Discard, open) => {
+            drop(open);
+            Ok(())
+        }
+        (_, None) => Ok(()),
+    }
 }

@@ -1,0 +1,187 @@
+//! Output files: checked before anything is opened, and replaced only by something complete.
+//!
+//! * `-` is standard output, and so is a path that leads to the same file.
+//! * A regular file is written under a temporary name in the same directory and renamed. Its mode and
+//!   owner are kept, and a symbolic link stays a link. Until then the old file is untouched.
+//! * A FIFO, a device or an inherited descriptor (`/dev/fd/3`) is opened and written in place.
+//!
+//! A result is written as a whole at the end ([`Opened::write`]). A stream ([`Sink`]) replaces the old
+//! file when its first complete record is flushed. From then on the file grows, so a run that is killed
+//! leaves what it has written so far. A run that ends with a report although a stream has no record
+//! writes its header if something was measured, and otherwise keeps the old file.
+//!
+//! A file that this process may write but not replace is overwritten in place, at the same moment.
+//! [`temporary`] has the cases.
+
+mod place;
+mod sink;
+mod temporary;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use self::place::{Identity, Place};
+pub(crate) use self::sink::Sink;
+use crate::{Failure, print};
+
+/// Where an output option leads. It was checked, and nothing was opened or created.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    option: &'static str,
+    path: PathBuf,
+    place: Place,
+    identity: Identity,
+}
+
+impl Destination {
+    /// Checks that `path`, the value of `option`, can be written.
+    pub(crate) fn check(option: &'static str, path: &Path) -> Result<Self, Failure> {
+        let (place, identity) = place::find(path)
+            .map_err(|why| Failure::Usage(format!("{option} {}: {why}", path.display())))?;
+        Ok(Self {
+            option,
+            path: path.to_owned(),
+            place,
+            identity,
+        })
+    }
+
+    /// Checks an option that may not be given.
+    pub(crate) fn check_option(
+        option: &'static str,
+        path: Option<&PathBuf>,
+    ) -> Result<Option<Self>, Failure> {
+        path.map(|path| Self::check(option, path)).transpose()
+    }
+
+    /// Opens a FIFO or a device. A regular file is opened later, when there is something to write.
+    ///
+    /// # Errors
+    ///
+    /// A usage error for a FIFO without a reader, and for a device that can't be opened.
+    pub(crate) fn open(&self) -> Result<Opened, Failure> {
+        let sink = Sink::open(&self.place).map_err(|error| {
+            let is_fifo = fs::metadata(&self.path).is_ok_and(|file| file.file_type().is_fifo());
+            let why = if is_fifo && error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
+                "no process reads this FIFO; start its reader first".to_owned()
+            } else {
+                format!("{error}; give another path")
+            };
+            Failure::Usage(format!("{self}: {why}"))
+        })?;
+        Ok(Opened {
+            destination: self.clone(),
+            sink,
+        })
+    }
+
+    /// The failure that is reported when writing returns `error`.
+    pub(crate) fn failure(&self, error: &io::Error) -> Failure {
+        let why = match error.kind() {
+            ErrorKind::TimedOut => "it does not take the rest in time".to_owned(),
+            _ => error.to_string(),
+        };
+        let name = match self.place {
+            Place::Stdout => "to stdout".to_owned(),
+            _ => self.path.display().to_string(),
+        };
+        Failure::Failed(format!("cannot write {name}: {why}"))
+    }
+}
+
+/// An output that can be written to.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) destination: Destination,
+    pub(crate) sink: Sink,
+}
+
+impl Opened {
+    /// Writes the whole of a result.
+    pub(crate) fn write(mut self, text: &str) -> Result<(), Failure> {
+        self.sink
+            .write_all(text.as_bytes())
+            .and_then(|()| self.sink.flush())
+            .map_err(|error| self.destination.failure(&error))
+    }
+}
+
+/// As typed: `--csv run.csv`.
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.option, self.path.display())
+    }
+}
+
+/// Refuses two outputs in one file, and an output that would replace an input. Inputs come with their
+/// names as typed. `/dev/null` may be given several times.
+pub(crate) fn check_distinct(
+    outputs: &[&Destination],
+    inputs: &[(String, &Path)],
+) -> Result<(), Failure> {
+    for (index, output) in outputs.iter().enumerate() {
+        let same = |other: &&&Destination| other.identity.is_same(&output.identity);
+        if let Some(first) = outputs[..index].iter().find(same) {
+            return Err(Failure::Usage(format!(
+                "{first} and {output} are the same file: give each output a file of its own"
+            )));
+        }
+        let replaced = |(_, input): &&(String, &Path)| output.identity.is_file(input);
+        if let Some((input, _)) = inputs.iter().find(replaced) {
+            return Err(Failure::Usage(format!(
+                "{output} would replace the input {input}: give another file with {}",
+                output.option
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Where the text report, addresses and totals go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextStream {
+    Stdout,
+    /// Stdout is taken by an output.
+    Stderr,
+}
+
+impl TextStream {
+    pub(crate) fn beside<'a>(outputs: impl IntoIterator<Item = &'a Destination>) -> Self {
+        if outputs
+            .into_iter()
+            .any(|output| output.place == Place::Stdout)
+        {
+            Self::Stderr
+        } else {
+            Self::Stdout
+        }
+    }
+
+    /// Prints at once. A closed reader (`| head`) is not an error.
+    pub(crate) fn print(self, text: &str) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => print(text).map_err(|error| Failure::cannot("write to stdout", &error)),
+            Self::Stderr => match io::stderr().lock().write_all(text.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    Err(Failure::cannot("write to stderr", &error))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Refuses `--watch`, which draws on stdout, if an output goes there.
+    pub(crate) fn check_watch(self, watch: bool) -> Result<(), Failure> {
+        if watch && self == Self::Stderr {
+            let why = "--watch draws on standard output, and an output option writes there: give it a file";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        Ok(())
+    }
+}
