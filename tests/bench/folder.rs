@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
+use super::NOISE;
 use super::process::program;
 use super::support::serving::{DEADLINE, eventually};
 
@@ -69,7 +70,11 @@ impl Folder {
 
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
         let mut program = Command::new(program());
-        program.args(["-q", command]).args(arguments);
+        program.args(["-q", command]);
+        if command == "bench" {
+            program.args(NOISE);
+        }
+        program.args(arguments);
         self.piped(program)
     }
 
