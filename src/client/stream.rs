@@ -143,9 +143,8 @@ impl StreamClient {
     fn dial(&mut self, registry: &Registry, now: Instant) -> Phase {
         self.seen = Readiness::new();
         while let Some(address) = self.untried.pop_front() {
-            let source = self.options.source.map(|source| (source, 0).into());
             let options = DialOptions::default();
-            let dial = Dial::start(address, source, &options).and_then(|mut dial| {
+            let dial = Dial::start(address, self.options.source, &options).and_then(|mut dial| {
                 dial.register(registry, fixed_token(0))?;
                 Ok(dial)
             });

@@ -14,7 +14,7 @@ use super::opening::Unopened;
 use super::overflow;
 use super::pacer::Pacer;
 use super::plan::{Plan, Reply};
-use super::ports::Ports;
+use super::ports::Sources;
 use super::random::mix;
 use super::shared::Shared;
 use super::timers::Timer;
@@ -53,7 +53,7 @@ pub(super) struct Book {
     pub(super) unopened: VecDeque<Unopened>,
     /// Those that wait to be tried again, by their numbers.
     pub(super) parked: Vec<Option<Unopened>>,
-    pub(super) ports: Ports,
+    pub(super) sources: Sources,
     pub(super) run: u32,
     pub(super) dialling: usize,
     pub(super) connected: usize,
@@ -88,7 +88,7 @@ impl Book {
             deadlines: Deadlines::new(start),
             unopened: unopened.collect(),
             parked: std::iter::repeat_with(|| None).take(all).collect(),
-            ports: Ports::new(&plan.sources, run),
+            sources: Sources::new(&plan.sources),
             run: run as u32,
             dialling: 0,
             connected: 0,

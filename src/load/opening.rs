@@ -310,13 +310,13 @@ impl Book {
         }
     }
 
-    /// Asks for a connection, from the next port that can be had.
+    /// Asks for a connection, from the next source that has a port left.
     fn start_dial(&mut self, target: SocketAddr, shared: &Shared<impl Probe>) -> io::Result<Dial> {
-        let mut attempts = self.ports.attempts(target);
+        let mut attempts = self.sources.attempts(target);
         loop {
             attempts -= 1;
-            match Dial::start(target, self.ports.next(target), &shared.plan.dial) {
-                Err(error) if is_taken(&error) && attempts > 0 => {}
+            match Dial::start(target, self.sources.next(target), &shared.plan.dial) {
+                Err(error) if lacks_ports(&error) && attempts > 0 => {}
                 outcome => return outcome,
             }
         }
@@ -353,7 +353,7 @@ impl Book {
             failures,
         } = unopened;
         let target = target(&shared.plan, number);
-        let source = self.ports.next(target).map(|source| source.ip());
+        let source = self.sources.next(target);
         count_attempt(&pacer, shared);
         let socket = match dial_datagrams(target, source, &shared.plan.dial) {
             Ok(socket) => socket,
@@ -448,10 +448,11 @@ fn target(plan: &Plan, number: usize) -> SocketAddr {
     plan.targets[number % plan.targets.len()]
 }
 
-/// Whether the port that was chosen can't be had, and another one may.
-fn is_taken(error: &io::Error) -> bool {
+/// Whether this source has no port left to that server. Another one may: `connect(2)` reports the
+/// first error, and `bind(2)` the second where that is what chooses the port.
+fn lacks_ports(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse
     )
 }

@@ -20,6 +20,7 @@ mod net;
 mod poller;
 mod sleep;
 mod slots;
+mod source;
 mod stamp;
 
 use std::io;
@@ -48,6 +49,7 @@ pub(crate) use poller::Poller;
 pub(crate) use poller::drive;
 pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
+pub use source::connect_from;
 pub use stamp::Stamp;
 
 use self::poller::Poll;

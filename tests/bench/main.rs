@@ -5,6 +5,7 @@
 mod destinations;
 mod folder;
 mod outputs;
+mod ports;
 #[path = "../support/process.rs"]
 mod process;
 mod signals;

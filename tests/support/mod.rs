@@ -5,6 +5,7 @@
 pub mod fuzzed;
 pub mod kernel;
 pub mod machine;
+pub mod namespace;
 pub mod post;
 pub mod script;
 pub mod seeds;
