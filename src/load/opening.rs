@@ -275,10 +275,13 @@ impl Book {
         } = unopened;
         let target = target(&shared.plan, number);
         count_attempt(&pacer, shared);
+        let since = shared.now();
         let mut connection = match self.start_dial(target, shared) {
             Ok(dial) => Connection::new(number, dial, pacer, shared),
             Err(error) => return self.not_opened(number, pacer, failures, error, shared, now),
         };
+        // connect(2) is part of the time: on loopback it does the whole handshake.
+        connection.since = since;
         // The key is needed to register, and the connection to get a key.
         let member = |connection| Slot {
             member: Member::Stream(connection),

@@ -4,6 +4,7 @@
 
 mod destinations;
 mod folder;
+mod injected;
 mod outputs;
 mod ports;
 #[path = "../support/process.rs"]

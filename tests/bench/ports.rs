@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::json;
-use super::process::{PROGRAM, Process};
+use super::process::{Process, program};
 use super::support::namespace;
 
 /// The only ports that the kernel gives to connections in these namespaces.
@@ -17,7 +17,7 @@ const PORTS: &str = "net/ipv4/ip_local_port_range";
 
 /// A server on ports outside the ranges that these tests use.
 fn serve(tcp: &str) -> Process {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(["-q", "serve", "--tcp", tcp, "--udp", "127.0.0.1:26214"]);
     Process::start(&mut command)
 }
