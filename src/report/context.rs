@@ -51,7 +51,7 @@ pub struct Context {
 pub struct ServerFigures {
     /// Its number.
     pub pid: u32,
-    /// Its processor time.
+    /// The processor time of all its threads, of those that have ended as well.
     pub cpu: Duration,
     /// Its memory, of all kinds.
     pub rss_bytes: u64,
@@ -59,8 +59,10 @@ pub struct ServerFigures {
     pub anonymous_bytes: u64,
     /// By how much that has grown for each connection, if that was seen.
     pub bytes_per_connection: Option<f64>,
-    /// How often it waited.
+    /// How often it waited: voluntary context switches of the threads that ran at the end. The kernel
+    /// has no figure for threads that have ended.
     pub ctx_voluntary: u64,
-    /// How often another process was let run in its stead.
+    /// How often another thread was let run in its stead: involuntary context switches, of the same
+    /// threads.
     pub ctx_involuntary: u64,
 }

@@ -12,7 +12,7 @@ use crate::signals::Signals;
 use crate::study::Recorded;
 
 use super::logs::wall_clock;
-use super::usage::{Used, own_cpu, own_memory, used_by};
+use super::usage::{Spent, Used, own_cpu, own_memory, used_by};
 
 /// A load that ends in good order at the first signal, and at once at the second.
 pub(super) struct Driven<P = Off> {
@@ -29,7 +29,7 @@ pub(super) struct Driven<P = Off> {
 }
 
 /// What was used while it was measured.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Costs {
     /// Something was measured.
     pub(super) measured: bool,
@@ -41,7 +41,7 @@ pub(super) struct Costs {
     pub(super) memory_from: u64,
     pub(super) memory: u64,
     server_from: Option<Used>,
-    pub(super) server: Option<Used>,
+    pub(super) server: Option<Spent>,
     /// How much the server's memory has grown by the time that every connection was there.
     pub(super) server_growth: Option<u64>,
 }
@@ -79,10 +79,10 @@ impl<P: Probe> Driven<P> {
         if !self.was_running && self.load.is_running() {
             self.was_running = true;
             let now = self.server.and_then(used_by);
-            let grown = |(before, now): (Used, Used)| {
+            let grown = |(before, now): (&Used, Used)| {
                 now.anonymous_bytes.saturating_sub(before.anonymous_bytes)
             };
-            self.costs.server_growth = self.server_before.zip(now).map(grown);
+            self.costs.server_growth = self.server_before.as_ref().zip(now).map(grown);
         }
         let measuring = self.load.is_measuring();
         if measuring == self.was_measuring {
@@ -100,16 +100,8 @@ impl<P: Probe> Driven<P> {
         } else {
             costs.client_cpu = cpu.saturating_sub(costs.client_cpu_from);
             costs.memory = memory;
-            costs.server = costs.server_from.zip(server).map(|(from, now)| Used {
-                cpu: now.cpu.saturating_sub(from.cpu),
-                voluntary_switches: now
-                    .voluntary_switches
-                    .saturating_sub(from.voluntary_switches),
-                involuntary_switches: now
-                    .involuntary_switches
-                    .saturating_sub(from.involuntary_switches),
-                ..now
-            });
+            let from = costs.server_from.as_ref();
+            costs.server = from.zip(server).map(|(from, now)| now.since(from));
         }
     }
 }

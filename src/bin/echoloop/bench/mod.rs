@@ -347,7 +347,7 @@ fn server(pid: u32, costs: &Costs, plan: &Plan) -> Option<ServerFigures> {
         rss_bytes: used.resident_bytes,
         anonymous_bytes: used.anonymous_bytes,
         bytes_per_connection: costs.server_growth.map(|growth| growth as f64 / all),
-        ctx_voluntary: used.voluntary_switches,
-        ctx_involuntary: used.involuntary_switches,
+        ctx_voluntary: used.switches.voluntary,
+        ctx_involuntary: used.switches.involuntary,
     })
 }
