@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::rate::Profile;
 use super::sizes::Sizes;
-use crate::reactor::DialOptions;
+use crate::reactor::{BUFFER_MAX, DialOptions};
 
 /// The most messages that may be in flight on one connection or flow.
 pub const PIPELINE_MAX: usize = 1 << 20;
@@ -222,7 +222,24 @@ impl Plan {
         if self.udp {
             self.check_datagrams()?;
         }
+        self.check_buffers()?;
         self.check_message()
+    }
+
+    fn check_buffers(&self) -> Result<(), String> {
+        let DialOptions {
+            send_buffer,
+            receive_buffer,
+            ..
+        } = self.dial;
+        for (option, size) in [("--sndbuf", send_buffer), ("--rcvbuf", receive_buffer)] {
+            if let Some(size) = size.filter(|&size| size > BUFFER_MAX) {
+                return Err(format!(
+                    "{option} {size} is more than a buffer can have: give {BUFFER_MAX} at most"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_datagrams(&self) -> Result<(), String> {
@@ -247,7 +264,9 @@ impl Plan {
     }
 
     fn check_message(&self) -> Result<(), String> {
-        let (smallest, largest) = (self.sizes.smallest(), self.sizes.largest());
+        let smallest = self.sizes.smallest();
+        let largest = self.message.as_ref().map_or(0, Vec::len);
+        let largest = largest.max(self.sizes.largest());
         if largest > MESSAGE_MAX {
             return Err(format!(
                 "a message of {largest} bytes is too large: give {MESSAGE_MAX} at most"
@@ -274,5 +293,31 @@ impl Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_a_limit_are_refused_with_the_limit() {
+        let refused = |change: &dyn Fn(&mut Plan)| {
+            let mut plan = Plan::new();
+            plan.targets = vec![([127, 0, 0, 1], 1).into()];
+            assert_eq!(plan.check(), Ok(()));
+            change(&mut plan);
+            plan.check().unwrap_err()
+        };
+        // Zeros that nobody writes to take no memory.
+        let message = refused(&|plan| plan.message = Some(vec![0; MESSAGE_MAX + 1]));
+        assert!(message.contains("give 1073741824 at most"), "{message}");
+        let buffer = refused(&|plan| plan.dial.send_buffer = Some(4 << 30));
+        assert!(
+            buffer.starts_with("--sndbuf 4294967296 is") && buffer.contains("2147483647"),
+            "{buffer}"
+        );
+        let buffer = refused(&|plan| plan.dial.receive_buffer = Some(BUFFER_MAX + 1));
+        assert!(buffer.starts_with("--rcvbuf 2147483648 is"), "{buffer}");
     }
 }

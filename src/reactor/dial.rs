@@ -15,6 +15,9 @@ use super::stream_interests;
 /// [`io::ErrorKind`] for it.
 const EINPROGRESS: i32 = 115;
 
+/// The largest size that a buffer can be given: setsockopt(2) takes a C `int`.
+pub const BUFFER_MAX: usize = i32::MAX as usize;
+
 /// A connection that has been asked for and is not there yet.
 ///
 /// # Writable is not connected
@@ -28,7 +31,8 @@ pub struct Dial {
     address: SocketAddr,
 }
 
-/// How the socket of an attempt is set up. Sizes are in bytes; the kernel doubles and caps them (socket(7)).
+/// How the socket of an attempt is set up. Sizes are in bytes, up to [`BUFFER_MAX`]; the kernel doubles
+/// and caps them (socket(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DialOptions {
     /// Small writes are not delayed (`TCP_NODELAY`).
@@ -52,11 +56,16 @@ impl Default for DialOptions {
 impl DialOptions {
     /// Sets the sizes of `socket`'s buffers.
     pub(super) fn size_buffers(&self, socket: &Socket) -> io::Result<()> {
+        // socket2 casts the size to a C `int`: 4 GiB would be 0.
+        let fits = |size: usize| match size {
+            0..=BUFFER_MAX => Ok(size),
+            _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+        };
         if let Some(size) = self.send_buffer {
-            socket.set_send_buffer_size(size)?;
+            socket.set_send_buffer_size(fits(size)?)?;
         }
         if let Some(size) = self.receive_buffer {
-            socket.set_recv_buffer_size(size)?;
+            socket.set_recv_buffer_size(fits(size)?)?;
         }
         Ok(())
     }
@@ -289,6 +298,26 @@ mod tests {
         for (small, large) in first.into_iter().zip(second) {
             assert_eq!((2 * small.0, 2 * small.1), large);
             assert!(small.0 < small.1, "each size is its own buffer's");
+        }
+    }
+
+    #[test]
+    fn buffers_larger_than_an_int_are_refused() {
+        let address = bound().local_addr().unwrap().as_socket().unwrap();
+        for (send_buffer, receive_buffer) in [
+            (Some(BUFFER_MAX + 1), None),
+            (None, Some(2 * (BUFFER_MAX + 1))),
+            (None, Some(usize::MAX)),
+        ] {
+            let options = DialOptions {
+                send_buffer,
+                receive_buffer,
+                ..DialOptions::default()
+            };
+            let error = Dial::start(address, None, &options).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            let error = dial_datagrams(address, None, &options).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
     }
 

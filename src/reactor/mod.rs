@@ -34,7 +34,7 @@ pub use backlog::{Accepted, Backlog};
 pub use clock::monotonic;
 pub use datagram::{Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
-pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
+pub use dial::{BUFFER_MAX, Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use event::Event;
 pub use listener::{Accept, Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).

@@ -5,6 +5,7 @@
 mod destinations;
 mod folder;
 mod injected;
+mod limits;
 mod outputs;
 mod ports;
 #[path = "../support/process.rs"]

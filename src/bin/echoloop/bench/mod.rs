@@ -1,5 +1,6 @@
 //! `echoloop bench`: a plan carried out, and what came of it told.
 
+mod buffers;
 mod doctor;
 mod driven;
 mod files;

@@ -29,7 +29,7 @@ pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure>
     check_families(&plan)?;
     plan.connections = args.connections;
     plan.idle = args.idle;
-    let all = (args.connections + args.idle) as f64;
+    let all = args.connections as f64 + args.idle as f64;
     let ramp = args.ramp.filter(|ramp| !ramp.is_zero());
     plan.connect_rate = args
         .connect_rate

@@ -8,14 +8,13 @@ use echoloop::load::{Plan, port_range};
 use echoloop::report::thousands;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::buffers::Buffers;
+
 /// Descriptors that are not connections: standard streams, poll, waker, timer, signals, files that are written.
 const DESCRIPTORS_RESERVED: u64 = 24;
 
 /// The load of a machine above which times are somebody else's as well, for each of its cores.
 const LOAD_MAX: f64 = 0.5;
-
-/// What a datagram takes of a receive buffer beyond its payload, at least (skbuff and head, on Linux).
-const DATAGRAM_OVERHEAD: usize = 768;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +41,7 @@ pub(super) struct Machine {
     pub(super) descriptors: u64,
     ports: u64,
     backlog: Option<u64>,
-    receive_buffer: Option<u64>,
-    receive_buffer_max: Option<u64>,
+    buffers: Buffers,
     pub(super) cpus: usize,
     load: Option<f64>,
 }
@@ -66,8 +64,7 @@ impl Machine {
             descriptors: limit.current.unwrap_or(u64::MAX),
             ports: u64::from(last - first) + 1,
             backlog: number("/proc/sys/net/core/somaxconn"),
-            receive_buffer: number("/proc/sys/net/core/rmem_default"),
-            receive_buffer_max: number("/proc/sys/net/core/rmem_max"),
+            buffers: Buffers::look(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             load: fs::read_to_string("/proc/loadavg")
                 .ok()
@@ -79,12 +76,11 @@ impl Machine {
     pub(super) fn check(&self, plan: &Plan) -> Vec<Check> {
         let mut checks = vec![self.check_descriptors(plan)];
         checks.extend(plan.sources.iter().find_map(check_source));
-        if plan.udp {
-            checks.push(self.check_buffers(plan));
-        } else {
+        if !plan.udp {
             checks.push(self.check_ports(plan));
             checks.push(self.check_backlog(plan));
         }
+        checks.extend(self.buffers.check(plan));
         checks.push(self.check_cores(plan));
         checks.push(self.check_load());
         checks
@@ -149,44 +145,6 @@ impl Machine {
             ),
             Some(backlog) => Check::fine("backlog", told(backlog)),
             None => Check::fine("backlog", "not known here".to_owned()),
-        }
-    }
-
-    fn check_buffers(&self, plan: &Plan) -> Check {
-        let size = plan
-            .message
-            .as_ref()
-            .map_or_else(|| plan.sizes.largest(), Vec::len);
-        let most = plan.pipeline.min(1 << 16) * (size + DATAGRAM_OVERHEAD);
-        let has = match (plan.dial.receive_buffer, self.receive_buffer_max) {
-            (Some(asked), Some(max)) if asked as u64 > max => {
-                return Check::doubtful(
-                    "receive buffer",
-                    format!(
-                        "--rcvbuf {asked} is capped at {max} by the kernel (net.core.rmem_max)"
-                    ),
-                );
-            }
-            (Some(asked), _) => Some(asked as u64),
-            (None, _) => self.receive_buffer,
-        };
-        match has {
-            Some(has)
-                if plan.is_open()
-                    && plan.rate.as_ref().is_some_and(|r| r.peak() > 1e4)
-                    && has < most as u64 =>
-            {
-                Check::doubtful(
-                    "receive buffer",
-                    format!(
-                        "{has} bytes for up to {} datagrams in flight: what overflows is told apart; \
-                         --rcvbuf 4M makes room",
-                        plan.pipeline
-                    ),
-                )
-            }
-            Some(has) => Check::fine("receive buffer", format!("{has} bytes")),
-            None => Check::fine("receive buffer", "not known here".to_owned()),
         }
     }
 
@@ -261,8 +219,6 @@ const fn plural(count: u64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use echoloop::load::Profile;
-
     use super::*;
 
     fn machine() -> Machine {
@@ -270,8 +226,7 @@ mod tests {
             descriptors: 20_000,
             ports: 28_232,
             backlog: Some(4096),
-            receive_buffer: Some(212_992),
-            receive_buffer_max: Some(4 << 20),
+            buffers: Buffers::look(),
             cpus: 2,
             load: Some(0.1),
         }
@@ -355,18 +310,5 @@ mod tests {
                 .iter()
                 .all(|check| check.verdict == Health::Fine)
         );
-        let udp = plan(|plan| {
-            plan.udp = true;
-            plan.pipeline = 1024;
-            plan.rate = Some(Profile::constant(100_000.0));
-        });
-        assert_eq!(told(&machine(), &udp, "receive buffer").0, Health::Doubtful);
-        let capped = plan(|plan| {
-            plan.udp = true;
-            plan.dial.receive_buffer = Some(64 << 20);
-        });
-        let (health, told_) = told(&machine(), &capped, "receive buffer");
-        assert_eq!(health, Health::Doubtful);
-        assert!(told_.contains("rmem_max"), "{told_}");
     }
 }
