@@ -61,3 +61,12 @@ fn counts_as_large_as_a_word_are_usage_errors() {
         assert!(same || line.contains("give"), "{option}: {line}");
     }
 }
+
+/// An address of another machine is a mistake in the arguments.
+#[test]
+fn a_source_of_another_machine_is_a_usage_error() {
+    let output = bench(&["--source", "192.0.2.1", "127.0.0.1:1"]);
+    let line = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(code(&output), 2, "{line}");
+    assert!(line.contains("192.0.2.1"), "{line}");
+}

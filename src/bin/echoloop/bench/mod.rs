@@ -6,6 +6,7 @@ mod driven;
 mod files;
 mod logs;
 mod plan;
+mod ports;
 mod preflight;
 mod progress;
 mod usage;
@@ -40,6 +41,11 @@ const MISMATCHED: u8 = 4;
 
 /// The result says something else than how the server fared.
 const NOT_VALID: u8 = 5;
+
+/// No descriptor is left, in this process or in the whole system. The standard library has no
+/// [`io::ErrorKind`] for it.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
 
 /// Loads a server, and says what that has shown.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
@@ -244,11 +250,12 @@ fn measured<P: Probe>(
         .finish()
         .map_err(|error| unreachable_server(plan, &error))?;
     let logs = logs.unwrap_or_default();
+    let written = logs.close(costs.began, stopped_by.is_some());
     Ok(Measured {
         outcome,
         costs,
         stopped_by,
-        written: logs.close(costs.began, stopped_by.is_some()),
+        written,
     })
 }
 
@@ -261,11 +268,15 @@ fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
     let why = match error.kind() {
         Kind::ConnectionRefused => "refused: nothing listens there".to_owned(),
         Kind::TimedOut => format!("no answer within {:?}", plan.connect_timeout),
-        Kind::AddrNotAvailable => {
+        _ if ports::are_used_up(error, plan, address) => ports::used_up(plan, address),
+        Kind::AddrNotAvailable if !plan.sources.is_empty() => {
             format!("{error}; is --source an address of this machine?")
         }
         Kind::HostUnreachable | Kind::NetworkUnreachable => {
             "unreachable: there is no way to that address".to_owned()
+        }
+        _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
+            format!("{error}; raise the limit of open files (ulimit -n), or close other programs")
         }
         _ => error.to_string(),
     };

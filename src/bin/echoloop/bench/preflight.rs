@@ -1,14 +1,15 @@
 //! Whether this machine can carry out a plan, told before it is begun.
 
-use std::collections::HashSet;
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io;
+use std::net::{IpAddr, UdpSocket};
 
-use echoloop::load::{Plan, port_range};
+use echoloop::load::Plan;
 use echoloop::report::thousands;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::buffers::Buffers;
+use super::ports::Ports;
 
 /// Descriptors that are not connections: standard streams, poll, waker, timer, signals, files that are written.
 const DESCRIPTORS_RESERVED: u64 = 24;
@@ -39,7 +40,7 @@ pub(super) enum Health {
 pub(super) struct Machine {
     /// How many descriptors this process may have.
     pub(super) descriptors: u64,
-    ports: u64,
+    ports: Ports,
     backlog: Option<u64>,
     buffers: Buffers,
     pub(super) cpus: usize,
@@ -59,10 +60,9 @@ impl Machine {
         } else {
             limit
         };
-        let (first, last) = port_range();
         Self {
             descriptors: limit.current.unwrap_or(u64::MAX),
-            ports: u64::from(last - first) + 1,
+            ports: Ports::look(),
             backlog: number("/proc/sys/net/core/somaxconn"),
             buffers: Buffers::look(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
@@ -76,8 +76,8 @@ impl Machine {
     pub(super) fn check(&self, plan: &Plan) -> Vec<Check> {
         let mut checks = vec![self.check_descriptors(plan)];
         checks.extend(plan.sources.iter().find_map(check_source));
+        checks.push(self.ports.check(plan));
         if !plan.udp {
-            checks.push(self.check_ports(plan));
             checks.push(self.check_backlog(plan));
         }
         checks.extend(self.buffers.check(plan));
@@ -104,33 +104,6 @@ impl Machine {
                 thousands(most)
             ),
         )
-    }
-
-    fn check_ports(&self, plan: &Plan) -> Check {
-        let distinct = |count: usize| count.max(1) as u64;
-        let sources = distinct(plan.sources.iter().collect::<HashSet<_>>().len());
-        let servers = distinct(plan.targets.iter().collect::<HashSet<_>>().len());
-        let room = self.ports * sources * servers;
-        let needed = (plan.connections + plan.idle) as u64;
-        let told = format!(
-            "{} of {} needed ({} ports, {sources} source{}, {servers} server{})",
-            thousands(needed),
-            thousands(room),
-            thousands(self.ports),
-            plural(sources),
-            plural(servers)
-        );
-        if needed <= room {
-            return Check::fine("ports", told);
-        }
-        let more = needed.div_ceil(self.ports * servers).min(254);
-        let loopback = |target: &SocketAddr| target.is_ipv4() && target.ip().is_loopback();
-        let remedy = if plan.targets.iter().all(loopback) {
-            format!("--source 127.0.0.1-127.0.0.{more}")
-        } else {
-            format!("--source with {more} addresses of this machine")
-        };
-        Check::broken("ports", format!("{told}: add {remedy}"))
     }
 
     fn check_backlog(&self, plan: &Plan) -> Check {
@@ -205,15 +178,19 @@ impl Check {
 /// A source that is no address of this machine.
 fn check_source(source: &IpAddr) -> Option<Check> {
     let error = UdpSocket::bind((*source, 0)).err()?;
+    // Any other error, such as a lack of descriptors, is not one of the address.
+    if error.kind() != io::ErrorKind::AddrNotAvailable {
+        return None;
+    }
     let told = format!("{source}: {error}; give --source addresses of this machine");
     Some(Check::broken("source", told))
 }
 
-fn number(path: &str) -> Option<u64> {
+pub(super) fn number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-const fn plural(count: u64) -> &'static str {
+pub(super) const fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
@@ -224,7 +201,11 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             descriptors: 20_000,
-            ports: 28_232,
+            ports: Ports {
+                count: 28_232,
+                time_wait: Some(0),
+                reuse: Some(2),
+            },
             backlog: Some(4096),
             buffers: Buffers::look(),
             cpus: 2,
