@@ -49,19 +49,30 @@ impl Ports {
             plural(sources),
             plural(servers)
         );
+        // Of an address pair. connect(2) looks at all ports of one parity before it takes one of the
+        // other, which takes milliseconds (`__inet_hash_connect` of Linux); bind(2) does not.
+        let easy = if plan.udp || !cfg!(target_os = "linux") {
+            self.count
+        } else {
+            (self.count / 2).max(1)
+        };
         if needed > room {
-            let more = needed.div_ceil(self.count * shared).min(254);
-            let loopback = |target: &SocketAddr| target.is_ipv4() && target.ip().is_loopback();
-            let remedy = if plan.targets.iter().all(loopback) {
-                format!("--source 127.0.0.1-127.0.0.{more}")
-            } else {
-                format!("--source with {more} addresses of this machine")
-            };
+            let remedy = more_sources(plan, needed.div_ceil(easy * shared));
             return Check::broken("ports", format!("{told}: add {remedy}"));
         }
         let waiting = self.time_wait.unwrap_or(0);
         if !plan.udp && needed + waiting > room {
             return self.check_time_wait(plan, &told, waiting);
+        }
+        if needed > easy * sources * shared {
+            let remedy = more_sources(plan, needed.div_ceil(easy * shared));
+            return Check::doubtful(
+                "ports",
+                format!(
+                    "{told}: when half of them are in use, each connect takes the kernel \
+                     milliseconds: add {remedy}"
+                ),
+            );
         }
         Check::fine("ports", told)
     }
@@ -81,6 +92,16 @@ impl Ports {
                  or close by --close rst"
             ),
         )
+    }
+}
+
+/// The option that gives `plan` this number of source addresses.
+fn more_sources(plan: &Plan, count: u64) -> String {
+    let loopback = |target: &SocketAddr| target.is_ipv4() && target.ip().is_loopback();
+    if count <= 254 && plan.targets.iter().all(loopback) {
+        format!("--source 127.0.0.1-127.0.0.{count}")
+    } else {
+        format!("--source with {count} addresses of this machine")
     }
 }
 
@@ -198,6 +219,27 @@ mod tests {
             let few = ports.check(&plan(&target, 100));
             assert!(few.verdict == Health::Fine && !few.told.contains("TIME_WAIT"));
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn more_than_half_of_the_ports_are_noted_for_tcp() {
+        let ports = Ports {
+            count: 28_232,
+            time_wait: Some(0),
+            reuse: Some(2),
+        };
+        let half = plan(&["127.0.0.1:7"], 14_116);
+        assert_eq!(ports.check(&half).verdict, Health::Fine);
+        let mut more = plan(&["127.0.0.1:7"], 14_117);
+        let check = ports.check(&more);
+        assert_eq!(check.verdict, Health::Doubtful);
+        assert!(
+            check.told.ends_with("add --source 127.0.0.1-127.0.0.2"),
+            "{check:?}"
+        );
+        more.udp = true;
+        assert_eq!(ports.check(&more).verdict, Health::Fine);
     }
 
     #[test]
