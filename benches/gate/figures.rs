@@ -1,6 +1,8 @@
 //! What is counted.
 
 use std::net::TcpListener;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::lockstep::{accept, bench, connect, serve, start_bench, start_server};
 use crate::watched::{Tool, Watched};
@@ -143,7 +145,9 @@ fn bench_memory() -> [f64; 2] {
     IDLE.map(|idle| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let count = idle.to_string();
-        let load = ["--idle", &count, "--rate", "1", "--duration", "1h"];
+        // Nothing is answered, and no time limit may change what is held.
+        let limits = ["--duration", "1h", "--timeout", "1h"];
+        let load = [&["--idle", &count, "--rate", "1"][..], &limits].concat();
         let client = start_bench(Tool::None, &listener, &load);
         let streams: Vec<_> = (0..=idle).map(|_| accept(&listener)).collect();
         let memory = settled(&client, streams.len());
@@ -152,9 +156,16 @@ fn bench_memory() -> [f64; 2] {
     })
 }
 
-/// The anonymous memory of a process that has `connections`, once it has nothing more to do for
-/// them.
+/// The anonymous memory of a process that has `connections`, once it does not change any more.
 fn settled(process: &Watched, connections: usize) -> f64 {
     process.wait_until(|process| process.descriptors() > connections && process.is_asleep());
-    process.anonymous()
+    let mut memory = process.anonymous();
+    loop {
+        sleep(Duration::from_millis(200));
+        let later = process.anonymous();
+        if later == memory {
+            return memory;
+        }
+        memory = later;
+    }
 }
