@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use echoloop::probe::{Meter, Role, What};
 use echoloop::trace::{Merged, Trace, check, merge, read};
-use process::{Process, program};
+use process::{NOISE, Process, program};
 
 fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("echoloop-trace-{}-{name}.json", std::process::id()))
@@ -31,6 +31,7 @@ fn take(path: &Path) -> String {
 fn load(arguments: &[&str]) {
     let bench = Command::new(program())
         .args(["-q", "bench"])
+        .args(NOISE)
         .args(arguments)
         .output()
         .unwrap();
@@ -130,6 +131,7 @@ fn merged(name: &str, options: &[&str], bench: &[&str], disturb: impl FnOnce(&Ch
     let server = Process::serve(&all);
     let mut client = Command::new(program())
         .args(["-q", "bench", "--trace", client_path.to_str().unwrap()])
+        .args(NOISE)
         .args(bench)
         .arg(server.tcp[0].to_string())
         .stdout(Stdio::null())

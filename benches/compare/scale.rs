@@ -67,6 +67,6 @@ fn shared(count: usize, pace: Pace) -> Option<f64> {
     let before = used()?;
     let mut load = bench(&["-c", "100", "--warmup", "0s", "-d", pace.time]);
     load.arg(&address).stderr(Stdio::null());
-    let answered = report(load)?["messages"]["answered"].as_f64()?;
+    let answered = report(load)?["messages"]["replied"].as_f64()?;
     Some((used()? - before) / answered / 1000.0)
 }

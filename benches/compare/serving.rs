@@ -136,8 +136,8 @@ pub(crate) fn bench(options: &[&str]) -> Command {
 pub(crate) fn report(mut bench: Command) -> Option<Value> {
     let output = bench.output().ok()?;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let answered = report["messages"]["answered"].as_f64().unwrap_or(0.0);
-    if report["messages"]["mismatch"] != 0 || answered < 100.0 {
+    let answered = report["messages"]["replied"].as_f64().unwrap_or(0.0);
+    if report["messages"]["mismatched"] != 0 || answered < 100.0 {
         say(&format!(
             "a load went wrong: {bench:?}: {}",
             report["validity"]
@@ -150,7 +150,7 @@ pub(crate) fn report(mut bench: Command) -> Option<Value> {
 /// What a message cost who is called `who` in a report, in microseconds of its processor time.
 pub(crate) fn cost(report: &Value, who: &str) -> Option<f64> {
     let cpu = report[who]["cpu_ns"].as_f64().filter(|&cpu| cpu > 0.0)?;
-    Some(cpu / report["messages"]["answered"].as_f64()? / 1000.0)
+    Some(cpu / report["messages"]["replied"].as_f64()? / 1000.0)
 }
 
 /// `program`, on a core of its own where that can be had.

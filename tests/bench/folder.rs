@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::NOISE;
-use super::process::program;
+use super::process::{NOISE, program};
 use super::support::serving::{DEADLINE, eventually};
 
 /// Every output option and the file it is given, in the order of their names.

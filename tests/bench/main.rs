@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use process::{Process, program};
+use process::{NOISE, Process, program};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -27,12 +27,6 @@ fn run(command: &str, arguments: &[&str]) -> Output {
     program.args(["-q", command]).args(arguments);
     program.output().unwrap()
 }
-
-/// Verdicts that a busy machine may give a good run.
-const NOISE: [&str; 2] = [
-    "--accept",
-    "client-limited,rate-not-reached,unstable,too-few-samples",
-];
 
 /// A run whose exit code does not depend on how busy this machine is.
 fn bench(arguments: &[&str]) -> Output {

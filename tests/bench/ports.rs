@@ -58,7 +58,7 @@ fn source_leaves_ephemeral_ports_to_other_programs() {
             thread::sleep(Duration::from_millis(20));
         }
         let json: Value = load.join().unwrap();
-        assert_eq!(json["messages"]["answered"], 9_000, "{json}");
+        assert_eq!(json["messages"]["replied"], 9_000, "{json}");
         assert!(json["errors"].as_array().unwrap().is_empty(), "{json}");
         assert!(connects > 20);
     }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::NOISE;
-use super::process::{Process, program};
+use super::process::{NOISE, Process, program};
 use super::support::serving::eventually;
 
 /// A run that is going on.

@@ -11,7 +11,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use self::program::program;
+#[allow(unused_imports)]
+pub use self::program::{NOISE, program};
 use crate::support::serving::{DEADLINE, connect};
 
 /// A server process. It is killed when the test is done with it, however that comes.
