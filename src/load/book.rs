@@ -1,24 +1,25 @@
 //! All connections of a load: who is ready, who is served, who is opened and when.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::time::Instant;
 
 use super::answers::InFlight;
-use super::connection::{After, Connection, Socket};
+use super::connection::Connection;
 use super::draft::is_numbered;
 use super::elapsed;
-use super::flow::{self, Flow};
+use super::flow::Flow;
 use super::messages::State;
 use super::opening::Unopened;
-use super::overflow;
+use super::overflow::Drops;
 use super::pacer::Pacer;
 use super::plan::{Plan, Reply};
 use super::ports::Sources;
 use super::random::mix;
 use super::shared::Shared;
+use super::socket::{After, Socket};
 use super::timers::Timer;
-use crate::probe::{Probe, Served, What};
+use crate::probe::{Probe, What};
 use crate::reactor::{Deadlines, Event, Key, Slots};
 
 /// How long duplicates are waited for behind the last answer, in nanoseconds.
@@ -68,7 +69,7 @@ pub(super) struct Book {
     /// Flows that the poll may have forgotten.
     pub(super) forgotten: Vec<Key>,
     /// How many datagrams the kernel had dropped at each of our ports when the measuring began.
-    drops_before: HashMap<u16, u64>,
+    drops_before: Drops,
 }
 
 impl Book {
@@ -98,7 +99,7 @@ impl Book {
             interval_ended: false,
             overdue: Vec::new(),
             forgotten: Vec::new(),
-            drops_before: HashMap::new(),
+            drops_before: Drops::default(),
         }
     }
 
@@ -146,7 +147,7 @@ impl Book {
                 shared.probe.serve_began(key.client());
                 let after = connection.turn(shared);
                 if P::ON {
-                    let served = served(&after, connection);
+                    let served = after.served(connection.is_blocked());
                     shared.probe.serve_ended(key.client(), served);
                 }
                 after
@@ -165,17 +166,13 @@ impl Book {
                     };
                     shared.probe.did(None, what, began);
                 }
-                match after {
-                    flow::After::Nothing => After::Nothing,
-                    flow::After::Turn => After::Turn,
-                    flow::After::TurnAt(at) => After::TurnAt(at),
-                }
+                after
             }
         };
         if !slot.expiry_armed {
             let until = match &mut slot.member {
                 Member::Stream(connection) if connection.answers.is_empty() => None,
-                Member::Flow(flow) if flow.awaited() == 0 => None,
+                Member::Flow(flow) if flow.flight.len() == 0 => None,
                 // It is not answered, whatever the time.
                 _ if shared.plan.reply == Reply::None => None,
                 _ => Some(
@@ -230,8 +227,7 @@ impl Book {
             .arm(shared.instant(now) + shared.plan.interval, Timer::Interval);
         self.interval_ended = false;
         if shared.plan.udp && !shared.plan.warmup.is_zero() {
-            let ports = self.ports_by_server().into_iter().map(|(port, _)| port);
-            self.drops_before = overflow::dropped_at(&ports.collect()).unwrap_or_default();
+            self.drops_before.look(&self.ports_by_server());
         }
         shared.recorder.begin_measuring(now);
     }
@@ -273,7 +269,7 @@ impl Book {
     pub(super) fn oldest(&self) -> Option<u64> {
         let sent = self.slots.values().filter_map(|slot| match &slot.member {
             Member::Stream(connection) => connection.answers.first().map(|message| message.sent),
-            Member::Flow(flow) => flow.oldest(),
+            Member::Flow(flow) => flow.flight.first().map(|(_, message)| message.sent),
         });
         sent.min()
     }
@@ -288,7 +284,7 @@ impl Book {
                 let is_dialling = !matches!(connection.socket, Socket::Connected(_));
                 is_dialling && slot.failures > 0 && !connection.is_silent()
             }
-            Member::Flow(flow) => flow.is_refused(),
+            Member::Flow(flow) => flow.refusals.is_refused(),
         });
         (waiting.count() + there.count()) as u64
     }
@@ -301,7 +297,9 @@ impl Book {
             return false;
         }
         let mut sending = self.slots.values().filter_map(|slot| match &slot.member {
-            Member::Flow(flow) if flow.moved()[1] > 0 => Some(flow.was_refused_at_once()),
+            Member::Flow(flow) if flow.moved()[1] > 0 => {
+                Some(flow.refusals.is_refused_from_the_beginning())
+            }
             _ => None,
         });
         sending.next() == Some(true) && sending.all(|refused| refused)
@@ -360,22 +358,8 @@ impl Book {
         if let Some(datagrams) = &mut shared.recorder.outcome.udp {
             datagrams.numbered = is_numbered(&shared.plan);
             datagrams.jitter_ns = (jitters / shared.plan.connections as f64).round() as u64;
-            self.count_overflow(&ports, shared);
-        }
-    }
-
-    /// Replies that the kernel dropped because our buffers were full are not lost in the network.
-    fn count_overflow(&self, ports: &[(u16, u32)], shared: &mut Shared<impl Probe>) {
-        let numbers: HashSet<u16> = ports.iter().map(|(port, _)| *port).collect();
-        let dropped = overflow::dropped_at(&numbers);
-        for (port, server) in ports {
-            let now = dropped.as_ref().and_then(|dropped| dropped.get(port));
-            let before = self.drops_before.get(port).copied().unwrap_or(0);
-            let in_window = now.map_or(0, |now| now.saturating_sub(before));
-            shared.recorder.overflowed(*server, in_window);
-        }
-        if let Some(datagrams) = &mut shared.recorder.outcome.udp {
-            datagrams.overflow = dropped.map(|dropped| dropped.values().sum());
+            self.drops_before
+                .count_overflow(&ports, &mut shared.recorder);
         }
     }
 
@@ -412,15 +396,5 @@ impl Book {
             slot.queued = true;
             self.ready.push(key);
         }
-    }
-}
-
-/// How serving a connection has ended, as a probe is told.
-fn served(after: &After, connection: &Connection) -> Served {
-    match after {
-        After::End(_) => Served::Over,
-        After::Turn => Served::Yielded,
-        After::Nothing | After::TurnAt(_) if connection.is_blocked() => Served::Blocked,
-        After::Nothing | After::TurnAt(_) => Served::Done,
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use super::answers::{Answers, InFlight, Wrong};
+use super::answers::{Answers, InFlight};
 use super::messages::State;
 use super::mismatch::Place;
 use super::outcome::Step;
@@ -11,9 +11,10 @@ use super::pacer::{Due, Pacer};
 use super::plan::{Churn, Reply};
 use super::recorder::Recorder;
 use super::shared::Shared;
+use super::socket::{After, End, Socket};
 use crate::connection::{Readiness, Stream};
 use crate::probe::{Probe, What};
-use crate::reactor::{Dial, Dialled, TcpStream};
+use crate::reactor::Dial;
 use crate::service::ClientId;
 
 /// How many bytes one connection may move in a turn before it is the next one's.
@@ -43,51 +44,6 @@ pub(super) struct Connection {
     pub(super) since: u64,
 }
 
-/// Where a connection is.
-#[derive(Debug)]
-pub(super) enum Socket {
-    Dialling(Dial),
-    Connected(TcpStream),
-    Gone,
-}
-
-/// What a connection needs after its turn.
-#[derive(Debug)]
-pub(super) enum After {
-    /// An event, or its deadlines.
-    Nothing,
-    /// Another turn, although no event will come.
-    Turn,
-    /// A turn at this time, when its next message is due.
-    TurnAt(u64),
-    /// To be closed, and opened anew.
-    End(End),
-}
-
-/// Why a connection is over.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The server has ended it.
-    Eof,
-    /// It was not to be used for longer.
-    Churned,
-    Failed(Step, io::Error),
-    /// An answer was not what it should be: the first of these bytes, which came at the end of what was read.
-    Mismatched(Wrong, Vec<u8>),
-}
-
-impl End {
-    /// As it is written in short.
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Eof => "peer closed",
-            Self::Churned => "churned",
-            Self::Failed(..) => "failed",
-            Self::Mismatched(..) => "mismatch",
-        }
-    }
-}
-
 impl Connection {
     pub(super) fn new(
         number: usize,
@@ -110,27 +66,6 @@ impl Connection {
             who: None,
             told: 0,
             since: shared.now(),
-        }
-    }
-
-    /// Whether it was connected, and not before this was asked.
-    pub(super) fn connects(&mut self) -> io::Result<bool> {
-        let Socket::Dialling(_) = self.socket else {
-            return Ok(false);
-        };
-        let Socket::Dialling(dial) = std::mem::replace(&mut self.socket, Socket::Gone) else {
-            return Ok(false);
-        };
-        match dial.check() {
-            Dialled::Connected(stream) => {
-                self.socket = Socket::Connected(stream);
-                Ok(true)
-            }
-            Dialled::Failed(error) => Err(error),
-            Dialled::Pending(dial) => {
-                self.socket = Socket::Dialling(dial);
-                Ok(false)
-            }
         }
     }
 
@@ -396,10 +331,7 @@ impl Connection {
 
     /// Our own address, once it is connected.
     pub(super) fn local(&self) -> Option<SocketAddr> {
-        match &self.socket {
-            Socket::Connected(stream) => stream.local_addr().ok(),
-            _ => None,
-        }
+        self.socket.local()
     }
 
     /// Whether something that has been begun is still to be written.

@@ -1,7 +1,8 @@
 //! What a datagram says, and what its answer should.
 
 use super::answers::Expected;
-use super::header::{self, Header};
+use super::header::{self, Header, Read};
+use super::outcome::MismatchKind;
 use super::plan::{DATAGRAM_MAX, Plan, Reply, Verify};
 
 /// The datagrams of one flow, one at a time.
@@ -16,6 +17,32 @@ pub(super) struct Draft {
     flow: u32,
     /// Datagrams carry their numbers.
     pub(super) numbered: bool,
+}
+
+/// What a datagram of a flow that numbers its own is a reply to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RepliesTo {
+    /// This number, rightly.
+    Right(u64),
+    /// This number, but the byte at this place is wrong.
+    Altered(u64, usize),
+    /// It can't be told: it is wrong from this byte on.
+    Damaged(usize, MismatchKind),
+    /// Nothing that this flow has sent.
+    Foreign(MismatchKind),
+    /// A message of a run before, from the same port.
+    OtherRun,
+}
+
+/// What a datagram without a number is a reply to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlainReply {
+    /// The datagram written last.
+    Last,
+    /// The one before: it comes again, or late.
+    Before,
+    /// It is wrong from this byte on.
+    Wrong(usize, MismatchKind),
 }
 
 impl Draft {
@@ -48,9 +75,32 @@ impl Draft {
         &self.bytes
     }
 
+    /// What `datagram` replies to, if numbers below `sent` have been sent.
+    pub(super) fn replies_to(&self, datagram: &[u8], sent: u64, expected: &Expected) -> RepliesTo {
+        let asked = datagram.len().saturating_sub(suffix(&expected.reply).len());
+        match Header::read(datagram, asked, self.run) {
+            Read::Ours(Header { flow, number, .. }) if flow == self.flow && number < sent => {
+                match self.difference(number, asked, datagram, expected) {
+                    Some(at) => RepliesTo::Altered(number, at),
+                    None => RepliesTo::Right(number),
+                }
+            }
+            Read::Ours(header) if header.flow != self.flow => {
+                RepliesTo::Foreign(MismatchKind::Foreign(header.flow as usize))
+            }
+            Read::Ours(_) => RepliesTo::Foreign(MismatchKind::Altered),
+            // Most often a server adds something to its replies, and --reply does not say so.
+            Read::Damaged => match Header::sent_size(datagram, self.run) {
+                Some(size) => RepliesTo::Damaged(size, MismatchKind::Surplus),
+                None => RepliesTo::Damaged(0, MismatchKind::Altered),
+            },
+            Read::Foreign => RepliesTo::OtherRun,
+        }
+    }
+
     /// The first byte behind its head of `answer`, to datagram `number` of `size` bytes, that is not what it should
     /// be.
-    pub(super) fn difference(
+    fn difference(
         &self,
         number: u64,
         size: usize,
@@ -67,19 +117,16 @@ impl Draft {
         Some(at + header::SIZE)
     }
 
-    /// The first byte of `answer`, to the datagram written last, that is not what it should be; and how long it should
-    /// be, if it is not.
-    pub(super) fn difference_from_last(
-        &self,
-        answer: &[u8],
-        expected: &Expected,
-    ) -> Option<(usize, Option<usize>)> {
-        difference(&self.bytes, answer, expected)
-    }
-
-    /// Whether `answer` is one to the datagram written before the last: it has come again, or late.
-    pub(super) fn answers_before(&self, answer: &[u8], expected: &Expected) -> bool {
-        !self.before.is_empty() && difference(&self.before, answer, expected).is_none()
+    /// What a reply without a number replies to: the datagram written last, or the one before.
+    pub(super) fn replies_to_last(&self, answer: &[u8], expected: &Expected) -> PlainReply {
+        let Some((at, wrong_size)) = difference(&self.bytes, answer, expected) else {
+            return PlainReply::Last;
+        };
+        if !self.before.is_empty() && difference(&self.before, answer, expected).is_none() {
+            return PlainReply::Before;
+        }
+        let kind = wrong_size.map_or(MismatchKind::Altered, MismatchKind::Size);
+        PlainReply::Wrong(at, kind)
     }
 
     /// Where in the pattern the body of a datagram begins: each somewhere else.
@@ -92,7 +139,7 @@ impl Draft {
     }
 }
 
-/// As [`Draft::difference_from_last`], from what answers `message`.
+/// The first byte of `answer`, to `message`, that is wrong; and how long it should be, if its length is.
 fn difference(
     message: &[u8],
     answer: &[u8],
@@ -171,27 +218,50 @@ mod tests {
     }
 
     #[test]
+    fn a_numbered_reply_is_classified_by_its_head_and_its_bytes() {
+        let expected = expected(Reply::Echo);
+        let mut draft = Draft::new(9, 1, 2, true);
+        let right = draft.write(3, 64, &expected).to_vec();
+        let replies_to =
+            |draft: &Draft, reply: &[u8], sent| draft.replies_to(reply, sent, &expected);
+        assert_eq!(replies_to(&draft, &right, 4), RepliesTo::Right(3));
+        let not_sent = RepliesTo::Foreign(MismatchKind::Altered);
+        assert_eq!(replies_to(&draft, &right, 3), not_sent);
+        let mut altered = right.clone();
+        altered[40] ^= 1;
+        assert_eq!(replies_to(&draft, &altered, 4), RepliesTo::Altered(3, 40));
+        let cut = RepliesTo::Damaged(0, MismatchKind::Altered);
+        assert_eq!(replies_to(&draft, &right[..50], 4), cut);
+        let longer = [&right[..], b"| lee"].concat();
+        let surplus = RepliesTo::Damaged(64, MismatchKind::Surplus);
+        assert_eq!(replies_to(&draft, &longer, 4), surplus);
+        let mut other = Draft::new(9, 1, 7, true);
+        let other = other.write(3, 64, &expected).to_vec();
+        let foreign = RepliesTo::Foreign(MismatchKind::Foreign(7));
+        assert_eq!(replies_to(&draft, &other, 4), foreign);
+        let mut before = Draft::new(9, 5, 2, true);
+        let before = before.write(3, 64, &expected).to_vec();
+        assert_eq!(replies_to(&draft, &before, 4), RepliesTo::OtherRun);
+    }
+
+    #[test]
     fn an_answer_without_a_number_is_compared_with_what_was_sent_last() {
         let suffixed = expected(Reply::Suffix(b"!".to_vec()));
         let mut draft = Draft::new(0, 1, 2, false);
         let sent = draft.write(7, 5, &suffixed).to_vec();
         let right = [&sent[..], b"!"].concat();
-        assert_eq!(draft.difference_from_last(&right, &suffixed), None);
-        assert_eq!(
-            draft.difference_from_last(&sent, &suffixed),
-            Some((5, Some(6)))
-        );
+        let replies_to = |draft: &Draft, reply: &[u8]| draft.replies_to_last(reply, &suffixed);
+        assert_eq!(replies_to(&draft, &right), PlainReply::Last);
+        let short = PlainReply::Wrong(5, MismatchKind::Size(6));
+        assert_eq!(replies_to(&draft, &sent), short);
         let mut wrong = right.clone();
         wrong[5] = b'?';
-        assert_eq!(
-            draft.difference_from_last(&wrong, &suffixed),
-            Some((5, None))
-        );
+        let altered = PlainReply::Wrong(5, MismatchKind::Altered);
+        assert_eq!(replies_to(&draft, &wrong), altered);
         draft.write(8, 9, &suffixed);
-        assert!(draft.difference_from_last(&right, &suffixed).is_some());
-        assert!(draft.answers_before(&right, &suffixed), "late, or again");
-        assert!(!draft.answers_before(&wrong, &suffixed));
+        assert_eq!(replies_to(&draft, &right), PlainReply::Before);
+        assert!(matches!(replies_to(&draft, &wrong), PlainReply::Wrong(..)));
         let sized = expected(Reply::Size(6));
-        assert_eq!(draft.difference_from_last(&wrong, &sized), None);
+        assert_eq!(draft.replies_to_last(&wrong, &sized), PlainReply::Last);
     }
 }

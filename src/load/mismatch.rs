@@ -1,7 +1,7 @@
 //! What a wrong answer looks like.
 
 use super::answers::Wrong;
-use super::connection::{Connection, Socket};
+use super::connection::Connection;
 use super::outcome::{Mismatch, MismatchKind};
 use super::pattern::Pattern;
 
@@ -33,13 +33,9 @@ pub(super) fn describe(
     let expected = wrong.place.map_or_else(Vec::new, |place| {
         pattern.at(place, SHOWN.min(got.len())).to_vec()
     });
-    let local = match &connection.socket {
-        Socket::Connected(stream) => stream.local_addr().ok(),
-        _ => None,
-    };
     Mismatch {
         connection: connection.number,
-        local,
+        local: connection.local(),
         offset: connection.answers.received(),
         expected,
         got: got[..got.len().min(SHOWN)].to_vec(),

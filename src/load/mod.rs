@@ -16,14 +16,19 @@
 
 mod answers;
 mod arrivals;
+mod backoff;
 mod book;
 mod connection;
 mod draft;
+mod ending;
 mod errno;
 mod expired;
+mod flight;
 mod flow;
 mod header;
 mod in_flight;
+mod intervals;
+mod jitter;
 mod messages;
 mod mismatch;
 mod opening;
@@ -32,23 +37,26 @@ mod overflow;
 mod pacer;
 mod pattern;
 mod pauses;
+mod phase;
 mod plan;
 mod ports;
 mod progress;
 mod random;
 mod rate;
 mod recorder;
+mod refusals;
+mod run;
 mod run_queue;
 mod shared;
 mod sizes;
+mod socket;
 mod terminator;
 mod tick;
 mod timers;
 mod verifying;
 mod window;
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use header::SIZE as NUMBERED_MIN;
 pub use messages::{Messages, State};
@@ -63,409 +71,11 @@ pub use plan::{
 };
 pub use ports::port_range;
 pub use rate::Profile;
+pub use run::Load;
 pub use sizes::Sizes;
 pub use tick::Tick;
 #[doc(hidden)]
 pub use verifying::verifying;
-
-use self::book::Book;
-use self::pauses::HEARTBEAT;
-use self::shared::Shared;
-use crate::probe::{Off, Probe};
-use crate::reactor::{Event, Handler, Heartbeat, Key, Next, Registry};
-
-/// Called at the end of each interval. It must not block.
-type Listener = Box<dyn FnMut(&Tick<'_>)>;
-
-/// A load on its way.
-pub struct Load<P = Off> {
-    shared: Shared<P>,
-    book: Book,
-    phase: Phase,
-    /// When the measuring began, as far as that is known.
-    measuring_from: u64,
-    /// When the phase is over at the latest.
-    phase_until: u64,
-    turn_ended: Instant,
-    failure: Option<io::Error>,
-    listener: Listener,
-    /// Wakes the loop so often that it notices when it could not run. `None` where there is none.
-    heartbeat: Option<Heartbeat>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Start,
-    /// Connections are being opened, and nothing is sent yet.
-    Connecting,
-    WarmingUp,
-    Measuring,
-    /// What was due is still sent, and answers are awaited.
-    Draining,
-    Over,
-}
-
-impl<P> std::fmt::Debug for Load<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut load = f.debug_struct("Load");
-        load.field("phase", &self.phase).finish_non_exhaustive()
-    }
-}
-
-impl Load {
-    /// A load of this plan, which begins once it is run. `listener` is told of every interval; it must not block.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a plan that makes no sense ([`Plan::check`]).
-    pub fn new(plan: Plan, listener: impl FnMut(&Tick<'_>) + 'static) -> io::Result<Self> {
-        Self::with_probe(plan, listener, Off)
-    }
-}
-
-impl<P: Probe> Load<P> {
-    /// As [`new`](Load::new), for a load that tells `probe` of what it does.
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn with_probe(
-        mut plan: Plan,
-        listener: impl FnMut(&Tick<'_>) + 'static,
-        probe: P,
-    ) -> io::Result<Self> {
-        plan.check()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        // What is asked for is what is measured.
-        let warmup = plan.warmup;
-        plan.rate = plan.rate.map(|profile| profile.preceded_by(warmup));
-        let start = Instant::now();
-        Ok(Self {
-            book: Book::new(&plan, start),
-            shared: Shared::new(plan, start, probe),
-            phase: Phase::Start,
-            measuring_from: u64::MAX,
-            phase_until: u64::MAX,
-            turn_ended: start,
-            failure: None,
-            listener: Box::new(listener),
-            heartbeat: None,
-        })
-    }
-
-    /// What is told of everything that is done.
-    pub const fn probe_mut(&mut self) -> &mut P {
-        &mut self.shared.probe
-    }
-
-    /// Ends the load now: what is in flight is still awaited, for as long as the plan says.
-    pub fn stop(&mut self) {
-        self.shared.recorder.outcome.interrupted = true;
-        match self.phase {
-            Phase::Measuring => {
-                let now = self.shared.now();
-                self.drain(now, now);
-            }
-            Phase::Draining | Phase::Over => {}
-            Phase::Start | Phase::Connecting | Phase::WarmingUp => self.phase = Phase::Over,
-        }
-    }
-
-    /// Ends it at once, whatever is in flight.
-    pub fn abort(&mut self) {
-        self.shared.recorder.outcome.interrupted = true;
-        self.shared.recorder.outcome.aborted = true;
-        if self.phase == Phase::Measuring {
-            let now = self.shared.now();
-            self.drain(now, now);
-        }
-        self.phase = Phase::Over;
-    }
-
-    /// The result, once the loop was left.
-    ///
-    /// # Errors
-    ///
-    /// Why no connection could be opened, if none could; `ConnectionRefused` too if all datagrams were refused.
-    pub fn finish(mut self) -> io::Result<Outcome> {
-        if let Some(error) = self.failure {
-            return Err(error);
-        }
-        let now = self.shared.now();
-        self.book.wind_up(&mut self.shared, now);
-        let outcome = self.shared.recorder.finish(now);
-        debug_assert_eq!(
-            outcome.messages.ended(),
-            outcome.messages.offered,
-            "every message offered ends in one state: {:?}",
-            outcome.messages
-        );
-        debug_assert_eq!(outcome.internal_error, None);
-        Ok(outcome)
-    }
-
-    /// The plan, as it is carried out.
-    pub const fn plan(&self) -> &Plan {
-        &self.shared.plan
-    }
-
-    /// Whether the connections are there, and the load runs.
-    pub fn is_running(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::WarmingUp | Phase::Measuring | Phase::Draining
-        )
-    }
-
-    /// Whether it is being measured.
-    pub fn is_measuring(&self) -> bool {
-        self.phase == Phase::Measuring
-    }
-
-    /// Goes on to the next phase if it is time to.
-    fn go_on(&mut self, now: u64) {
-        match self.phase {
-            Phase::Start => {
-                self.phase = Phase::Connecting;
-                let opening = self.shared.plan.connect_rate.map_or(0.0, |rate| {
-                    (self.shared.plan.connections + self.shared.plan.idle) as f64 / rate
-                });
-                let opening = Duration::try_from_secs_f64(opening).unwrap_or(Duration::MAX);
-                let patience = nanoseconds(self.shared.plan.connect_timeout);
-                self.phase_until = now
-                    .saturating_add(patience)
-                    .saturating_add(nanoseconds(opening));
-            }
-            // Those that could not be opened are tried again while the others are at work.
-            Phase::Connecting if self.book.is_tried() || now >= self.phase_until => {
-                if self.shared.recorder.outcome.connections.established == 0 {
-                    self.failure = Some(self.book.last_error());
-                    self.phase = Phase::Over;
-                } else {
-                    self.begin(now);
-                }
-            }
-            Phase::WarmingUp if now >= self.phase_until => self.measure(now),
-            Phase::WarmingUp | Phase::Measuring if self.book.is_port_closed(&self.shared) => {
-                self.failure = Some(io::ErrorKind::ConnectionRefused.into());
-                self.phase = Phase::Over;
-            }
-            Phase::Measuring if now >= self.phase_until => self.drain(now, self.phase_until),
-            Phase::Measuring if self.is_complete() => {
-                let ended = self.last_reply_or(self.shared.now());
-                self.drain(now, ended);
-            }
-            Phase::Measuring if self.stuck_at().is_some_and(|at| at <= now) => {
-                self.stop_waiting(now);
-            }
-            Phase::Draining
-                if now >= self.phase_until || self.book.is_settled(&self.shared, now) =>
-            {
-                self.phase = Phase::Over;
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether all of a number of messages were sent, and none is in flight any more.
-    const fn is_complete(&self) -> bool {
-        matches!(self.shared.left, Some(0)) && self.shared.recorder.in_flight() == 0
-    }
-
-    /// When a run of a number of messages has waited for too long: no reply has come, although messages were sent or
-    /// connections tried, for longer than a reply may take and is waited for.
-    fn stuck_at(&self) -> Option<u64> {
-        let Shared {
-            plan,
-            recorder,
-            left,
-            ..
-        } = &self.shared;
-        if self.phase != Phase::Measuring || left.is_none() {
-            return None;
-        }
-        let patience = nanoseconds(plan.timeout).saturating_add(nanoseconds(plan.drain));
-        let since = recorder.progress.waiting_since()?;
-        Some(since.max(self.measuring_from).saturating_add(patience))
-    }
-
-    /// The end of a window that ends with the last reply: if there was none, `now`.
-    const fn last_reply_or(&self, now: u64) -> u64 {
-        let last = self.shared.recorder.progress.last();
-        if last > self.measuring_from {
-            last + 1
-        } else {
-            now
-        }
-    }
-
-    /// No reply will come any more. If messages are left to be sent, the run is given up.
-    fn stop_waiting(&mut self, now: u64) {
-        let ended = if self.shared.left == Some(0) {
-            self.last_reply_or(now)
-        } else {
-            let recorder = &mut self.shared.recorder;
-            let last = recorder.progress.last().max(self.measuring_from);
-            recorder.outcome.gave_up = Some(Duration::from_nanos(elapsed(last, now)));
-            now
-        };
-        self.drain(now, ended);
-        self.phase = Phase::Over;
-    }
-
-    /// The connections are there: messages are due from now on.
-    fn begin(&mut self, now: u64) {
-        let warmup = nanoseconds(self.shared.plan.warmup);
-        let from = now + warmup;
-        self.shared.origin = now;
-        self.measuring_from = from;
-        self.shared.recorder.measure_from(from);
-        self.shared.due_until = match self.shared.plan.stop {
-            Stop::After(time) => from + nanoseconds(time),
-            Stop::Messages(count) => {
-                self.shared.left = Some(count);
-                u64::MAX
-            }
-        };
-        self.shared.recorder.measure_until(self.shared.due_until);
-        (self.phase, self.phase_until) = (Phase::WarmingUp, from);
-        self.book.start_all(&self.shared, now);
-        if warmup == 0 {
-            self.measure(now);
-        }
-    }
-
-    fn measure(&mut self, now: u64) {
-        (self.phase, self.phase_until) = (Phase::Measuring, self.shared.due_until);
-        self.book
-            .begin_measuring(&mut self.shared, self.measuring_from, now);
-    }
-
-    /// Nothing more is due: what was is still sent, and answers are awaited.
-    fn drain(&mut self, now: u64, ended: u64) {
-        if self.shared.recorder.interval_length(now) * 2 >= self.shared.plan.interval {
-            self.tell_interval(now);
-        }
-        self.shared.due_until = ended;
-        let oldest = self.book.oldest();
-        self.shared.recorder.end_measuring(ended, oldest);
-        let connections = &mut self.shared.recorder.outcome.connections;
-        connections.at_end = self.book.connected() as u64;
-        connections.refused_at_end = self.book.refused(&self.shared.plan);
-        let drain = self.shared.plan.drain;
-        (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
-        self.book.queue_all();
-    }
-
-    /// The figures of the interval at hand, if it has ended.
-    fn tell(&mut self, now: u64) {
-        let told = matches!(self.phase, Phase::WarmingUp | Phase::Measuring);
-        if self.book.take_interval_end() && told {
-            self.tell_interval(now);
-        }
-    }
-
-    fn tell_interval(&mut self, now: u64) {
-        let (interval, response) = self.shared.recorder.end_interval(now);
-        let left = match self.shared.plan.stop {
-            Stop::After(_) => Some(Duration::from_nanos(
-                self.shared.due_until.saturating_sub(now),
-            )),
-            Stop::Messages(_) => None,
-        };
-        let tick = Tick {
-            interval: &interval,
-            response: &response,
-            connections: self.book.connected(),
-            warming_up: self.phase != Phase::Measuring,
-            left,
-        };
-        (self.listener)(&tick);
-    }
-}
-
-impl<P: Probe> Handler for Load<P> {
-    #[inline]
-    fn ready(&mut self, event: &Event) {
-        let key = Key::from_token(event.token());
-        self.shared.probe.marked(key.map(Key::client));
-        if let Some(key) = key {
-            self.shared.recorder.events += 1;
-            self.book.ready(key, event);
-        }
-    }
-
-    fn turn(&mut self, registry: &Registry, began: Instant) -> Next {
-        self.shared.probe.turn_began();
-        let next = self.take_turn(registry, began);
-        self.shared.probe.turn_ended();
-        next
-    }
-}
-
-impl<P: Probe> Load<P> {
-    #[inline(always)]
-    fn take_turn(&mut self, registry: &Registry, began: Instant) -> Next {
-        let waiting = began.saturating_duration_since(self.turn_ended);
-        let now = began
-            .saturating_duration_since(self.shared.start)
-            .as_nanos() as u64;
-        self.beat(registry, now);
-        self.book.expire(&mut self.shared, now);
-        self.book.prune();
-        self.book.serve(&mut self.shared, now);
-        self.book.expire_overdue(&mut self.shared);
-        // Behind those that were served, who may have ended, or been connected and made room for another attempt.
-        self.book.dial(&mut self.shared, registry, now);
-        self.book.watch_again(&mut self.shared, registry);
-        self.go_on(now);
-        self.tell(now);
-        self.turn_ended = Instant::now();
-        let busy = self.turn_ended - began;
-        self.shared.recorder.spent(waiting, busy, now);
-        if self.phase == Phase::Over {
-            return Next::Stop;
-        }
-        if self.book.is_runnable() {
-            return Next::until(Some(began), began);
-        }
-        let phase_until = (self.phase_until != u64::MAX).then_some(self.phase_until);
-        let quiet = (self.phase == Phase::Draining)
-            .then(|| self.book.quiet_at(&self.shared))
-            .flatten();
-        let next = phase_until
-            .into_iter()
-            .chain(quiet)
-            .chain(self.stuck_at())
-            .min();
-        let next = next.map(|next| self.shared.instant(next));
-        let next = self.book.next_deadline().into_iter().chain(next).min();
-        Next::until(next, began)
-    }
-}
-
-impl<P: Probe> Load<P> {
-    /// Has the heartbeat wake the loop again, if it has to, and notes how late it did.
-    #[inline]
-    fn beat(&mut self, registry: &Registry, now: u64) {
-        let is_due = self.shared.recorder.woke_up(now);
-        if self.phase == Phase::Start {
-            self.heartbeat = Heartbeat::new(registry).ok();
-            if self.heartbeat.is_some() {
-                self.shared.recorder.pauses.begin(now);
-            }
-        } else if !is_due {
-            return;
-        }
-        // A heartbeat that can't be set is none: pauses would be seen where there are only no events.
-        if let Some(heartbeat) = &self.heartbeat
-            && heartbeat.set(HEARTBEAT).is_err()
-        {
-            self.heartbeat = None;
-            self.shared.recorder.pauses.end();
-        }
-    }
-}
 
 /// The time from one stamp to another, in nanoseconds; 0 if the second is not later. All times that a load measures are
 /// computed here: a difference of two stamps that are not in order must not wrap.

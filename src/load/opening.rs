@@ -4,17 +4,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::answers::{InFlight, Wrong};
+use super::answers::InFlight;
+use super::backoff;
 use super::book::{Book, Member, Slot};
-use super::connection::{Connection, End, Socket};
+use super::connection::Connection;
 use super::elapsed;
+use super::ending;
 use super::flow::Flow;
 use super::messages::State;
-use super::mismatch::{Place, describe};
+use super::mismatch::Place;
 use super::outcome::Step;
 use super::pacer::Pacer;
-use super::plan::{Close, Plan, Reply};
+use super::plan::{Close, Plan};
 use super::shared::Shared;
+use super::socket::{End, Socket};
 use super::timers::Timer;
 use crate::probe::Probe;
 use crate::reactor::{Dial, Interest, Key, Registry, dial_datagrams, reset_on_close, watch_again};
@@ -50,7 +53,7 @@ impl Book {
         let Member::Stream(connection) = &mut slot.member else {
             return;
         };
-        match connection.connects() {
+        match connection.socket.connects() {
             Ok(false) => {}
             Ok(true) => {
                 let connected_at = shared.now();
@@ -113,9 +116,11 @@ impl Book {
             || !was_dialling
                 && (connection.replies > 0
                     || elapsed(connection.since, now) >= PAUSE_MAX.as_nanos() as u64);
-        self.count_end(&connection, &end, shared);
+        if let Some(error) = ending::count_end(&connection, &end, shared) {
+            self.last_error = Some(error);
+        }
         if let End::Mismatched(wrong, got) = end {
-            end_mismatched(
+            ending::end_mismatched(
                 &mut connection,
                 wrong,
                 &got,
@@ -140,63 +145,6 @@ impl Book {
         self.open_again(unopened, shared, now);
     }
 
-    fn count_end(&mut self, connection: &Connection, end: &End, shared: &mut Shared<impl Probe>) {
-        let in_flight = connection.answers.len();
-        let replies = shared.plan.reply != Reply::None;
-        let recorder = &mut shared.recorder;
-        match end {
-            End::Churned => recorder.outcome.connections.churned += 1,
-            End::Eof | End::Failed(Step::Read | Step::Write, _) if connection.is_silent() => {
-                return recorder.outcome.connections.idle_closed += 1;
-            }
-            End::Eof if in_flight == 0 && (connection.replies > 0 || !replies) => {
-                recorder.outcome.connections.closed_by_server += 1;
-            }
-            End::Eof if in_flight == 0 => {
-                recorder.error_named(Step::Read, "end of file before any reply");
-            }
-            End::Eof => recorder.error_named(Step::Read, "end of file before the reply"),
-            End::Failed(Step::Connect, error) => {
-                let server = connection.pacer.server();
-                return self.count_failed_attempt(server, error.kind(), error, shared);
-            }
-            End::Failed(step, error) => recorder.error(*step, error),
-            End::Mismatched(..) => {}
-        }
-        let by_server = matches!(end, End::Eof | End::Failed(..));
-        if by_server {
-            recorder.outcome.connections.closes.add(connection.replies);
-        }
-        if by_server && connection.replies == 0 && replies {
-            recorder.outcome.connections.closed_without_reply += 1;
-            recorder.outcome.servers[connection.pacer.server() as usize].failed += 1;
-            recorder.progress.tried(connection.since);
-            self.last_error = Some(io::ErrorKind::ConnectionReset.into());
-        }
-    }
-
-    /// An attempt to connect has failed.
-    fn count_failed_attempt(
-        &mut self,
-        server: u32,
-        kind: io::ErrorKind,
-        error: &io::Error,
-        shared: &mut Shared<impl Probe>,
-    ) {
-        let now = shared.now();
-        let recorder = &mut shared.recorder;
-        recorder.error(Step::Connect, error);
-        recorder.progress.tried(now);
-        if is_local(error) {
-            recorder.outcome.connections.failed_locally += 1;
-        } else {
-            recorder.outcome.connections.failed += 1;
-            recorder.outcome.servers[server as usize].failed += 1;
-        }
-        let code = error.raw_os_error();
-        self.last_error = Some(code.map_or_else(|| kind.into(), io::Error::from_raw_os_error));
-    }
-
     /// Where in the pattern every connection is.
     fn places(&self) -> Vec<Place> {
         let streams = self.slots.values().filter_map(|slot| match &slot.member {
@@ -210,8 +158,7 @@ impl Book {
         if unopened.failures == 0 {
             return self.unopened.push_back(unopened);
         }
-        let doubled = 2u32.saturating_pow(unopened.failures.min(10) - 1);
-        let pause = PAUSE_MIN.saturating_mul(doubled).min(PAUSE_MAX);
+        let pause = backoff::pause(unopened.failures, PAUSE_MIN, PAUSE_MAX);
         let at = shared.instant(now) + pause;
         let number = unopened.number;
         self.parked[number] = Some(unopened);
@@ -274,7 +221,7 @@ impl Book {
             failures,
         } = unopened;
         let target = target(&shared.plan, number);
-        count_attempt(&pacer, shared);
+        ending::count_attempt(&pacer, shared);
         let since = shared.now();
         let mut connection = match self.start_dial(target, shared) {
             Ok(dial) => Connection::new(number, dial, pacer, shared),
@@ -334,7 +281,8 @@ impl Book {
         shared: &mut Shared<impl Probe>,
         now: u64,
     ) {
-        self.count_failed_attempt(pacer.server(), error.kind(), &error, shared);
+        ending::count_failed_attempt(pacer.server(), &error, shared);
+        self.last_error = Some(error);
         let unopened = Unopened {
             number,
             pacer,
@@ -357,7 +305,7 @@ impl Book {
         } = unopened;
         let target = target(&shared.plan, number);
         let source = self.sources.next(target);
-        count_attempt(&pacer, shared);
+        ending::count_attempt(&pacer, shared);
         let socket = match dial_datagrams(target, source, &shared.plan.dial) {
             Ok(socket) => socket,
             Err(error) => return self.not_opened(number, pacer, failures, error, shared, now),
@@ -406,44 +354,6 @@ impl Book {
             self.end(key, End::Failed(Step::Connect, error), shared);
         }
     }
-}
-
-/// The reply to the first message in flight was wrong. Without any in flight, it replied to nothing.
-fn end_mismatched(
-    connection: &mut Connection,
-    wrong: Wrong,
-    got: &[u8],
-    others: &[Place],
-    shared: &mut Shared<impl Probe>,
-    now: u64,
-) {
-    let Shared {
-        recorder, expected, ..
-    } = shared;
-    recorder.mismatch(|| describe(connection, wrong, got, &expected.pattern, others));
-    if expected.reply == Reply::None {
-        return;
-    }
-    if let Some(&message) = connection.answers.first() {
-        connection.answers.complete_first();
-        recorder.leave(&message, now);
-        recorder.settle(connection.pacer.server(), &message, State::Mismatched);
-    }
-}
-
-fn count_attempt(pacer: &Pacer, shared: &mut Shared<impl Probe>) {
-    let outcome = &mut shared.recorder.outcome;
-    outcome.connections.attempted += 1;
-    outcome.servers[pacer.server() as usize].attempted += 1;
-}
-
-/// Whether this machine had no descriptor, port or memory for a connection. No server can help it.
-fn is_local(error: &io::Error) -> bool {
-    // ENFILE, EMFILE and ENOBUFS have no kind of their own.
-    matches!(
-        error.kind(),
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory
-    ) || matches!(error.raw_os_error(), Some(23 | 24 | 105))
 }
 
 /// The server that a connection goes to.

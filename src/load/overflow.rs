@@ -3,14 +3,45 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
+use super::recorder::Recorder;
+
 /// How many datagrams the sockets bound to these ports have dropped so far, as the kernel tells (proc(5), the last
 /// column of `/proc/net/udp`). `None` where it does not.
 pub(crate) fn dropped(ports: &HashSet<u16>) -> Option<u64> {
     dropped_at(ports).map(|dropped| dropped.values().sum())
 }
 
+/// How many datagrams the kernel had dropped at each of our ports when the measuring began.
+#[derive(Debug, Default)]
+pub(super) struct Drops(HashMap<u16, u64>);
+
+impl Drops {
+    /// The measuring begins. `ports` are ours, each with the server that it sends to.
+    pub(super) fn look(&mut self, ports: &[(u16, u32)]) {
+        self.0 = dropped_at(&numbers(ports)).unwrap_or_default();
+    }
+
+    /// The run is over: of the datagrams without a reply, those whose replies the kernel has dropped at our ports since
+    /// then are not lost in the network.
+    pub(super) fn count_overflow(&self, ports: &[(u16, u32)], recorder: &mut Recorder) {
+        let dropped = dropped_at(&numbers(ports));
+        for (port, server) in ports {
+            let now = dropped.as_ref().and_then(|dropped| dropped.get(port));
+            let before = self.0.get(port).copied().unwrap_or(0);
+            recorder.overflowed(*server, now.map_or(0, |now| now.saturating_sub(before)));
+        }
+        if let Some(datagrams) = &mut recorder.outcome.udp {
+            datagrams.overflow = dropped.map(|dropped| dropped.values().sum());
+        }
+    }
+}
+
+fn numbers(ports: &[(u16, u32)]) -> HashSet<u16> {
+    ports.iter().map(|(port, _)| *port).collect()
+}
+
 /// The same, for each port of which any were dropped.
-pub(super) fn dropped_at(ports: &HashSet<u16>) -> Option<HashMap<u16, u64>> {
+fn dropped_at(ports: &HashSet<u16>) -> Option<HashMap<u16, u64>> {
     let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).ok());
     if tables.iter().all(Option::is_none) {
         return None;

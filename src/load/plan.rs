@@ -174,6 +174,14 @@ impl Plan {
         self.rate.is_some()
     }
 
+    /// How long opening the connections may take.
+    pub(super) fn opening_time(&self) -> Duration {
+        let all = (self.connections + self.idle) as f64;
+        let paced = self.connect_rate.map_or(0.0, |rate| all / rate);
+        let paced = Duration::try_from_secs_f64(paced).unwrap_or(Duration::MAX);
+        self.connect_timeout.saturating_add(paced)
+    }
+
     /// Whether the plan makes sense.
     ///
     /// # Errors

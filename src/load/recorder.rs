@@ -8,9 +8,10 @@ use hdrhistogram::Histogram;
 use super::answers::InFlight;
 use super::errno;
 use super::in_flight::InFlightCount;
+use super::intervals::IntervalRecorder;
 use super::messages::State;
 use super::outcome::{
-    Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Server, Step, histogram,
+    Client, INTERVALS_MAX, Interval, MISMATCHES_MAX, Mismatch, Outcome, Server, Step,
 };
 use super::pauses::Pauses;
 use super::plan::Plan;
@@ -38,11 +39,7 @@ pub(super) struct Recorder {
     timeout: u64,
     /// How long the loop's thread had waited for a processor when the measuring began.
     queued_from: Option<Duration>,
-    interval: Interval,
-    interval_began: u64,
-    response: Histogram<u64>,
-    busy_at: Duration,
-    waiting_at: Duration,
+    interval: IntervalRecorder,
 }
 
 impl Recorder {
@@ -59,17 +56,14 @@ impl Recorder {
             is_open: plan.is_open(),
             timeout: nanoseconds(plan.timeout),
             queued_from: None,
-            interval: Interval::default(),
-            interval_began: 0,
-            response: histogram(),
-            busy_at: Duration::ZERO,
-            waiting_at: Duration::ZERO,
+            interval: IntervalRecorder::new(),
         }
     }
 
-    /// What is due from `from` on is measured.
-    pub(super) const fn measure_from(&mut self, from: u64) {
-        (self.from, self.interval_began) = (from, from);
+    /// The load begins at `now`, and what is due from `from` on is measured.
+    pub(super) fn measure_from(&mut self, from: u64, now: u64) {
+        self.from = from;
+        self.interval.begin(now);
         self.outcome.measured_from = Duration::from_nanos(from);
     }
 
@@ -98,7 +92,7 @@ impl Recorder {
     /// A message was sent to `server`.
     #[inline]
     pub(super) fn sent(&mut self, server: u32, message: &InFlight) {
-        self.interval.sent += 1;
+        self.interval.counts.sent += 1;
         self.in_flight.enter(message.sent);
         self.progress.tried(message.sent);
         if message.measured {
@@ -140,7 +134,7 @@ impl Recorder {
 
     /// A message that is not in flight any more ended in `state`.
     pub(super) fn settle(&mut self, server: u32, message: &InFlight, state: State) {
-        self.interval.failures += u64::from(state.is_failure());
+        self.interval.counts.failures += u64::from(state.is_failure());
         if !message.measured {
             return;
         }
@@ -191,9 +185,9 @@ impl Recorder {
     pub(super) fn replied_to(&mut self, server: u32, message: &InFlight, now: u64) {
         let response = elapsed(message.due, now).max(1);
         let service = elapsed(message.sent, now).max(1);
-        self.interval.replied += 1;
+        self.interval.counts.replied += 1;
         self.progress.replied(now, self.in_flight.count());
-        self.response.saturating_record(response);
+        self.interval.response.saturating_record(response);
         if message.measured {
             let in_window = now < self.until;
             let state = if service > self.timeout {
@@ -218,7 +212,7 @@ impl Recorder {
     #[inline]
     pub(super) fn written(&mut self, server: u32, message: &InFlight, now: u64) {
         self.leave(message, now);
-        self.interval.replied += 1;
+        self.interval.counts.replied += 1;
         self.progress.replied(now, self.in_flight.count());
         if message.measured {
             let in_window = now < self.until;
@@ -254,7 +248,7 @@ impl Recorder {
 
     /// A message in flight has just taken longer than it may. It may still be replied to.
     pub(super) const fn timed_out(&mut self) {
-        self.interval.timeouts += 1;
+        self.interval.counts.timeouts += 1;
     }
 
     /// A reply was wrong, or there was nothing that it could reply to. `describe` is asked for the first few.
@@ -271,7 +265,7 @@ impl Recorder {
     }
 
     pub(super) fn error_named(&mut self, step: Step, name: &str) {
-        self.interval.errors += 1;
+        self.interval.counts.errors += 1;
         let errors = &mut self.outcome.errors;
         match errors.get_mut(&(step, name.to_owned())) {
             Some(count) => *count += 1,
@@ -345,33 +339,14 @@ impl Recorder {
 
     /// How long the interval at hand has lasted.
     pub(super) const fn interval_length(&self, now: u64) -> Duration {
-        Duration::from_nanos(elapsed(self.interval_began, now))
+        self.interval.length(now)
     }
 
     /// The interval at hand has ended: its figures, and how long each of its replies took.
     pub(super) fn end_interval(&mut self, now: u64) -> (Interval, Histogram<u64>) {
+        let in_flight = self.in_flight();
         let client = &self.outcome.client;
-        let busy = client.busy - self.busy_at;
-        let all = busy + (client.waiting - self.waiting_at);
-        let nanoseconds = Duration::from_nanos;
-        let figures = Interval {
-            end: nanoseconds(elapsed(self.from, now)),
-            length: nanoseconds(elapsed(self.interval_began, now)),
-            in_flight: self.in_flight(),
-            busy: if all.is_zero() {
-                0.0
-            } else {
-                busy.as_secs_f64() / all.as_secs_f64()
-            },
-            p50: self.response.value_at_quantile(0.5),
-            p99: self.response.value_at_quantile(0.99),
-            max: self.response.max(),
-            ..self.interval
-        };
-        (self.busy_at, self.waiting_at) = (client.busy, client.waiting);
-        (self.interval, self.interval_began) = (Interval::default(), now);
-        let response = self.response.clone();
-        self.response.reset();
+        let (figures, response) = self.interval.end(self.from, now, in_flight, client);
         if self.outcome.intervals.len() < INTERVALS_MAX {
             self.outcome.intervals.push(figures);
         } else {
@@ -396,8 +371,6 @@ impl Recorder {
         self.queued_from = run_queue_wait();
         self.progress.begin(self.from);
         self.events = 0;
-        (self.busy_at, self.waiting_at) = (Duration::ZERO, Duration::ZERO);
-        (self.interval, self.interval_began) = (Interval::default(), now);
-        self.response.reset();
+        self.interval.begin(now);
     }
 }

@@ -1,8 +1,8 @@
 //! What a load has to do at a certain time, whatever events come.
 
 use super::book::{Book, Member};
-use super::connection::Socket;
 use super::shared::Shared;
+use super::socket::Socket;
 use crate::probe::Probe;
 use crate::reactor::Key;
 

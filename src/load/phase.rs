@@ -1,0 +1,20 @@
+//! The phases of a load.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Start,
+    /// Connections are being opened, and nothing is sent yet.
+    Connecting,
+    WarmingUp,
+    Measuring,
+    /// What was due is still sent, and answers are awaited.
+    Draining,
+    Over,
+}
+
+impl Phase {
+    /// Whether the connections are there, and messages may be sent.
+    pub(super) const fn is_running(self) -> bool {
+        matches!(self, Self::WarmingUp | Self::Measuring | Self::Draining)
+    }
+}
