@@ -101,7 +101,8 @@ pub struct Messages {
     /// Replied to, or written if no reply is expected, before the window ended.
     pub completed_in_window: u64,
     /// Of those that timed out or were unanswered at the end: the ones that this client caused, because it was
-    /// paused for more than a tenth of the time that they waited, or was told to stop at once.
+    /// paused for more than a tenth of the time that they waited, was told to stop at once, or sent them only while
+    /// draining.
     pub caused_by_client: u64,
 }
 

@@ -277,7 +277,7 @@ pub struct Client {
     pub busy: Duration,
     /// How long it waited for something to do.
     pub waiting: Duration,
-    /// How long it did not run although its timer had expired: it was stopped, or kept off the processor for long.
+    /// How long its loop was late for its own timer: it was stopped, kept off the processor, or held up by a call.
     pub paused: Duration,
     /// The longest of these pauses.
     pub longest_pause: Duration,

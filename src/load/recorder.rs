@@ -31,6 +31,8 @@ pub(super) struct Recorder {
     pub(super) progress: Progress,
     /// Events that came since a turn was last counted.
     pub(super) events: u64,
+    /// Events of the iteration before.
+    events_before: u64,
     /// System calls of each kind, when the measuring was over.
     calls: Option<[u64; 3]>,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
@@ -52,6 +54,7 @@ impl Recorder {
             pauses: Pauses::default(),
             progress: Progress::new(),
             events: 0,
+            events_before: 0,
             calls: None,
             is_open: plan.is_open(),
             timeout: nanoseconds(plan.timeout),
@@ -151,8 +154,10 @@ impl Recorder {
             _ => return,
         };
         let until = message.sent.saturating_add(waited);
-        let unanswered_because_aborted = state == State::UnansweredAtEnd && self.outcome.aborted;
-        if unanswered_because_aborted || self.pauses.explain(message.sent, until) {
+        // A message that was sent only while draining was not given the time that others had.
+        let cut_short = self.outcome.aborted || message.sent >= self.until;
+        let unanswered_early = state == State::UnansweredAtEnd && cut_short;
+        if unanswered_early || self.pauses.explain(message.sent, until) {
             messages.caused_by_client += 1;
         }
     }
@@ -278,7 +283,7 @@ impl Recorder {
     /// The loop has woken up at `now`. Returns whether its heartbeat has to be set again.
     #[inline]
     pub(super) fn woke_up(&mut self, now: u64) -> bool {
-        let Some(wake_up) = self.pauses.woke_up(now) else {
+        let Some(wake_up) = self.pauses.woke_up(now, self.events_before) else {
             return false;
         };
         if let Some((begin, end)) = wake_up.pause {
@@ -292,12 +297,13 @@ impl Recorder {
 
     /// Time was spent at work, and waiting before it.
     pub(super) fn spent(&mut self, waiting: Duration, busy: Duration, now: u64) {
+        self.events_before = std::mem::take(&mut self.events);
         if self.measures(now) {
             let client = &mut self.outcome.client;
             client.busy += busy;
             client.waiting += waiting;
             client.turns.count += 1;
-            client.turns.events += std::mem::take(&mut self.events);
+            client.turns.events += self.events_before;
         }
     }
 

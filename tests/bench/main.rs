@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod destinations;
+mod failures;
 mod folder;
 mod injected;
 mod limits;

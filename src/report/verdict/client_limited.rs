@@ -68,8 +68,8 @@ fn paused(case: &Case<'_>) -> Option<String> {
     let share = client.paused.as_secs_f64() / measured.as_secs_f64();
     (share > PAUSED_MAX).then(|| {
         format!(
-            "This client did not run for {} of {} ({}), once for {}: it was stopped, or kept off the processor. Times \
-             and timeouts are its own. Run it where it is not disturbed.",
+            "This client was late for its own timer, by {} of {} in all ({}) and once by {}: it was stopped, kept off \
+             the processor, or held up by a system call. Run it where it is not disturbed.",
             time(client.paused.as_nanos() as u64),
             time(measured.as_nanos() as u64),
             percent(share),

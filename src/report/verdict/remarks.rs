@@ -32,9 +32,9 @@ pub(super) fn remarks(case: &Case<'_>) -> Vec<String> {
     let caused = outcome.messages.caused_by_client;
     if caused > 0 {
         remarks.push(format!(
-            "{} got no reply while this client did not run, and {} not held against the server.",
+            "{} got no reply because this client was paused or ended the run: {} not held against the server.",
             count(caused, "message"),
-            if caused == 1 { "is" } else { "are" }
+            if caused == 1 { "it is" } else { "they are" }
         ));
     }
     if let Some(overflow @ 1..) = outcome.udp.as_ref().and_then(|udp| udp.overflow) {

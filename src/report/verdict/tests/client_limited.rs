@@ -101,7 +101,7 @@ fn a_client_that_did_not_run_limits_any_loop() {
         assert_eq!(paused(100, is_open).0, Verdict::Valid, "a hundredth");
         let (verdict, said) = paused(1_000, is_open);
         assert_eq!(verdict, Verdict::ClientLimited);
-        let beginning = "This client did not run for 1.00 s of 10.0 s (10 %), once for 500 ms";
+        let beginning = "This client was late for its own timer, by 1.00 s of 10.0 s in all (10 %) and once by 500 ms";
         assert!(said.starts_with(beginning), "{said}");
     }
 }

@@ -50,7 +50,8 @@ fn failures_that_this_client_caused_are_not_held_against_the_server() {
         outcome.client.paused = Duration::from_secs(3);
     });
     assert_eq!(judged.0, Verdict::ClientLimited);
-    let remark = "5 000 messages got no reply while this client did not run, and are not held against the server.";
+    let remark = "5 000 messages got no reply because this client was paused or ended the run: they are not held \
+                  against the server.";
     assert!(judged.1.ends_with(remark), "{}", judged.1);
 }
 
