@@ -191,11 +191,14 @@ impl DatagramClient {
                     }
                 },
             };
+            // A pending ICMP error of an earlier datagram is reported instead of sending this one (udp(7)). It is
+            // reported once.
             let sent = self.socket.send(&piece);
+            let sent = sent.or_else(|_| self.socket.send(&piece));
             self.asked = (!self.answered && !self.untried.is_empty()).then_some(piece);
             match sent {
                 Ok(_) => self.awaited = Some(now + self.options.wait),
-                // An error of the datagram before, or of this one: either way there is no answer.
+                // This one can't be sent.
                 Err(error) => self.lose(Some(error)),
             }
         }

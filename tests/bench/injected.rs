@@ -1,5 +1,6 @@
 //! System calls that are slow or fail, as strace(1) injects them.
 
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use super::code;
@@ -25,8 +26,17 @@ fn injected(fault: &str, arguments: &[&str]) -> Option<Output> {
         "-e",
         &format!("inject={fault}"),
     ]);
-    let output = command.arg(program()).arg("-q").args(arguments).output();
-    Some(output.unwrap())
+    command.arg(program()).arg("-q").args(arguments);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"one\ntwo\nthree\n").unwrap();
+    drop(stdin);
+    Some(child.wait_with_output().unwrap())
 }
 
 /// The time of a connect call counts: it is delayed here by 50 ms at its end.
@@ -59,4 +69,30 @@ fn a_lack_of_descriptors_is_exit_1_and_not_blamed_on_a_source() {
             "{line}"
         );
     }
+}
+
+/// Linux reports the ICMP error of an earlier datagram with the next call, which it does not carry out (udp(7)). Here the
+/// second send fails like that.
+#[test]
+fn a_datagram_that_is_refused_on_behalf_of_an_earlier_one_is_sent_again() {
+    let server = Process::serve(&[]);
+    let address = format!("udp://{}", server.udp[0]);
+    let fault = "sendto:error=ECONNREFUSED:when=2";
+    let Some(connected) = injected(fault, &["connect", &address]) else {
+        return;
+    };
+    assert_eq!(code(&connected), 0, "{connected:?}");
+    let replies = String::from_utf8(connected.stdout).unwrap();
+    assert_eq!(replies, "one| lee\ntwo| lee\nthree| lee\n");
+    let load = ["bench", "-n", "3", "--reply", "suffix:| lee", "--json", "-"];
+    let output = injected(fault, &[&load[..], &[&address]].concat()).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let messages = &json["messages"];
+    assert_eq!(
+        (&messages["offered"], &messages["replied"]),
+        (&3.into(), &3.into()),
+        "{json}"
+    );
+    assert_eq!(json["udp"]["sent"], 3);
+    assert_eq!(json["errors"][0]["kind"], "ECONNREFUSED");
 }
