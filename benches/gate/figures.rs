@@ -1,4 +1,4 @@
-//! What is counted.
+//! The figures that are counted.
 
 use std::net::TcpListener;
 use std::thread::sleep;

@@ -289,8 +289,8 @@ impl Book {
         (waiting.count() + there.count()) as u64
     }
 
-    /// Whether nobody listens where datagrams are sent to: one of the first of every flow was refused, and no reply has
-    /// ever come.
+    /// Whether the port that datagrams are sent to is closed: one of the first of every flow was refused, and no reply
+    /// has ever come.
     pub(super) fn is_port_closed(&self, shared: &Shared<impl Probe>) -> bool {
         let received = shared.recorder.outcome.udp.as_ref();
         if received.is_none_or(|datagrams| datagrams.received > 0) {
@@ -317,7 +317,7 @@ impl Book {
         flows.collect()
     }
 
-    /// The run is over: what is in flight, and what was due, ends as it stands.
+    /// The run is over: messages in flight, and those still due, end in the state that applies now.
     pub(super) fn wind_up(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let ports = self.ports_by_server();
         let mut jitters = 0.0;

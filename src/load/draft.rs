@@ -26,7 +26,7 @@ pub(super) enum RepliesTo {
     Right(u64),
     /// This number, but the byte at this place is wrong.
     Altered(u64, usize),
-    /// It can't be told: it is wrong from this byte on.
+    /// Unknown: it is wrong from this byte on.
     Damaged(usize, MismatchKind),
     /// Nothing that this flow has sent.
     Foreign(MismatchKind),

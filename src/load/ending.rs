@@ -1,4 +1,4 @@
-//! What is counted when connections are tried and when they end.
+//! Counts of attempts to connect, and of how connections end.
 
 use std::io;
 
@@ -109,9 +109,12 @@ pub(super) fn count_attempt(pacer: &Pacer, shared: &mut Shared<impl Probe>) {
 
 /// Whether this machine had no descriptor, port or memory for a connection. No server can help it.
 fn is_local(error: &io::Error) -> bool {
-    // ENFILE, EMFILE and ENOBUFS have no kind of their own.
+    // ENFILE, EMFILE and ENOBUFS have no kind of their own; EAGAIN is the lack of a UDP port (connect(2)).
     matches!(
         error.kind(),
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory
+        io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::AddrInUse
+            | io::ErrorKind::OutOfMemory
+            | io::ErrorKind::WouldBlock
     ) || matches!(error.raw_os_error(), Some(23 | 24 | 105))
 }

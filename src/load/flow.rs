@@ -44,9 +44,9 @@ pub(super) struct Flow {
     received: u64,
     /// Datagrams that are awaited.
     pub(super) flight: Flight,
-    /// Those that are not awaited any more, and may still be replied to.
+    /// Datagrams whose time limit has passed. They may still be replied to.
     expired: Expired,
-    /// Wrong replies of which it could not be told which message they reply to.
+    /// Wrong replies that do not show which message they reply to.
     unattributed: u64,
     pub(super) refusals: Refusals,
     /// How often in a row the kernel did not take a datagram.
@@ -282,7 +282,7 @@ impl Flow {
         }
     }
 
-    /// No reply to `message` has come. If one has come of which nobody knows to what, it is taken for that.
+    /// No reply to `message` has come. A wrong reply that does not show its message is taken for its reply.
     fn lose(&mut self, message: &InFlight, shared: &mut Shared<impl Probe>) {
         if self.unattributed > 0 {
             self.unattributed -= 1;

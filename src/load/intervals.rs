@@ -1,4 +1,4 @@
-//! Figures of the interval at hand.
+//! Figures of the current interval.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::elapsed;
 use super::outcome::{Client, Interval, histogram};
 
-/// What is counted and timed in the interval at hand.
+/// Counts and times of the current interval.
 #[derive(Debug)]
 pub(super) struct IntervalRecorder {
     pub(super) counts: Interval,
@@ -29,7 +29,7 @@ impl IntervalRecorder {
         }
     }
 
-    /// The first interval begins at `now`: what was counted before is forgotten, as is what the client has done.
+    /// The first interval begins at `now`. Earlier counts are dropped.
     pub(super) fn begin(&mut self, now: u64) {
         (self.busy_at, self.waiting_at) = (Duration::ZERO, Duration::ZERO);
         (self.counts, self.began) = (Interval::default(), now);

@@ -72,7 +72,7 @@ impl State {
 /// How many messages ended in each [`State`], of those offered in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
-    /// Due in the measured window. In a closed loop: sent in it, or as many as were asked for.
+    /// Due in the measured window. In a closed loop: sent in it, or the number that was to be sent.
     pub offered: u64,
     /// In [`State::Replied`].
     pub replied: u64,
@@ -101,7 +101,7 @@ pub struct Messages {
     /// Replied to, or written if no reply is expected, before the window ended.
     pub completed_in_window: u64,
     /// Of those that timed out or were unanswered at the end: the ones that this client caused, because it was
-    /// paused for more than a tenth of the time that they waited, was told to stop at once, or sent them only while
+    /// paused for more than a tenth of the time that they waited, was aborted, or sent them only while
     /// draining.
     pub caused_by_client: u64,
 }
@@ -143,7 +143,7 @@ impl Messages {
         *count += 1;
     }
 
-    /// How many ended in any state: as many as were offered.
+    /// How many ended in any state. Equal to `offered` once the run is over.
     pub fn ended(&self) -> u64 {
         State::ALL.iter().map(|&state| self.count(state)).sum()
     }
@@ -153,7 +153,7 @@ impl Messages {
         self.offered - self.shed - self.never_sent
     }
 
-    /// How many got their reply, in time or late: those that have a latency.
+    /// How many got their reply, in time or late. Each has a latency.
     pub const fn timed(&self) -> u64 {
         self.replied + self.replied_late
     }

@@ -29,7 +29,7 @@ pub const INTERVALS_MAX: usize = 10_000;
 pub struct Outcome {
     /// It was told to stop before its end.
     pub interrupted: bool,
-    /// It was told to stop at once, without waiting for replies.
+    /// A second signal ended it, without waiting for replies.
     pub aborted: bool,
     /// A load of a number of messages ended before all were sent, because no reply came for this long.
     pub gave_up: Option<Duration>,
@@ -68,7 +68,7 @@ pub struct Outcome {
     pub mismatches: Vec<Mismatch>,
     /// What the load itself has cost.
     pub client: Client,
-    /// The counts contradict each other: a mistake of this program. Nothing else can be trusted then.
+    /// The counts contradict each other: a bug of this program. Nothing else can be trusted then.
     pub internal_error: Option<String>,
 }
 
@@ -113,7 +113,7 @@ pub struct Connections {
     pub most: u64,
     /// Those there were when the window ended, with idle ones.
     pub at_end: u64,
-    /// Those that were to send when the window ended, and could not: the last attempt to connect them failed, or
+    /// Sending connections that could not send when the window ended: the last attempt to connect failed, or
     /// the last datagram was refused.
     pub refused_at_end: u64,
     /// Messages replied to on connections that the server then closed or reset.

@@ -7,7 +7,7 @@ pub(super) enum Phase {
     Connecting,
     WarmingUp,
     Measuring,
-    /// What was due is still sent, and answers are awaited.
+    /// Messages that were due are still sent, and replies awaited.
     Draining,
     Over,
 }

@@ -10,7 +10,7 @@ const SILENT_IN_WINDOW_MIN: u64 = 10_000_000;
 
 const GAPS: u64 = 3;
 
-/// When replies came. (If none is expected: when messages were written.) Times are in nanoseconds since the load began.
+/// When replies came. (With `Reply::None`: when messages were written.) Times are in nanoseconds since the load began.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     last: u64,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_of_ordinary_length_is_none() {
+    fn a_silence_of_ordinary_length_does_not_count() {
         let steady: Vec<u64> = (0..99).map(|n| n * 10).collect();
         assert_eq!(progress(&steady).silence(1_100 * MS), None);
         let short = progress(&(0..99).map(|n| n * 10 + 1).collect::<Vec<_>>());

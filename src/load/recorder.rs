@@ -256,7 +256,7 @@ impl Recorder {
         self.interval.counts.timeouts += 1;
     }
 
-    /// A reply was wrong, or there was nothing that it could reply to. `describe` is asked for the first few.
+    /// A reply was wrong, or there was nothing that it could reply to. `describe` is called for the first few.
     pub(super) fn mismatch(&mut self, describe: impl FnOnce() -> Mismatch) {
         self.outcome.wrong_replies += 1;
         if self.outcome.mismatches.len() < MISMATCHES_MAX {
@@ -307,7 +307,7 @@ impl Recorder {
         }
     }
 
-    /// The window ends at `ended`: what is called from now on is no cost of it. `oldest` is when the message was sent
+    /// The window ends at `ended`. Later system calls do not count. `oldest` is when the message was sent
     /// that has been in flight for longest, if any is.
     pub(super) fn end_measuring(&mut self, ended: u64, oldest: Option<u64>) {
         self.until = ended;
@@ -361,7 +361,7 @@ impl Recorder {
         (figures, response)
     }
 
-    /// The window begins: what was counted before is forgotten, as far as intervals and costs are concerned.
+    /// The window begins. Costs and figures of intervals are reset.
     pub(super) fn begin_measuring(&mut self, now: u64) {
         let Client {
             paused,

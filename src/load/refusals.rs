@@ -23,7 +23,7 @@ impl Refusals {
         }
     }
 
-    /// A datagram came: somebody is there.
+    /// A datagram came, so the port is open.
     pub(super) const fn heard(&mut self) {
         self.refused = false;
     }

@@ -29,7 +29,7 @@ pub struct Load<P = Off> {
     turn_ended: Instant,
     failure: Option<io::Error>,
     listener: Listener,
-    /// Wakes the loop so often that it notices when it could not run. `None` where there is none.
+    /// Wakes the loop so often that it notices when it could not run. `None` where timers are not available.
     heartbeat: Option<Heartbeat>,
 }
 
@@ -41,7 +41,7 @@ impl<P> std::fmt::Debug for Load<P> {
 }
 
 impl Load {
-    /// A load of this plan, which begins once it is run. `listener` is told of every interval; it must not block.
+    /// A load of this plan, which begins once it is run. `listener` is called at the end of each interval. It must not block.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl<P: Probe> Load<P> {
     ) -> io::Result<Self> {
         plan.check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        // What is asked for is what is measured.
+        // The profile that was asked for begins after the warm-up.
         let warmup = plan.warmup;
         plan.rate = plan.rate.map(|profile| profile.preceded_by(warmup));
         let start = Instant::now();
@@ -81,12 +81,12 @@ impl<P: Probe> Load<P> {
         })
     }
 
-    /// What is told of everything that is done.
+    /// The observer of this load.
     pub const fn probe_mut(&mut self) -> &mut P {
         &mut self.shared.probe
     }
 
-    /// Ends the load now: what is in flight is still awaited, for as long as the plan says.
+    /// Ends the load now. Replies to messages in flight are still awaited, for the drain time of the plan.
     pub fn stop(&mut self) {
         self.shared.recorder.outcome.interrupted = true;
         match self.phase {
@@ -186,7 +186,7 @@ impl<P: Probe> Load<P> {
         }
     }
 
-    /// Whether all of a number of messages were sent, and none is in flight any more.
+    /// Whether all of a number of messages were sent, and all have left flight.
     const fn is_complete(&self) -> bool {
         matches!(self.shared.left, Some(0)) && self.shared.recorder.in_flight() == 0
     }
@@ -260,7 +260,7 @@ impl<P: Probe> Load<P> {
             .begin_measuring(&mut self.shared, self.measuring_from, now);
     }
 
-    /// Nothing more is due: what was is still sent, and answers are awaited.
+    /// The schedule ends. Messages that were due are still sent, and replies awaited.
     fn drain(&mut self, now: u64, ended: u64) {
         if self.shared.recorder.interval_length(now) * 2 >= self.shared.plan.interval {
             self.tell_interval(now);
@@ -334,7 +334,7 @@ impl<P: Probe> Load<P> {
         self.book.prune();
         self.book.serve(&mut self.shared, now);
         self.book.expire_overdue(&mut self.shared);
-        // Behind those that were served, who may have ended, or been connected and made room for another attempt.
+        // After serving: connections that ended or were established make room for other attempts.
         self.book.dial(&mut self.shared, registry, now);
         self.book.watch_again(&mut self.shared, registry);
         self.go_on(now);
@@ -376,7 +376,7 @@ impl<P: Probe> Load<P> {
         } else if !is_due {
             return;
         }
-        // A heartbeat that can't be set is none: pauses would be seen where there are only no events.
+        // Without a timer, a loop without events would look like a pause.
         if let Some(heartbeat) = &self.heartbeat
             && heartbeat.set(HEARTBEAT).is_err()
         {

@@ -17,7 +17,7 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Whether it was connected, and not before this was asked.
+    /// Whether it has been connected since the last call.
     pub(super) fn connects(&mut self) -> io::Result<bool> {
         let Self::Dialling(_) = self else {
             return Ok(false);
@@ -56,7 +56,7 @@ pub(super) enum After {
     Turn,
     /// A turn at this time, when its next message is due.
     TurnAt(u64),
-    /// To be closed, and opened anew.
+    /// To be closed, and opened again.
     End(End),
 }
 

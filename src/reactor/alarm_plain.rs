@@ -26,7 +26,7 @@ impl Alarm {
     }
 }
 
-/// There is none here.
+/// Not available here.
 #[cfg(feature = "bench")]
 #[derive(Debug)]
 pub enum Heartbeat {}
@@ -42,7 +42,7 @@ impl Heartbeat {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// There is none to set.
+    /// Can't be called.
     ///
     /// # Errors
     ///

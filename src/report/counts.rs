@@ -23,7 +23,7 @@ pub(super) struct Messages {
     unanswered_at_end: u64,
     shed: u64,
     never_sent: u64,
-    /// Those that are not states.
+    /// From here on: derived counts, not states.
     sent: u64,
     failed: u64,
     sent_in_window: u64,

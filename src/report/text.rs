@@ -9,7 +9,7 @@ use crate::load::{Arrival, Churn, Outcome, Plan, Profile, Reply, State, Verify};
 /// How far what is said about the verdict stands in.
 const REASON_INDENT: usize = 7;
 
-/// Of how many servers the parts are shown.
+/// The most servers that the text report lists.
 const SERVERS_SHOWN: usize = 8;
 
 /// Writes the report, with every step of the distribution of times if `spectrum`.

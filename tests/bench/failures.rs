@@ -246,7 +246,6 @@ fn exit_codes_follow_the_verdict_then_the_goals_and_accept_removes_the_first() {
     assert_eq!(wrong(&["--accept", "mismatch", "--slo", "max<1ns"]), 3);
 }
 
-/// One connection is served, and the client is told to stop while its message waits: what is in flight is its own doing.
 #[test]
 fn a_run_that_a_signal_ends_has_the_exit_code_of_its_verdict() {
     let server = Process::serve(&[]);

@@ -165,7 +165,7 @@ pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// An address where nobody listens as long as the socket exists, which is bound to it.
+/// A closed port: the socket is bound to it, so that no other program gets it, and does not listen.
 pub fn closed_port() -> (Socket, String) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = ([127, 0, 0, 1], 0).into();

@@ -1,5 +1,5 @@
 //! Local ports: those that a load uses, those that it leaves to other programs, and what happens
-//! when none is left.
+//! when they are used up.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -116,6 +116,42 @@ fn used_up_ports_are_reported_with_their_number_and_a_remedy() {
     // The remedy helps: another source address has all its ports.
     let output = bench(&["-n", "5", "--source", "127.0.0.9", &address]);
     assert_eq!(code(&output), 0, "{output:?}");
+}
+
+#[test]
+fn ports_that_are_used_up_during_a_run_are_reported_with_their_number_and_exit_1() {
+    let name =
+        "ports::ports_that_are_used_up_during_a_run_are_reported_with_their_number_and_exit_1";
+    if !namespace::enter(name) {
+        return;
+    }
+    let server = serve("127.0.0.1:26213");
+    namespace::set(PORTS, "40000 40019");
+    namespace::set(TIME_WAIT_REUSE, "0");
+    let address = server.tcp[0].to_string();
+    let load = [
+        "-n",
+        "200",
+        "--churn",
+        "1",
+        "--timeout",
+        "200ms",
+        "--drain",
+        "200ms",
+    ];
+    let output = bench(&[&load[..], &[&address]].concat());
+    assert_eq!(code(&output), 1, "{output:?}");
+    let line = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        line.contains("the local ports to 127.0.0.1:26213 are used up"),
+        "{line}"
+    );
+    assert!(
+        line.contains(" in TIME_WAIT") && !line.contains("--source is"),
+        "{line}"
+    );
+    // What was measured until then is reported, and the machine is blamed, not the server.
+    assert!(text(&output).starts_with("CLIENT-LIMITED"), "{output:?}");
 }
 
 #[test]

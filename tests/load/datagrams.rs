@@ -87,7 +87,7 @@ fn the_fate_of_every_datagram_is_counted_exactly() {
 
 #[test]
 fn a_closed_port_ends_the_run_at_once_as_refused() {
-    // Bound by TCP, so that nobody else gets the port: datagrams to it are refused.
+    // Bound for TCP, so that no other program gets the port: datagrams to it are refused.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     for reply in [Reply::Echo, Reply::None] {
         let started = Instant::now();
@@ -114,7 +114,7 @@ fn a_datagram_that_is_refused_on_behalf_of_another_is_sent_again() {
             let (count, from) = server.recv_from(&mut bytes).unwrap();
             server.send_to(&bytes[..count], from).unwrap();
         }
-        // What comes until the port is closed was received all the same.
+        // Datagrams that arrive before the port closes were not refused.
         server.set_nonblocking(true).unwrap();
         let mut more = 0;
         while server.recv_from(&mut bytes).is_ok() {

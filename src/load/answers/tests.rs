@@ -15,7 +15,7 @@ fn in_flight(sent: u64, size: usize) -> InFlight {
 }
 
 #[test]
-fn abandoned_messages_are_told_apart_by_whether_any_byte_was_written() {
+fn abandoned_messages_differ_by_whether_any_byte_was_written() {
     let expected = expected(Reply::Echo);
     for (written, given) in [(0, 0), (1, 1), (4, 1), (5, 2), (11, 3)] {
         let (mut answers, stream) = asked(9, &[2, 4, 4, 1], &expected);
@@ -84,7 +84,7 @@ fn right_answers_are_right_however_they_are_cut() {
 }
 
 #[test]
-fn every_byte_that_is_wrong_is_told_at_its_place_however_it_is_cut() {
+fn a_wrong_byte_is_reported_at_its_offset_however_reads_split_it() {
     for reply in [Reply::Echo, Reply::Suffix(b"| lee".to_vec())] {
         let expected = expected(reply);
         let sizes = [1, 5, 64, 3];
@@ -109,7 +109,7 @@ fn every_byte_that_is_wrong_is_told_at_its_place_however_it_is_cut() {
 }
 
 #[test]
-fn more_than_was_asked_for_is_told_and_less_is_awaited() {
+fn surplus_bytes_are_wrong_and_missing_ones_are_awaited() {
     let expected = expected(Reply::Echo);
     let (mut answers, mut stream) = asked(0, &[4, 4], &expected);
     answers.receive(&stream[..7], &expected, |_| {}).unwrap();
@@ -127,7 +127,7 @@ fn more_than_was_asked_for_is_told_and_less_is_awaited() {
 }
 
 #[test]
-fn what_is_not_verified_may_say_anything() {
+fn unverified_replies_may_have_any_bytes() {
     let mut lax = expected(Reply::Echo);
     lax.verify = Verify::Length;
     let (mut answers, stream) = asked(0, &[4], &lax);

@@ -66,7 +66,7 @@ fn every_figure_is_where_the_schema_has_it() {
 }
 
 #[test]
-fn what_was_not_measured_is_null_and_a_closed_loop_responds_as_it_serves() {
+fn figures_not_measured_are_null_and_a_closed_loop_has_equal_response_and_service() {
     let (outcome, mut plan) = (Outcome::new(true, &[]), sample::plan());
     (plan.rate, plan.udp) = (None, true);
     let mut context = Context::default();
@@ -123,7 +123,7 @@ fn percentiles_stay_in_their_order_and_histograms_can_be_read_back() {
 }
 
 #[test]
-fn what_is_asked_for_is_told_but_not_what_was_said() {
+fn the_config_is_complete_but_contains_no_message_text() {
     let mut plan = sample::plan();
     plan.message = Some(b"secret".to_vec());
     plan.reply = load::Reply::Suffix(b"secret".to_vec());

@@ -1,13 +1,13 @@
-//! Whether the load was the one that was asked for.
+//! Whether the load had the rate of its schedule.
 
 use super::Case;
 use crate::load::{Reply, Stop};
 use crate::report::units::{percent, thousands};
 
-/// How much of what was offered has to be sent. What is missing is what the schedule was for.
+/// The least part of the messages offered that has to be sent.
 const SENT_MIN: f64 = 0.99;
 
-/// How much of what was offered has to be replied to before the end. What was sent last may come a little later.
+/// The least part of the messages offered that has to be replied to before the end. The last replies may come later.
 const IN_WINDOW_MIN: f64 = 0.95;
 
 pub(super) fn rule(case: &Case<'_>) -> Option<String> {

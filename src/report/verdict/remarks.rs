@@ -1,4 +1,4 @@
-//! What is to be known, though it does not change the verdict.
+//! Remarks that do not change the verdict.
 
 use super::Case;
 use crate::load::Verify;

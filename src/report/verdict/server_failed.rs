@@ -201,6 +201,12 @@ fn because_of_connecting(outcome: &Outcome, plan: &Plan) -> String {
 /// The run of a number of messages ended because no reply came any more.
 fn gave_up(case: &Case<'_>) -> Option<String> {
     let waited = case.outcome.gave_up?;
+    let connections = &case.outcome.connections;
+    let server_failed = connections.failed + connections.closed_without_reply > 0
+        || failed(case.outcome) + case.outcome.messages.lost > 0;
+    if connections.failed_locally > 0 && !server_failed {
+        return None;
+    }
     Some(format!(
         "The server stopped replying, and the run was given up after {} without a reply{}.",
         time(waited.as_nanos() as u64),

@@ -5,7 +5,7 @@ use crate::load::Interval;
 use crate::report::units::{percent, rate};
 use crate::report::{is_steady, measured};
 
-/// Of fewer intervals, nothing can be said of how they differ.
+/// The fewest intervals whose differences mean anything.
 const INTERVALS_MIN: usize = 5;
 
 /// How much intervals may differ: their standard deviation as part of their mean.

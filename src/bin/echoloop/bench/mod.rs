@@ -17,7 +17,7 @@ use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use echoloop::load::{Load, Outcome, Plan};
+use echoloop::load::{Load, Outcome, Plan, Step};
 use echoloop::probe::{Probe, Role};
 use echoloop::reactor::{Reactor, Timer};
 use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict};
@@ -46,6 +46,9 @@ const NOT_VALID: u8 = 5;
 /// [`io::ErrorKind`] for it.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+
+const DESCRIPTORS_REMEDY: &str =
+    "raise the limit of open files (ulimit -n), or close other programs";
 
 /// Loads a server, and says what that has shown.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
@@ -85,15 +88,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     } = measure(args, &plan, timer, streams)?;
     context.measured_from = measured_from(created, &outcome);
     context.ended_at = Some(Timestamp::now().to_string());
-    if costs.measured {
-        context.cpu = Some(costs.client_cpu);
-        context.rss_bytes = Some(costs.memory);
-        log::info!(
-            "resident memory of this client: {} KiB when measuring began, {} KiB at the end",
-            costs.memory_from / 1024,
-            costs.memory / 1024
-        );
-    }
+    let exhausted = exhausted(&outcome, &plan);
+    context.warnings.extend(exhausted.clone());
+    note_costs(&costs, &mut context);
     context.server = args.server_pid.and_then(|pid| server(pid, &costs, &plan));
     context.goals = goals
         .iter()
@@ -113,9 +110,23 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if let Some(line) = unwritten {
         return Err(Failure::Failed(line));
     }
-    could_run(&outcome, &plan)?;
+    could_run(&outcome, &plan, exhausted)?;
     let accepted = args.accept.as_ref().map_or(&[][..], |accept| &accept.0);
     Ok(code(report.judgement().verdict, accepted, &context))
+}
+
+/// What this client itself has used.
+fn note_costs(costs: &Costs, context: &mut Context) {
+    if !costs.measured {
+        return;
+    }
+    context.cpu = Some(costs.client_cpu);
+    context.rss_bytes = Some(costs.memory);
+    log::info!(
+        "resident memory of this client: {} KiB when measuring began, {} KiB at the end",
+        costs.memory_from / 1024,
+        costs.memory / 1024
+    );
 }
 
 /// When the measured window began, of a load that was created at `created`. `None` if it never did.
@@ -124,8 +135,27 @@ fn measured_from(created: Timestamp, outcome: &Outcome) -> Option<String> {
     (!outcome.measured.is_zero()).then(|| began.to_string())
 }
 
+/// Which resource this machine had too little of for some connections, and the remedy.
+fn exhausted(outcome: &Outcome, plan: &Plan) -> Option<String> {
+    if outcome.connections.failed_locally == 0 {
+        return None;
+    }
+    let happened = |name: &str| {
+        outcome
+            .errors
+            .contains_key(&(Step::Connect, name.to_owned()))
+    };
+    Some(if happened("EMFILE") || happened("ENFILE") {
+        format!("the descriptors were used up: {DESCRIPTORS_REMEDY}")
+    } else if happened("ENOMEM") || happened("ENOBUFS") {
+        "the kernel had no memory left for sockets: use fewer connections".to_owned()
+    } else {
+        ports::used_up(plan, plan.targets[0])
+    })
+}
+
 /// Whether this program and this machine could carry out the plan. The report was printed all the same.
-fn could_run(outcome: &Outcome, plan: &Plan) -> Result<(), Failure> {
+fn could_run(outcome: &Outcome, plan: &Plan, exhausted: Option<String>) -> Result<(), Failure> {
     if let Some(error) = &outcome.internal_error {
         return Err(Failure::Failed(format!(
             "internal error: {error}; do not trust this result, and please report it"
@@ -133,14 +163,14 @@ fn could_run(outcome: &Outcome, plan: &Plan) -> Result<(), Failure> {
     }
     let connections = &outcome.connections;
     let wanted = (plan.connections + plan.idle) as u64;
-    let incomplete = connections.most < wanted || outcome.messages.never_sent > 0;
-    if connections.failed_locally > 0 && incomplete {
-        return Err(Failure::Failed(format!(
-            "{} attempts to connect failed because this machine had no ports, descriptors or memory left; ask for less",
-            connections.failed_locally
-        )));
+    let incomplete = connections.most < wanted || outcome.gave_up.is_some();
+    match exhausted {
+        Some(why) if incomplete => Err(Failure::Failed(format!(
+            "{} of {} attempts to connect failed: {why}",
+            connections.failed_locally, connections.attempted
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What a run has come to.
@@ -276,7 +306,7 @@ fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
             "unreachable: there is no way to that address".to_owned()
         }
         _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
-            format!("{error}; raise the limit of open files (ulimit -n), or close other programs")
+            format!("{error}; {DESCRIPTORS_REMEDY}")
         }
         _ => error.to_string(),
     };

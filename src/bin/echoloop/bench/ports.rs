@@ -1,4 +1,4 @@
-//! Local ports: how many a plan needs, how many the system has, and what to do when none is left.
+//! Local ports: how many a plan needs, how many the system has, and the remedy when there are too few.
 
 use std::collections::HashSet;
 use std::fs;

@@ -50,7 +50,7 @@ pub(crate) struct Spent {
 }
 
 impl Used {
-    /// What was used since `earlier`.
+    /// The difference to `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Spent {
         let mut switches = Switches::default();
         for (thread, now) in &self.switches {

@@ -42,7 +42,7 @@ pub(crate) struct Study {
 }
 
 impl Study {
-    /// What `args` ask for, of a loop that `recorder` is told of and that is about to run. A trace goes to `trace`.
+    /// Begins the view and the trace that `args` ask for, of a loop that `recorder` observes. The trace goes to `trace`.
     pub(crate) fn begin(
         args: &StudyArgs,
         trace: Option<Opened>,

@@ -148,6 +148,17 @@ fn a_run_that_was_given_up_tells_how_many_messages_were_never_sent() {
 }
 
 #[test]
+fn a_run_that_was_given_up_for_want_of_ports_is_the_clients_doing() {
+    let verdict = verdict(|outcome, plan| {
+        closed(plan);
+        end(outcome, 499, |m| &mut m.never_sent);
+        outcome.gave_up = Some(Duration::from_secs(1));
+        outcome.connections.failed_locally = 9;
+    });
+    assert_eq!(verdict, Verdict::ClientLimited);
+}
+
+#[test]
 fn a_server_that_never_replied_is_named_with_the_errors() {
     let never = |udp, state: fn(&mut Messages) -> &mut u64| {
         cause(|outcome, plan| {
