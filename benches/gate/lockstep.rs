@@ -59,7 +59,17 @@ pub(crate) fn bench(tool: Tool, connections: usize, rounds: usize) -> String {
 pub(crate) fn start_bench(tool: Tool, listener: &TcpListener, load: &[&str]) -> Watched {
     let address = listener.local_addr().unwrap().to_string();
     // Figures of intervals are taken by the clock, and would not be the same each time.
-    let bench = ["-q", "bench", "--interval", "1h", &address];
+    // The process is stopped and continued, which is CLIENT-LIMITED.
+    let accept = "client-limited,unstable,too-few-samples";
+    let bench = [
+        "-q",
+        "bench",
+        "--interval",
+        "1h",
+        "--accept",
+        accept,
+        &address,
+    ];
     Watched::start(tool, &[&bench, load].concat())
 }
 

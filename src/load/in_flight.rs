@@ -9,13 +9,16 @@ const TOLERANCE_NS: f64 = 1_000.0;
 /// How many messages are in flight. Checks itself by Little's law: the integral of this number over time is the sum of
 /// the times that messages were in flight (John Little, "A Proof for the Queuing Formula: L = λW", 1961). A message that
 /// is counted twice, or never leaves, breaks it.
+///
+/// Once nothing is in flight any more, the integral is the sum of the times at which the number fell, less those at
+/// which it rose: so two sums are kept, and no product.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InFlightCount {
     count: u64,
-    changed: u64,
-    /// In nanoseconds times messages.
-    integral: u128,
-    residence: u128,
+    /// In nanoseconds. They wrap; their difference, and the sum below, do not in any run.
+    entered: u64,
+    left: u64,
+    residence: u64,
     /// More messages have left than were there.
     underflow: bool,
 }
@@ -28,24 +31,17 @@ impl InFlightCount {
     /// One more is in flight from `now` on.
     #[inline]
     pub(super) const fn enter(&mut self, now: u64) {
-        self.advance(now);
         self.count += 1;
+        self.entered = self.entered.wrapping_add(now);
     }
 
     /// One less is in flight from `now` on, which was sent at `sent`.
     #[inline]
     pub(super) const fn leave(&mut self, sent: u64, now: u64) {
-        self.advance(now);
         self.underflow |= self.count == 0;
         self.count = self.count.saturating_sub(1);
-        self.residence += elapsed(sent, now) as u128;
-    }
-
-    #[inline]
-    const fn advance(&mut self, now: u64) {
-        let passed = elapsed(self.changed, now);
-        self.integral += self.count as u128 * passed as u128;
-        self.changed += passed;
+        self.left = self.left.wrapping_add(now);
+        self.residence = self.residence.wrapping_add(elapsed(sent, now));
     }
 
     /// Whether the law holds, once nothing is in flight any more.
@@ -54,7 +50,8 @@ impl InFlightCount {
     ///
     /// Both sides, in words.
     pub(super) fn check(&self) -> Result<(), String> {
-        let (integral, residence) = (self.integral as f64, self.residence as f64);
+        let integral = self.left.wrapping_sub(self.entered) as f64;
+        let residence = self.residence as f64;
         let limit = TOLERANCE * integral.max(residence) + TOLERANCE_NS;
         if self.count == 0 && !self.underflow && (integral - residence).abs() <= limit {
             return Ok(());

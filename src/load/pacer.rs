@@ -21,9 +21,12 @@ pub(super) struct Pacer {
     free: u64,
     /// How late the last message was sent, against that.
     behind: u64,
-    /// Nothing could be sent when it was last tried, because the connection was not free. When that was.
-    held: Option<u64>,
+    /// Since when nothing can be sent because the connection is not free; or [`FREE`].
+    held: u64,
 }
+
+/// Not a time: the connection is free.
+const FREE: u64 = u64::MAX;
 
 /// What a pacer says of the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ impl Pacer {
             server: (connection % targets.len().max(1)) as u32,
             free: 0,
             behind: 0,
-            held: Some(0),
+            held: 0,
         }
     }
 
@@ -136,14 +139,15 @@ impl Pacer {
     /// The connection can't take another message at `now`.
     #[inline]
     pub(super) fn hold(&mut self, now: u64) {
-        self.held = self.held.or(Some(now));
+        self.held = self.held.min(now);
     }
 
     /// The connection can take another message from `now` on, if it could not before. Without the lateness of this client
     /// (what it was behind already, and for how long it was paused since), it could have earlier.
     #[inline]
     pub(super) fn release(&mut self, now: u64, recorder: &Recorder) {
-        if let Some(since) = self.held.take() {
+        if self.held != FREE {
+            let since = std::mem::replace(&mut self.held, FREE);
             let late = if self.arrivals.is_some() {
                 self.behind + recorder.pauses.overlap(since, now)
             } else {
