@@ -26,8 +26,12 @@ const LAG_PERCENTILES: [f64; 4] = [99.0, 95.0, 90.0, 50.0];
 /// How much of the time this client may be paused. More, and the slowest hundredth of the messages is its own doing.
 const PAUSED_MAX: f64 = 0.01;
 
-/// How much of the time its thread may wait for a processor.
+/// How much of the time its thread may wait for a processor, if the waits are a visible part of the service time.
 const QUEUED_MAX: f64 = 0.05;
+
+/// How long a wait may be on average, as a part of the mean service time. A server whose threads run on the client's core
+/// for microseconds does not change times of milliseconds.
+const QUEUED_SERVICE_MAX: f64 = 0.05;
 
 /// How many of the attempts to connect may fail for want of descriptors, ports or memory.
 const LOCAL_FAILURES_MAX: f64 = 0.001;
@@ -82,12 +86,16 @@ fn queued(case: &Case<'_>) -> Option<String> {
     let (client, measured) = (&case.outcome.client, case.outcome.measured);
     let waited = client.run_queue_wait.filter(|_| !measured.is_zero())?;
     let share = waited.as_secs_f64() / measured.as_secs_f64();
-    (share > QUEUED_MAX).then(|| {
+    // An iteration waits once at most.
+    let each = waited.as_nanos() as f64 / client.turns.count.max(1) as f64;
+    let service = case.outcome.latency.service.mean();
+    (share > QUEUED_MAX && each > service * QUEUED_SERVICE_MAX).then(|| {
         format!(
-            "This client was ready to run and waited for a processor {} of the time, more than {}: other programs took \
-             its core. Give it a core of its own.",
+            "This client was ready to run and waited for a processor {} of the time, more than {}, and {} at a time on \
+             average: other programs took its core. Give it a core of its own.",
             percent(share),
-            percent(QUEUED_MAX)
+            percent(QUEUED_MAX),
+            time(each.round() as u64)
         )
     })
 }

@@ -108,18 +108,22 @@ fn a_client_that_did_not_run_limits_any_loop() {
 
 #[test]
 fn a_client_that_waits_for_a_processor_limits_any_loop() {
-    let queued = |milliseconds| {
+    let queued = |milliseconds, iterations| {
         judged(|outcome, plan| {
             outcome.client.run_queue_wait = Some(Duration::from_millis(milliseconds));
+            outcome.client.turns.count = iterations;
             closed(plan);
         })
     };
-    assert_eq!(queued(500).0, Verdict::Valid);
-    let (verdict, said) = queued(510);
+    assert_eq!(queued(500, 20_000).0, Verdict::Valid);
+    let (verdict, said) = queued(510, 20_000);
     assert_eq!(verdict, Verdict::ClientLimited);
-    let beginning =
-        "This client was ready to run and waited for a processor 5.1 % of the time, more than 5 %";
+    let beginning = "This client was ready to run and waited for a processor 5.1 % of the time, more than 5 %, and 26 µs \
+                     at a time on average";
     assert!(said.starts_with(beginning), "{said}");
+    // The mean service time is 84 µs.
+    assert_eq!(queued(510, 130_000).0, Verdict::Valid, "4 µs at a time");
+    assert_eq!(queued(510, 110_000).0, Verdict::ClientLimited, "5 µs");
 }
 
 #[test]
