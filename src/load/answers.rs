@@ -19,6 +19,8 @@ pub(super) struct InFlight {
     pub(super) size: u32,
     /// It is one of those that are measured.
     pub(super) measured: bool,
+    /// It was sent before the measured window ended, as far as that was known then.
+    pub(super) in_window: bool,
 }
 
 /// What is expected of every answer of a load.

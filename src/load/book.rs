@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Instant;
 
-use super::answers::InFlight;
 use super::connection::Connection;
 use super::draft::is_numbered;
-use super::elapsed;
+use super::ending;
 use super::flow::Flow;
-use super::messages::State;
+use super::nanoseconds;
 use super::opening::Unopened;
 use super::overflow::Drops;
 use super::pacer::Pacer;
@@ -125,6 +124,7 @@ impl Book {
     /// Serves everyone who is on the ready list now, once.
     pub(super) fn serve(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
+        shared.recorder.served += serving.len() as u64;
         for &key in &serving {
             self.serve_one(key, shared, now);
         }
@@ -178,7 +178,7 @@ impl Book {
                 _ => Some(
                     shared
                         .now()
-                        .saturating_add(shared.plan.timeout.as_nanos() as u64),
+                        .saturating_add(nanoseconds(shared.plan.timeout)),
                 ),
             };
             if let Some(until) = until {
@@ -265,28 +265,24 @@ impl Book {
         (shared.plan.udp && nothing_awaited).then(|| last.saturating_add(QUIET))
     }
 
-    /// When the message was sent that has been in flight for longest, if any is.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        let sent = self.slots.values().filter_map(|slot| match &slot.member {
-            Member::Stream(connection) => connection.answers.first().map(|message| message.sent),
-            Member::Flow(flow) => flow.flight.first().map(|(_, message)| message.sent),
-        });
-        sent.min()
-    }
-
-    /// How many that are to send can't: the last attempt to connect them failed, or the last datagram was refused.
-    pub(super) fn refused(&self, plan: &Plan) -> u64 {
+    /// Which servers those that are to send can't send to: the last attempt to connect them failed, or the last datagram
+    /// was refused.
+    pub(super) fn refused(&self, plan: &Plan) -> Vec<u32> {
         let waiting = self.unopened.iter().chain(self.parked.iter().flatten());
         let waiting =
             waiting.filter(|unopened| unopened.failures > 0 && unopened.number < plan.connections);
-        let there = self.slots.values().filter(|slot| match &slot.member {
+        let there = self.slots.values().filter_map(|slot| match &slot.member {
             Member::Stream(connection) => {
                 let is_dialling = !matches!(connection.socket, Socket::Connected(_));
-                is_dialling && slot.failures > 0 && !connection.is_silent()
+                let is_refused = is_dialling && slot.failures > 0 && !connection.is_silent();
+                is_refused.then(|| connection.pacer.server())
             }
-            Member::Flow(flow) => flow.refusals.is_refused(),
+            Member::Flow(flow) => flow.refusals.is_refused().then(|| flow.pacer.server()),
         });
-        (waiting.count() + there.count()) as u64
+        waiting
+            .map(|unopened| unopened.pacer.server())
+            .chain(there)
+            .collect()
     }
 
     /// Whether the port that datagrams are sent to is closed: one of the first of every flow was refused, and no reply
@@ -296,13 +292,21 @@ impl Book {
         if received.is_none_or(|datagrams| datagrams.received > 0) {
             return false;
         }
-        let mut sending = self.slots.values().filter_map(|slot| match &slot.member {
-            Member::Flow(flow) if flow.moved()[1] > 0 => {
-                Some(flow.refusals.is_refused_from_the_beginning())
-            }
-            _ => None,
-        });
-        sending.next() == Some(true) && sending.all(|refused| refused)
+        let flows = || {
+            self.slots.values().filter_map(|slot| match &slot.member {
+                Member::Flow(flow) => Some(&**flow),
+                Member::Stream(_) => None,
+            })
+        };
+        let has_sent = |flow: &&Flow| flow.moved()[1] > 0;
+        // Of several servers, others may be there.
+        let enough = if shared.plan.targets.len() > 1 {
+            flows().all(|flow| has_sent(&flow))
+        } else {
+            flows().any(|flow| has_sent(&flow))
+        };
+        let mut sending = flows().filter(has_sent);
+        enough && sending.all(|flow| flow.refusals.is_refused_from_the_beginning())
     }
 
     /// The ports of flows, and the servers that they send to.
@@ -319,23 +323,16 @@ impl Book {
 
     /// The run is over: messages in flight, and those still due, end in the state that applies now.
     pub(super) fn wind_up(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
+        shared.recorder.ended = now;
         let ports = self.ports_by_server();
         let mut jitters = 0.0;
-        let timeout = shared.plan.timeout.as_nanos() as u64;
-        let replies = shared.plan.reply != Reply::None;
         for key in self.slots.keys().collect::<Vec<_>>() {
             let Some(slot) = self.slots.get_mut(key) else {
                 continue;
             };
             match &mut slot.member {
                 Member::Stream(connection) => {
-                    let end = |message: &InFlight| match elapsed(message.sent, now) {
-                        _ if !replies => State::NeverSent,
-                        waited if waited >= timeout => State::TimedOut,
-                        _ => State::UnansweredAtEnd,
-                    };
-                    let withdrawn = connection.end_messages(&mut shared.recorder, now, end);
-                    shared.send_again(withdrawn);
+                    ending::end_of_run(connection, shared, now);
                     connection.pacer.give_up(shared, now);
                 }
                 Member::Flow(flow) => {
@@ -353,7 +350,10 @@ impl Book {
             unopened.pacer.give_up(shared, now);
         }
         if shared.recorder.outcome.gave_up.is_some() {
-            shared.recorder.never_sent(shared.left.unwrap_or(0));
+            // They were meant for no server in particular.
+            let messages = &mut shared.recorder.outcome.messages;
+            messages.offered += shared.left.unwrap_or(0);
+            messages.never_sent += shared.left.unwrap_or(0);
         }
         if let Some(datagrams) = &mut shared.recorder.outcome.udp {
             datagrams.numbered = is_numbered(&shared.plan);

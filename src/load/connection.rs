@@ -12,6 +12,7 @@ use super::plan::{Churn, Reply};
 use super::recorder::Recorder;
 use super::shared::Shared;
 use super::socket::{After, End, Socket};
+use super::{elapsed, nanoseconds};
 use crate::connection::{Readiness, Stream};
 use crate::probe::{Probe, What};
 use crate::reactor::Dial;
@@ -319,7 +320,7 @@ impl Connection {
             None => false,
             Some(Churn::Messages(most)) => self.messages >= most,
             Some(Churn::After(time)) => {
-                self.messages > 0 && now - self.since.min(now) >= time.as_nanos() as u64
+                self.messages > 0 && elapsed(self.since, now) >= nanoseconds(time)
             }
         }
     }
@@ -332,6 +333,11 @@ impl Connection {
     /// Our own address, once it is connected.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.socket.local()
+    }
+
+    /// Whether a message was sent, all or in part.
+    pub(super) const fn has_sent(&self) -> bool {
+        self.messages > 0
     }
 
     /// Whether something that has been begun is still to be written.
@@ -352,7 +358,9 @@ impl Connection {
     /// When it will have been used for as long as it may be, if that is a matter of time.
     pub(super) fn used_up_at(&self, shared: &Shared<impl Probe>) -> Option<u64> {
         match shared.plan.churn {
-            Some(Churn::After(time)) if !self.silent => Some(self.since + time.as_nanos() as u64),
+            Some(Churn::After(time)) if !self.silent => {
+                Some(self.since.saturating_add(nanoseconds(time)))
+            }
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::answers::Wrong;
+use super::answers::{InFlight, Wrong};
 use super::connection::Connection;
 use super::messages::State;
 use super::mismatch::{Place, describe};
@@ -11,6 +11,7 @@ use super::pacer::Pacer;
 use super::plan::Reply;
 use super::shared::Shared;
 use super::socket::End;
+use super::{elapsed, nanoseconds};
 use crate::probe::Probe;
 
 /// Counts how a connection ended. If it was of no use, returns why, as an error.
@@ -19,6 +20,7 @@ pub(super) fn count_end(
     end: &End,
     shared: &mut Shared<impl Probe>,
 ) -> Option<io::Error> {
+    let now = shared.now();
     let in_flight = connection.answers.len();
     let replies = shared.plan.reply != Reply::None;
     let server = connection.pacer.server();
@@ -56,8 +58,25 @@ pub(super) fn count_end(
     }
     connections.closed_without_reply += 1;
     recorder.outcome.servers[server as usize].failed += 1;
-    recorder.progress.tried(connection.since);
+    recorder.progress.failed(now);
     Some(io::ErrorKind::ConnectionReset.into())
+}
+
+/// The run is over at `now`: every message in flight on `connection` ends in the state that applies.
+pub(super) fn end_of_run(connection: &mut Connection, shared: &mut Shared<impl Probe>, now: u64) {
+    let timeout = nanoseconds(shared.plan.timeout);
+    let replies = shared.plan.reply != Reply::None;
+    let is_overdue = |message: &InFlight| elapsed(message.sent, now) >= timeout;
+    if replies && connection.answers.first().is_some_and(is_overdue) {
+        shared.recorder.outcome.connections.hung_at_end += 1;
+    }
+    let state = |message: &InFlight| match replies {
+        false => State::NeverSent,
+        true if is_overdue(message) => State::TimedOut,
+        true => State::UnansweredAtEnd,
+    };
+    let withdrawn = connection.end_messages(&mut shared.recorder, now, state);
+    shared.send_again(withdrawn);
 }
 
 /// An attempt to connect to `server` has failed.
@@ -69,7 +88,7 @@ pub(super) fn count_failed_attempt(
     let now = shared.now();
     let recorder = &mut shared.recorder;
     recorder.error(Step::Connect, error);
-    recorder.progress.tried(now);
+    recorder.progress.failed(now);
     if is_local(error) {
         recorder.outcome.connections.failed_locally += 1;
     } else {
@@ -90,7 +109,9 @@ pub(super) fn end_mismatched(
     let Shared {
         recorder, expected, ..
     } = shared;
-    recorder.mismatch(|| describe(connection, wrong, got, &expected.pattern, others));
+    recorder.mismatch(now, || {
+        describe(connection, wrong, got, &expected.pattern, others)
+    });
     if expected.reply == Reply::None {
         return;
     }
@@ -102,6 +123,7 @@ pub(super) fn end_mismatched(
 }
 
 pub(super) fn count_attempt(pacer: &Pacer, shared: &mut Shared<impl Probe>) {
+    shared.recorder.served += 1;
     let outcome = &mut shared.recorder.outcome;
     outcome.connections.attempted += 1;
     outcome.servers[pacer.server() as usize].attempted += 1;

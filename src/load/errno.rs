@@ -7,6 +7,7 @@ pub(super) fn name(error: &io::Error) -> String {
     let known = error.raw_os_error().and_then(|code| {
         let names = [
             (1, "EPERM"),
+            (11, "EAGAIN"),
             (13, "EACCES"),
             (22, "EINVAL"),
             (24, "EMFILE"),

@@ -47,8 +47,12 @@ impl Expired {
             .map(|(_, message)| message)
     }
 
-    /// Takes the newest.
-    pub(super) fn take_last(&mut self) -> Option<InFlight> {
+    /// Takes the newest, if it was sent at `oldest` or later.
+    pub(super) fn take_last(&mut self, oldest: u64) -> Option<InFlight> {
+        let (_, newest) = self.messages.back()?;
+        if newest.sent < oldest {
+            return None;
+        }
         self.messages.pop_back().map(|(_, message)| message)
     }
 
@@ -69,6 +73,7 @@ mod tests {
             sent,
             size: 64,
             measured: true,
+            in_window: true,
         }
     }
 
@@ -80,7 +85,8 @@ mod tests {
         }
         assert_eq!(expired.take(7), Some(message(7)));
         assert_eq!(expired.take(7), None);
-        assert_eq!(expired.take_last(), Some(message(20)));
+        assert_eq!(expired.take_last(21), None, "too long ago");
+        assert_eq!(expired.take_last(20), Some(message(20)));
         assert_eq!(expired.pop(), Some(message(3)));
         assert_eq!(expired.pop(), Some(message(8)));
         assert_eq!(expired.pop(), None);

@@ -61,6 +61,7 @@ mod tests {
             sent,
             size: 64,
             measured: true,
+            in_window: true,
         }
     }
 

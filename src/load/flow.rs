@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::answers::InFlight;
 use super::backoff;
 use super::draft::{Draft, PlainReply, RepliesTo, is_numbered};
-use super::elapsed;
 use super::expired::Expired;
 use super::flight::Flight;
 use super::jitter::Jitter;
@@ -18,15 +17,19 @@ use super::refusals::Refusals;
 use super::shared::Shared;
 use super::socket::After;
 use super::window::{Seen, Window};
+use super::{elapsed, nanoseconds};
 use crate::probe::Probe;
 use crate::reactor::UdpSocket;
 
 /// How many datagrams one flow may receive, and send, in a turn before it is the next one's.
 const BUDGET: usize = 256;
 
-/// How long a flow waits after the kernel did not take a datagram: no event will tell when it does.
+/// How long a flow waits after the kernel did not take a datagram.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// A reply without a number is taken for one to an expired message for this many times the time limit.
+const LATE_TIMES: u64 = 3;
 
 /// One flow of datagrams: a socket that talks to one server, and the numbers it has given to what it sent.
 #[derive(Debug)]
@@ -149,23 +152,20 @@ impl Flow {
             RepliesTo::Altered(number, at) => {
                 counts.corrupt += 1;
                 self.window.see(number);
-                self.mismatch(at, size, MismatchKind::Altered, shared);
+                self.mismatch(now, at, size, MismatchKind::Altered, shared);
                 return self.replied_wrongly(number, shared, now);
             }
             RepliesTo::Damaged(at, kind) => {
                 counts.corrupt += 1;
-                self.mismatch(at, size, kind, shared);
+                self.mismatch(now, at, size, kind, shared);
                 return self.replied_wrongly_to_any(shared, now);
             }
             RepliesTo::Foreign(kind) => {
                 counts.foreign += 1;
-                self.mismatch(0, size, kind, shared);
+                self.mismatch(now, 0, size, kind, shared);
                 return self.replied_wrongly_to_any(shared, now);
             }
-            RepliesTo::OtherRun => {
-                counts.foreign += 1;
-                return;
-            }
+            RepliesTo::OtherRun => return counts.foreign += 1,
         };
         self.replied_rightly(number, shared, now);
     }
@@ -231,8 +231,10 @@ impl Flow {
         else {
             // To one that has expired, or a duplicate.
             datagrams(shared).late += 1;
-            let right = !matches!(reply, PlainReply::Wrong(..));
-            if let Some(message) = right.then(|| self.expired.take_last()).flatten() {
+            let is_right = !matches!(reply, PlainReply::Wrong(..));
+            let limit = nanoseconds(shared.plan.timeout).saturating_mul(LATE_TIMES);
+            let oldest = now.saturating_sub(limit);
+            if let Some(message) = is_right.then(|| self.expired.take_last(oldest)).flatten() {
                 let server = self.pacer.server();
                 shared.recorder.replied_to(server, &message, now);
             }
@@ -241,7 +243,7 @@ impl Flow {
         self.flight.take(number);
         if let PlainReply::Wrong(at, kind) = reply {
             datagrams(shared).corrupt += 1;
-            self.mismatch(at, size, kind, shared);
+            self.mismatch(now, at, size, kind, shared);
             self.done(&message, shared, now);
             return self.settle(&message, State::Mismatched, shared);
         }
@@ -266,7 +268,7 @@ impl Flow {
 
     /// Does not await any more what has been in flight for too long. Returns when the next will have been.
     pub(super) fn expire(&mut self, shared: &mut Shared<impl Probe>, now: u64) -> Option<u64> {
-        let timeout = shared.plan.timeout.as_nanos() as u64;
+        let timeout = nanoseconds(shared.plan.timeout);
         loop {
             let (number, message) = self.flight.first()?;
             let until = message.sent.saturating_add(timeout);
@@ -276,6 +278,9 @@ impl Flow {
             self.flight.take(number);
             shared.recorder.timed_out();
             self.done(&message, shared, now);
+            if shared.recorder.in_flight() == 0 {
+                shared.recorder.progress.gave_up_on_all(now);
+            }
             if let Some(oldest) = self.expired.push(number, message) {
                 self.lose(&oldest, shared);
             }
@@ -344,6 +349,7 @@ impl Flow {
                 Err(error) => {
                     self.refusals.note(&error, self.sent);
                     shared.recorder.error(Step::Write, &error);
+                    shared.recorder.progress.failed(now);
                     if self.failures > 0 {
                         let pause = backoff::pause(self.failures, PAUSE_MIN, PAUSE_MAX);
                         self.failures = self.failures.saturating_add(1);
@@ -363,6 +369,7 @@ impl Flow {
         self.failures = 0;
         shared.recorder.wrote(now, size);
         if shared.plan.reply == Reply::None {
+            self.refusals.sent_without_reply();
             return shared.recorder.written(self.pacer.server(), &message, now);
         }
         self.flight.push(self.sent - 1, message);
@@ -370,17 +377,16 @@ impl Flow {
 
     fn mismatch(
         &self,
+        now: u64,
         at: usize,
         size: usize,
         kind: MismatchKind,
         shared: &mut Shared<impl Probe>,
     ) {
         let got = shared.room[at.min(size)..size.min(at + 16)].to_vec();
-        let local = self.socket.local_addr().ok();
-        let connection = self.number;
-        shared.recorder.mismatch(|| Mismatch {
-            connection,
-            local,
+        shared.recorder.mismatch(now, || Mismatch {
+            connection: self.number,
+            local: self.socket.local_addr().ok(),
             offset: at as u64,
             expected: Vec::new(),
             got,

@@ -101,8 +101,8 @@ pub struct Messages {
     /// Replied to, or written if no reply is expected, before the window ended.
     pub completed_in_window: u64,
     /// Of those that timed out or were unanswered at the end: the ones that this client caused, because it was
-    /// paused for more than a tenth of the time that they waited, was aborted, or sent them only while
-    /// draining.
+    /// paused for more than a tenth of the time that they waited, was aborted, sent them only while
+    /// draining, or waited for them no longer than others had taken.
     pub caused_by_client: u64,
 }
 

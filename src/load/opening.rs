@@ -15,7 +15,7 @@ use super::messages::State;
 use super::mismatch::Place;
 use super::outcome::Step;
 use super::pacer::Pacer;
-use super::plan::{Close, Plan};
+use super::plan::{Close, Plan, Reply};
 use super::shared::Shared;
 use super::socket::{End, Socket};
 use super::timers::Timer;
@@ -112,10 +112,12 @@ impl Book {
             shared.probe.closed(key.client(), end.name());
             self.connected -= 1;
         }
-        let was_useful = matches!(end, End::Churned)
+        let was_useful = matches!(end, End::Churned | End::Mismatched(..))
             || !was_dialling
                 && (connection.replies > 0
                     || elapsed(connection.since, now) >= PAUSE_MAX.as_nanos() as u64);
+        // Without replies it is not known whether the server took what was written.
+        let was_written = shared.plan.reply == Reply::None && connection.has_sent();
         if let Some(error) = ending::count_end(&connection, &end, shared) {
             self.last_error = Some(error);
         }
@@ -136,11 +138,18 @@ impl Book {
             // Others may have found nothing left to send.
             self.queue_all();
         }
+        if was_useful && shared.recorder.in_flight() == 0 {
+            shared.recorder.progress.gave_up_on_all(now);
+        }
         connection.pacer.hold(now);
         let unopened = Unopened {
             number: connection.number,
             pacer: connection.pacer,
-            failures: if was_useful { 0 } else { failures + 1 },
+            failures: match (was_useful, was_written) {
+                (true, _) => 0,
+                (false, true) => 1,
+                (false, false) => failures + 1,
+            },
         };
         self.open_again(unopened, shared, now);
     }

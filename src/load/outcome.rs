@@ -41,7 +41,8 @@ pub struct Outcome {
     pub length: Duration,
     /// How the messages ended that were offered in the window.
     pub messages: Messages,
-    /// The same for each server, in the order of the plan's targets.
+    /// The same for each server, in the order of the plan's targets. Messages that were never sent in a run that gave up
+    /// belong to no server.
     pub servers: Vec<Server>,
     /// Replies that were wrong, in the whole run. Not every one belongs to a message.
     pub wrong_replies: u64,
@@ -83,6 +84,8 @@ pub struct Server {
     pub established: u64,
     /// Those that failed, or ended before any reply.
     pub failed: u64,
+    /// See [`Connections::refused_at_end`].
+    pub refused_at_end: u64,
     /// How the messages to it ended.
     pub messages: Messages,
     /// How long its replies took, from when a message was sent, in nanoseconds. `None` if it is the only server, or one of
@@ -116,6 +119,8 @@ pub struct Connections {
     /// Sending connections that could not send when the window ended: the last attempt to connect failed, or
     /// the last datagram was refused.
     pub refused_at_end: u64,
+    /// Connections that waited for a reply beyond its time limit when the run ended.
+    pub hung_at_end: u64,
     /// Messages replied to on connections that the server then closed or reset.
     pub closes: Closes,
 }
@@ -277,6 +282,9 @@ pub struct Client {
     pub busy: Duration,
     /// How long it waited for something to do.
     pub waiting: Duration,
+    /// From the beginning of the window until its end was known: a window that ends with the last reply ended before.
+    /// What follows is of this time.
+    pub observed: Duration,
     /// How long its loop was late for its own timer: it was stopped, kept off the processor, or held up by a call.
     pub paused: Duration,
     /// The longest of these pauses.
@@ -330,6 +338,7 @@ impl Outcome {
             attempted: 0,
             established: 0,
             failed: 0,
+            refused_at_end: 0,
             messages: Messages::default(),
             service: timed_apart.then(histogram),
         };

@@ -28,7 +28,11 @@ impl Drops {
         for (port, server) in ports {
             let now = dropped.as_ref().and_then(|dropped| dropped.get(port));
             let before = self.0.get(port).copied().unwrap_or(0);
-            recorder.overflowed(*server, now.map_or(0, |now| now.saturating_sub(before)));
+            let messages = &mut recorder.outcome.servers[*server as usize].messages;
+            let overflowed = now.map_or(0, |now| now.saturating_sub(before));
+            let overflowed = messages.lost.min(overflowed);
+            messages.lost -= overflowed;
+            messages.local_overflow += overflowed;
         }
         if let Some(datagrams) = &mut recorder.outcome.udp {
             datagrams.overflow = dropped.map(|dropped| dropped.values().sum());

@@ -121,6 +121,7 @@ impl Pacer {
             // At most MESSAGE_MAX.
             size: size as u32,
             measured: shared.recorder.measures(due),
+            in_window: shared.recorder.is_before_end(now),
         };
         take_one(&mut shared.left, &shared.recorder, due);
         shared.recorder.sent(self.server, &message);

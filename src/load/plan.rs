@@ -174,6 +174,15 @@ impl Plan {
         self.rate.is_some()
     }
 
+    /// How long a run of a number of messages goes on without a reply: for as long as one may take and is waited for,
+    /// and until the next message of a slow load has had its chance.
+    pub(super) fn patience(&self) -> Duration {
+        let rate = self.rate.as_ref().map_or(f64::INFINITY, Profile::lowest);
+        let between = Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::MAX);
+        let patience = self.timeout.saturating_add(self.drain);
+        patience.saturating_add(self.think).saturating_add(between)
+    }
+
     /// How long opening the connections may take.
     pub(super) fn opening_time(&self) -> Duration {
         let all = (self.connections + self.idle) as f64;

@@ -136,6 +136,21 @@ impl Profile {
         rates.fold(0.0, f64::max)
     }
 
+    /// The fewest messages there are in a second, without times of none.
+    pub fn lowest(&self) -> f64 {
+        let rates = self.steps.iter().flat_map(|step| {
+            let end = if step.length.is_finite() {
+                step.rate + step.slope * step.length
+            } else {
+                step.rate
+            };
+            [step.rate, end]
+        });
+        rates
+            .filter(|rate| *rate > 0.0)
+            .fold(f64::INFINITY, f64::min)
+    }
+
     /// The last step that is not `later`.
     fn find(&self, begun: impl Fn(&Step) -> bool) -> &Step {
         let mut steps = self.steps.iter().rev();

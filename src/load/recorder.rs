@@ -26,12 +26,16 @@ pub(super) struct Recorder {
     /// What was due from here on, and before there, is measured.
     from: u64,
     until: u64,
+    /// When the run ended.
+    pub(super) ended: u64,
     in_flight: InFlightCount,
     pub(super) pauses: Pauses,
     pub(super) progress: Progress,
     /// Events that came since a turn was last counted.
     pub(super) events: u64,
-    /// Events of the iteration before.
+    /// Connections that were served in this iteration, or tried to be opened.
+    pub(super) served: u64,
+    /// Events of the iteration before, or what was served in it.
     events_before: u64,
     /// System calls of each kind, when the measuring was over.
     calls: Option<[u64; 3]>,
@@ -50,10 +54,12 @@ impl Recorder {
             outcome: Outcome::new(plan.udp, &plan.targets),
             from: u64::MAX,
             until: u64::MAX,
+            ended: 0,
             in_flight: InFlightCount::default(),
             pauses: Pauses::default(),
             progress: Progress::new(),
             events: 0,
+            served: 0,
             events_before: 0,
             calls: None,
             is_open: plan.is_open(),
@@ -81,6 +87,12 @@ impl Recorder {
         due >= self.from && due < self.until
     }
 
+    /// Whether `now` is before the end of the measured window.
+    #[inline]
+    pub(super) const fn is_before_end(&self, now: u64) -> bool {
+        now < self.until
+    }
+
     /// How many messages are in flight, measured or not.
     #[inline]
     pub(super) const fn in_flight(&self) -> u64 {
@@ -97,12 +109,11 @@ impl Recorder {
     pub(super) fn sent(&mut self, server: u32, message: &InFlight) {
         self.interval.counts.sent += 1;
         self.in_flight.enter(message.sent);
-        self.progress.tried(message.sent);
+        self.progress.sent(message.sent);
         if message.measured {
-            let in_window = message.sent < self.until;
             let messages = &mut self.server(server).messages;
             messages.offered += 1;
-            messages.sent_in_window += u64::from(in_window);
+            messages.sent_in_window += u64::from(message.in_window);
             if self.is_open {
                 let lag = elapsed(message.ideal, message.sent);
                 self.outcome.latency.lag.saturating_record(lag.max(1));
@@ -118,10 +129,9 @@ impl Recorder {
         if !message.measured {
             return;
         }
-        let in_window = message.sent < self.until;
         let is_open = self.is_open;
         let messages = &mut self.server(server).messages;
-        messages.sent_in_window -= u64::from(in_window);
+        messages.sent_in_window -= u64::from(message.in_window);
         if is_open {
             messages.add(State::NeverSent);
         } else {
@@ -143,23 +153,37 @@ impl Recorder {
         }
         let messages = &mut self.outcome.servers[server as usize].messages;
         messages.add(state);
+        // A window of a number of messages ends with the last reply: what was sent after that is not in it.
+        if message.in_window && message.sent >= self.until {
+            messages.sent_in_window -= 1;
+            self.outcome.bytes_sent = self.outcome.bytes_sent.saturating_sub(message.size.into());
+            if state == State::NeverSent {
+                return;
+            }
+        }
         let waited = match state {
             State::TimedOut => self.timeout,
             State::UnansweredAtEnd => u64::MAX,
             // It was taken for sent.
             State::NeverSent => {
-                messages.sent_in_window -= u64::from(message.sent < self.until);
+                messages.sent_in_window -= u64::from(message.in_window);
                 return;
             }
             _ => return,
         };
         let until = message.sent.saturating_add(waited);
         // A message that was sent only while draining was not given the time that others had.
-        let cut_short = self.outcome.aborted || message.sent >= self.until;
+        let cut_short = self.outcome.aborted || !message.in_window || !self.is_unusual(message);
         let unanswered_early = state == State::UnansweredAtEnd && cut_short;
         if unanswered_early || self.pauses.explain(message.sent, until) {
-            messages.caused_by_client += 1;
+            self.server(server).messages.caused_by_client += 1;
         }
+    }
+
+    /// Whether `message` has waited much longer for its reply than any other, now that the run has ended.
+    fn is_unusual(&self, message: &InFlight) -> bool {
+        let longest = self.outcome.latency.service.max();
+        elapsed(message.sent, self.ended) > longest.saturating_mul(3)
     }
 
     /// A message was dropped before it was sent, or not sent until the end.
@@ -169,13 +193,6 @@ impl Recorder {
             messages.offered += 1;
             messages.add(state);
         }
-    }
-
-    /// A load that was to send a number of messages gave up with `count` of them left. They were meant for no server in
-    /// particular.
-    pub(super) const fn never_sent(&mut self, count: u64) {
-        self.outcome.messages.offered += count;
-        self.outcome.messages.never_sent += count;
     }
 
     /// The right reply to a message in flight came at `now`.
@@ -227,14 +244,6 @@ impl Recorder {
         }
     }
 
-    /// Of the lost datagrams to `server`, this many replies were dropped by the kernel at our own sockets.
-    pub(super) fn overflowed(&mut self, server: u32, dropped: u64) {
-        let messages = &mut self.server(server).messages;
-        let overflowed = messages.lost.min(dropped);
-        messages.lost -= overflowed;
-        messages.local_overflow += overflowed;
-    }
-
     /// Bytes were given to the kernel, of messages whether measured or not.
     #[inline]
     pub(super) const fn wrote(&mut self, now: u64, bytes: usize) {
@@ -257,8 +266,9 @@ impl Recorder {
     }
 
     /// A reply was wrong, or there was nothing that it could reply to. `describe` is called for the first few.
-    pub(super) fn mismatch(&mut self, describe: impl FnOnce() -> Mismatch) {
+    pub(super) fn mismatch(&mut self, now: u64, describe: impl FnOnce() -> Mismatch) {
         self.outcome.wrong_replies += 1;
+        self.progress.replied(now, self.in_flight.count());
         if self.outcome.mismatches.len() < MISMATCHES_MAX {
             self.outcome.mismatches.push(describe());
         }
@@ -297,21 +307,22 @@ impl Recorder {
 
     /// Time was spent at work, and waiting before it.
     pub(super) fn spent(&mut self, waiting: Duration, busy: Duration, now: u64) {
-        self.events_before = std::mem::take(&mut self.events);
+        let events = std::mem::take(&mut self.events);
+        self.events_before = events.max(std::mem::take(&mut self.served));
         if self.measures(now) {
             let client = &mut self.outcome.client;
             client.busy += busy;
             client.waiting += waiting;
             client.turns.count += 1;
-            client.turns.events += self.events_before;
+            client.turns.events += events;
         }
     }
 
-    /// The window ends at `ended`. Later system calls do not count. `oldest` is when the message was sent
-    /// that has been in flight for longest, if any is.
-    pub(super) fn end_measuring(&mut self, ended: u64, oldest: Option<u64>) {
+    /// The window ended at `ended`, which may be before `now`. Later system calls do not count.
+    pub(super) fn end_measuring(&mut self, ended: u64, now: u64) {
         self.until = ended;
         self.outcome.measured = Duration::from_nanos(elapsed(self.from, ended));
+        self.outcome.client.observed = Duration::from_nanos(elapsed(self.from, now));
         let Client {
             reads,
             writes,
@@ -321,10 +332,8 @@ impl Recorder {
         self.calls = Some([reads, writes, would_block]);
         let queued = self.queued_from.zip(run_queue_wait());
         self.outcome.client.run_queue_wait = queued.map(|(from, now)| now.saturating_sub(from));
-        if let Some(oldest) = oldest {
-            let paused = self.pauses.overlap(self.progress.last(), ended);
-            self.progress.end_with(oldest, paused, ended);
-        }
+        let paused = self.pauses.overlap(self.progress.last(), now);
+        self.progress.end(paused, now);
     }
 
     /// The result, at `now`.
@@ -335,7 +344,12 @@ impl Recorder {
         }
         let outcome = &mut self.outcome;
         outcome.length = Duration::from_nanos(now);
-        outcome.silence = self.progress.silence(now).map(Duration::from_nanos);
+        let silence = self
+            .progress
+            .silence(outcome.udp.is_none(), self.timeout, now);
+        outcome.silence = silence
+            .filter(|_| !outcome.aborted)
+            .map(Duration::from_nanos);
         outcome.internal_error = self.in_flight.check().err();
         for server in &outcome.servers {
             outcome.messages += &server.messages;

@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind};
 /// How many datagrams may have been sent before the first refusal, for the port to have been closed from the beginning.
 const FIRST_MAX: u64 = 2;
 
+/// How many datagrams without an error show that a port is open again.
+const SENT_MIN: u32 = 8;
+
 /// Refusals of one flow's datagrams: ICMP port unreachable, which Linux reports as `ECONNREFUSED` (udp(7)).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Refusals {
@@ -12,14 +15,25 @@ pub(super) struct Refusals {
     refused: bool,
     /// How many datagrams had been sent by the first.
     first_after: Option<u64>,
+    /// How many have been sent since the last.
+    sent_since: u32,
 }
 
 impl Refusals {
     /// A call has failed, after `sent` datagrams.
     pub(super) fn note(&mut self, error: &io::Error, sent: u64) {
         if error.kind() == ErrorKind::ConnectionRefused {
-            self.refused = true;
+            (self.refused, self.sent_since) = (true, 0);
             self.first_after.get_or_insert(sent);
+        }
+    }
+
+    /// A datagram was sent, and no reply is expected that would show that the port is open: many in a row without an
+    /// error do.
+    pub(super) const fn sent_without_reply(&mut self) {
+        self.sent_since = self.sent_since.saturating_add(1);
+        if self.sent_since >= SENT_MIN {
+            self.refused = false;
         }
     }
 

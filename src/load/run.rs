@@ -203,9 +203,9 @@ impl<P: Probe> Load<P> {
         if self.phase != Phase::Measuring || left.is_none() {
             return None;
         }
-        let patience = nanoseconds(plan.timeout).saturating_add(nanoseconds(plan.drain));
-        let since = recorder.progress.waiting_since()?;
-        Some(since.max(self.measuring_from).saturating_add(patience))
+        recorder
+            .progress
+            .patience_ends(nanoseconds(plan.patience()))
     }
 
     /// The end of a window that ends with the last reply: if there was none, `now`.
@@ -266,11 +266,13 @@ impl<P: Probe> Load<P> {
             self.tell_interval(now);
         }
         self.shared.due_until = ended;
-        let oldest = self.book.oldest();
-        self.shared.recorder.end_measuring(ended, oldest);
-        let connections = &mut self.shared.recorder.outcome.connections;
-        connections.at_end = self.book.connected() as u64;
-        connections.refused_at_end = self.book.refused(&self.shared.plan);
+        self.shared.recorder.end_measuring(ended, now);
+        let outcome = &mut self.shared.recorder.outcome;
+        outcome.connections.at_end = self.book.connected() as u64;
+        for server in self.book.refused(&self.shared.plan) {
+            outcome.connections.refused_at_end += 1;
+            outcome.servers[server as usize].refused_at_end += 1;
+        }
         let drain = self.shared.plan.drain;
         (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
         self.book.queue_all();

@@ -1,6 +1,7 @@
 //! What a load has to do at a certain time, whatever events come.
 
 use super::book::{Book, Member};
+use super::nanoseconds;
 use super::shared::Shared;
 use super::socket::Socket;
 use crate::probe::Probe;
@@ -73,7 +74,7 @@ impl Book {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        let timeout = shared.plan.timeout.as_nanos() as u64;
+        let timeout = nanoseconds(shared.plan.timeout);
         let next = match &mut slot.member {
             Member::Stream(connection) => {
                 let recorder = &mut shared.recorder;

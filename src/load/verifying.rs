@@ -17,6 +17,7 @@ pub fn verifying(size: usize) -> impl FnMut() -> bool {
             sent: 0,
             size: size as u32,
             measured: true,
+            in_window: true,
         });
         let mut answered = 0;
         let got = pattern.at(answers.place(), size);

@@ -42,7 +42,8 @@ pub(super) struct Failures {
 /// Per second, in the measured window.
 #[derive(Debug, Serialize)]
 pub(super) struct Rates {
-    offered: f64,
+    /// `None` for a run that was given up: what was never sent has no rate.
+    offered: Option<f64>,
     sent: f64,
     completed: f64,
     bytes_sent: f64,
@@ -68,6 +69,7 @@ pub(super) struct Connections {
     most: u64,
     at_end: u64,
     refused_at_end: u64,
+    hung_at_end: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -159,7 +161,7 @@ impl Rates {
         let seconds = outcome.measured.as_secs_f64();
         let per_second = |count: u64| count as f64 / seconds;
         (seconds > 0.0).then(|| Self {
-            offered: per_second(outcome.messages.offered),
+            offered: (outcome.gave_up.is_none()).then(|| per_second(outcome.messages.offered)),
             sent: per_second(outcome.messages.sent_in_window),
             completed: per_second(outcome.messages.completed_in_window),
             bytes_sent: per_second(outcome.bytes_sent),
@@ -191,6 +193,7 @@ impl Connections {
             most: connections.most,
             at_end: connections.at_end,
             refused_at_end: connections.refused_at_end,
+            hung_at_end: connections.hung_at_end,
         }
     }
 }

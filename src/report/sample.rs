@@ -69,6 +69,7 @@ pub(super) fn outcome() -> Outcome {
     outcome.client = Client {
         busy: Duration::from_millis(5_800),
         waiting: Duration::from_millis(4_200),
+        observed: SECOND * 10,
         paused: Duration::ZERO,
         longest_pause: Duration::ZERO,
         run_queue_wait: Some(Duration::from_millis(20)),

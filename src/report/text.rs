@@ -198,8 +198,14 @@ fn messages(outcome: &Outcome, plan: &Plan) -> Table {
             "-".to_owned()
         }
     };
+    // What was never sent has no rate.
+    let offered = if outcome.gave_up.is_some() {
+        "-".to_owned()
+    } else {
+        per_second(messages.offered)
+    };
     let mut rates = vec![
-        per_second(messages.offered),
+        offered,
         per_second(messages.sent_in_window),
         per_second(messages.completed_in_window),
     ];
@@ -329,7 +335,8 @@ fn write_costs(report: &Report<'_>, page: &mut Page) {
         outcome, context, ..
     } = report;
     let completed = outcome.messages.completed_in_window;
-    let seconds = outcome.measured.as_secs_f64();
+    // The window may have ended earlier, with the last reply.
+    let seconds = outcome.client.observed.as_secs_f64();
     let cpu = |time: std::time::Duration, items: &mut Vec<String>| {
         if seconds > 0.0 {
             items.push(format!(

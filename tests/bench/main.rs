@@ -41,7 +41,37 @@ fn text(output: &Output) -> String {
 /// What a run comes to, as JSON.
 fn json(arguments: &[&str]) -> Value {
     let output = bench(&[arguments, &["--json", "-"]].concat());
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    let json: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_accounted(&json);
+    json
+}
+
+/// The states of messages, as JSON names them.
+const STATES: [&str; 11] = [
+    "replied",
+    "replied_late",
+    "mismatched",
+    "written",
+    "connection_lost",
+    "timed_out",
+    "lost",
+    "local_overflow",
+    "unanswered_at_end",
+    "shed",
+    "never_sent",
+];
+
+/// Every message ended in one state, and the window is part of the run.
+#[track_caller]
+fn assert_accounted(json: &Value) {
+    let messages = &json["messages"];
+    let count = |name: &str| messages[name].as_u64().unwrap();
+    let ended: u64 = STATES.map(count).iter().sum();
+    assert_eq!(ended, count("offered"), "{messages}");
+    assert!(count("sent_in_window") <= count("sent"), "{messages}");
+    let time = |name: &str| json[name].as_u64().unwrap();
+    assert!(time("measured_ns") <= time("length_ns"), "{json}");
 }
 
 fn code(output: &Output) -> i32 {

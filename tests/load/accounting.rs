@@ -1,6 +1,9 @@
 //! How messages end, what the measured window contains, and what a load does while nothing happens.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use echoloop::Reactor;
@@ -163,6 +166,101 @@ fn each_server_has_counts_of_its_own() {
     assert!(times.min() >= 49_000_000);
     one.finish();
     other.finish();
+}
+
+/// A slow schedule: the time between its messages is not a wait for a reply.
+#[test]
+fn one_lost_datagram_does_not_end_a_slow_run_of_a_number_of_messages() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        let mut bytes = [0; 64];
+        for number in 0..5 {
+            let (count, from) = server.recv_from(&mut bytes).unwrap();
+            if number != 1 {
+                server.send_to(&bytes[..count], from).unwrap();
+            }
+        }
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.udp, plan.stop) = (true, Stop::Messages(5));
+        plan.rate = Some(Profile::constant(4.0));
+        (plan.timeout, plan.drain) = (20 * MS, 20 * MS);
+    }));
+    let counted = &outcome.messages;
+    assert_eq!(
+        (counted.offered, counted.replied, counted.lost),
+        (5, 4, 1),
+        "{counted:?}"
+    );
+    assert_eq!(outcome.gave_up, None);
+    served.join().unwrap();
+}
+
+/// Idle connections that the server closes do not reach back behind the replies on others.
+#[test]
+fn a_connection_that_is_closed_without_a_reply_does_not_end_a_run_that_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted = AtomicUsize::new(0);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let is_second = accepted.fetch_add(1, Ordering::Relaxed) == 1;
+            thread::spawn(move || {
+                if is_second {
+                    // Long after the first replies on the other.
+                    return thread::sleep(400 * MS);
+                }
+                let mut bytes = [0; 64];
+                while stream.read_exact(&mut bytes).is_ok() {
+                    thread::sleep(5 * MS);
+                    if stream.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.connections, plan.stop) = (2, Stop::Messages(150));
+        (plan.timeout, plan.drain) = (100 * MS, 100 * MS);
+    }));
+    assert_eq!(outcome.gave_up, None, "{:?}", outcome.messages);
+    let counted = &outcome.messages;
+    assert_eq!(
+        (counted.offered, counted.connection_lost),
+        (150, 1),
+        "{counted:?}"
+    );
+}
+
+/// The last datagrams are lost: the window ends with the last reply, and so do its counts.
+#[test]
+fn what_is_sent_after_the_last_reply_is_not_in_the_window_of_a_number_of_messages() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        let mut bytes = [0; 64];
+        for number in 0..100 {
+            let (count, from) = server.recv_from(&mut bytes).unwrap();
+            if number < 50 {
+                server.send_to(&bytes[..count], from).unwrap();
+            }
+        }
+    });
+    let outcome = run(plan(address, |plan| {
+        (plan.udp, plan.stop, plan.pipeline) = (true, Stop::Messages(100), 1024);
+        plan.rate = Some(Profile::constant(500.0));
+        (plan.timeout, plan.drain) = (300 * MS, 300 * MS);
+    }));
+    served.join().unwrap();
+    let counted = &outcome.messages;
+    assert_eq!((counted.offered, counted.lost), (100, 50), "{counted:?}");
+    assert!((50..=52).contains(&counted.sent_in_window), "{counted:?}");
+    assert!(outcome.measured < 150 * MS, "{:?}", outcome.measured);
+    assert!(outcome.bytes_sent <= 52 * 64, "{}", outcome.bytes_sent);
+    assert!(outcome.client.observed >= 400 * MS);
+    assert!(outcome.silence.is_some());
 }
 
 /// How many iterations the loop made, of a run to its end.

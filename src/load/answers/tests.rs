@@ -11,6 +11,7 @@ fn in_flight(sent: u64, size: usize) -> InFlight {
         sent,
         size: size as u32,
         measured: true,
+        in_window: true,
     }
 }
 

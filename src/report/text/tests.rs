@@ -159,7 +159,8 @@ fn a_load_that_came_to_nothing() {
     outcome.connections.most = 1;
     let expected = "
 TOO-FEW-SAMPLES  open loop, constant 50 000/s, 1 TCP connection, 128 B, every byte verified
-       No message was offered: measure for longer with --duration.
+       No message was offered in the window: measure for longer with --duration, or see how long the
+       server takes for a reply.
 
   measured    nothing
                 offered     sent  replied   failed

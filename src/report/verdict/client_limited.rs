@@ -1,5 +1,7 @@
 //! Whether this client was the bottleneck.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 
 use super::Case;
@@ -29,9 +31,15 @@ const PAUSED_MAX: f64 = 0.01;
 /// How much of the time its thread may wait for a processor, if the waits are a visible part of the service time.
 const QUEUED_MAX: f64 = 0.05;
 
+/// Less is a time slice or two of another program, in a short run.
+const QUEUED_MIN: Duration = Duration::from_millis(10);
+
 /// How long a wait may be on average, as a part of the mean service time. A server whose threads run on the client's core
 /// for microseconds does not change times of milliseconds.
 const QUEUED_SERVICE_MAX: f64 = 0.05;
+
+/// How many of the replies may be dropped by the kernel because our own receive buffer is full.
+const OVERFLOW_MAX: f64 = 0.01;
 
 /// How many of the attempts to connect may fail for want of descriptors, ports or memory.
 const LOCAL_FAILURES_MAX: f64 = 0.001;
@@ -39,6 +47,7 @@ const LOCAL_FAILURES_MAX: f64 = 0.001;
 /// The causes, the most telling first.
 pub(super) fn rule(case: &Case<'_>) -> Option<String> {
     exhausted(case)
+        .or_else(|| overflowed(case))
         .or_else(|| paused(case))
         .or_else(|| queued(case))
         .or_else(|| busy(case))
@@ -49,7 +58,15 @@ fn exhausted(case: &Case<'_>) -> Option<String> {
     let connections = &case.outcome.connections;
     let failed = connections.failed_locally;
     (failed as f64 > connections.attempted as f64 * LOCAL_FAILURES_MAX).then(|| {
-        let local = ["EADDRNOTAVAIL", "EADDRINUSE", "EMFILE", "ENFILE", "ENOMEM"];
+        let local = [
+            "EADDRNOTAVAIL",
+            "EADDRINUSE",
+            "EAGAIN",
+            "EMFILE",
+            "ENFILE",
+            "ENOBUFS",
+            "ENOMEM",
+        ];
         let errors = case.outcome.errors.keys();
         let named: Vec<&str> = errors
             .map(|(_, name)| name.as_str())
@@ -64,8 +81,22 @@ fn exhausted(case: &Case<'_>) -> Option<String> {
     })
 }
 
+/// Its own receive buffers were too small.
+fn overflowed(case: &Case<'_>) -> Option<String> {
+    let messages = &case.outcome.messages;
+    let share = messages.share(messages.local_overflow);
+    (share > OVERFLOW_MAX).then(|| {
+        format!(
+            "This client's own receive buffer had no room for {} ({}): enlarge it with --rcvbuf, or lower --rate.",
+            count(messages.local_overflow, "reply"),
+            percent(share)
+        )
+    })
+}
+
 fn paused(case: &Case<'_>) -> Option<String> {
-    let (client, measured) = (&case.outcome.client, case.outcome.measured);
+    let client = &case.outcome.client;
+    let measured = client.observed;
     if measured.is_zero() {
         return None;
     }
@@ -83,13 +114,15 @@ fn paused(case: &Case<'_>) -> Option<String> {
 }
 
 fn queued(case: &Case<'_>) -> Option<String> {
-    let (client, measured) = (&case.outcome.client, case.outcome.measured);
+    let client = &case.outcome.client;
+    let measured = client.observed;
     let waited = client.run_queue_wait.filter(|_| !measured.is_zero())?;
     let share = waited.as_secs_f64() / measured.as_secs_f64();
     // An iteration waits once at most.
     let each = waited.as_nanos() as f64 / client.turns.count.max(1) as f64;
     let service = case.outcome.latency.service.mean();
-    (share > QUEUED_MAX && each > service * QUEUED_SERVICE_MAX).then(|| {
+    let long = waited >= QUEUED_MIN;
+    (long && share > QUEUED_MAX && each > service * QUEUED_SERVICE_MAX).then(|| {
         format!(
             "This client was ready to run and waited for a processor {} of the time, more than {}, and {} at a time on \
              average: other programs took its core. Give it a core of its own.",

@@ -158,12 +158,19 @@ fn mismatch(case: &Case<'_>) -> Option<String> {
 fn too_few_samples(case: &Case<'_>) -> Option<String> {
     let messages = &case.outcome.messages;
     if messages.offered == 0 {
-        return Some("No message was offered: measure for longer with --duration.".to_owned());
+        return Some(
+            "No message was offered in the window: measure for longer with --duration, or see how long the server takes \
+             for a reply."
+                .to_owned(),
+        );
     }
     if case.plan.reply == Reply::None {
         return (messages.written == 0).then(|| "No message was written.".to_owned());
     }
     let replied = messages.timed();
+    if replied == 0 {
+        return Some("No message was replied to.".to_owned());
+    }
     (replied < REPLIES_MIN).then(|| {
         let were = if replied == 1 { "was" } else { "were" };
         format!(

@@ -17,11 +17,13 @@ const ERRORS_SHOWN: usize = 3;
 pub(super) fn rule(case: &Case<'_>) -> Option<String> {
     closes_after_replies(case)
         .or_else(|| never_replied(case))
+        .or_else(|| one_never_replied(case))
         .or_else(|| gone(case))
         .or_else(|| gave_up(case))
         .or_else(|| silent(case))
         .or_else(|| closes_without_reply(case))
         .or_else(|| messages_failed(case))
+        .or_else(|| connections_hung(case))
         .or_else(|| attempts_failed(case))
 }
 
@@ -39,7 +41,9 @@ fn too_many_messages_failed(case: &Case<'_>) -> bool {
 /// It closes each connection after as many replies: a limit of the server that the load has to know.
 fn closes_after_replies(case: &Case<'_>) -> Option<String> {
     let closes = &case.outcome.connections.closes;
+    // A restart closes each connection once. A habit shows on those that were opened again.
     let habit = closes.count >= CLOSES_MIN
+        && closes.count > case.plan.connections as u64
         && closes.fewest == closes.most
         && (1..=CLOSES_AFTER_MAX).contains(&closes.most);
     let lost = case.outcome.messages.connection_lost;
@@ -140,18 +144,58 @@ fn were(messages: u64) -> String {
     format!("{} {verb}", count(messages, "message"))
 }
 
-/// At the end, more than half of those that were to send could not.
+/// How many connections go to the server of this place in the plan.
+fn connections_to(index: usize, case: &Case<'_>) -> u64 {
+    let (all, servers) = (case.plan.connections, case.outcome.servers.len().max(1));
+    (all / servers + usize::from(index < all % servers)) as u64
+}
+
+/// A server, by its address if there are several.
+fn named(index: usize, case: &Case<'_>) -> String {
+    match &case.outcome.servers[..] {
+        [_] => "The server".to_owned(),
+        servers => format!("The server {}", servers[index].address),
+    }
+}
+
+/// One of several servers replied to nothing.
+fn one_never_replied(case: &Case<'_>) -> Option<String> {
+    let servers = case.outcome.servers.iter().enumerate();
+    let mut silent = servers.filter(|(_, server)| {
+        let messages = &server.messages;
+        let excused = messages.local_overflow + messages.caused_by_client;
+        messages.sent() > excused && messages.completed() + messages.mismatched == 0
+    });
+    let (index, server) = silent
+        .next_back()
+        .filter(|_| case.outcome.servers.len() > 1)?;
+    Some(format!(
+        "{} replied to none of {}{}.",
+        named(index, case),
+        count(server.messages.sent(), "message"),
+        because(case.outcome)
+    ))
+}
+
+/// At the end, more than half of those that were to send to a server could not.
 fn gone(case: &Case<'_>) -> Option<String> {
     let Outcome {
         connections,
         messages,
         ..
     } = case.outcome;
-    let wanted = case.plan.connections as u64;
-    let failed = case.plan.udp || connections.failed + connections.closed_without_reply > 0;
-    if !failed || connections.refused_at_end * 2 <= wanted || case.outcome.measured.is_zero() {
+    let ended_by_server = connections.failed + connections.closed_without_reply;
+    let closed = case.plan.reply == Reply::None && connections.closes.count > 0;
+    if !(case.plan.udp || ended_by_server > 0 || closed) || case.outcome.measured.is_zero() {
         return None;
     }
+    let (index, server) = case
+        .outcome
+        .servers
+        .iter()
+        .enumerate()
+        .find(|(index, server)| server.refused_at_end * 2 > connections_to(*index, case))?;
+    let wanted = connections_to(index, case);
     let what = if case.plan.udp { "flow" } else { "connection" };
     let of = if wanted == 1 {
         format!("1 {what} was")
@@ -168,6 +212,11 @@ fn gone(case: &Case<'_>) -> Option<String> {
             ends.push(format!("{} {how}", thousands(number)));
         }
     }
+    let how = if case.plan.udp {
+        "refused"
+    } else {
+        "refused or closed"
+    };
     let ends = if ends.is_empty() {
         String::new()
     } else {
@@ -178,8 +227,9 @@ fn gone(case: &Case<'_>) -> Option<String> {
         )
     };
     Some(format!(
-        "The server was gone at the end: {} of {of} refused{}.{ends}",
-        thousands(connections.refused_at_end),
+        "{} was gone at the end: {} of {of} {how}{}.{ends}",
+        named(index, case),
+        thousands(server.refused_at_end),
         because_of_connecting(case.outcome, case.plan),
     ))
 }
@@ -198,32 +248,44 @@ fn because_of_connecting(outcome: &Outcome, plan: &Plan) -> String {
     format!(" ({})", named.join(", "))
 }
 
-/// The run of a number of messages ended because no reply came any more.
-fn gave_up(case: &Case<'_>) -> Option<String> {
-    let waited = case.outcome.gave_up?;
+/// Whether only this machine's lack of ports, descriptors or memory kept messages from being sent.
+fn is_local(case: &Case<'_>) -> bool {
     let connections = &case.outcome.connections;
     let server_failed = connections.failed + connections.closed_without_reply > 0
         || failed(case.outcome) + case.outcome.messages.lost > 0;
-    if connections.failed_locally > 0 && !server_failed {
-        return None;
-    }
+    connections.failed_locally > 0 && !server_failed
+}
+
+/// The run of a number of messages ended because no reply came any more.
+fn gave_up(case: &Case<'_>) -> Option<String> {
+    let waited = case.outcome.gave_up.filter(|_| !is_local(case))?;
     Some(format!(
-        "The server stopped replying, and the run was given up after {} without a reply{}.",
+        "The server stopped {}, and the run was given up after {} without {}{}.",
+        activity(case),
         time(waited.as_nanos() as u64),
+        if case.plan.reply == Reply::None {
+            "progress"
+        } else {
+            "a reply"
+        },
         never_sent(case.outcome, ": ")
     ))
 }
 
+/// What a server does that works.
+fn activity(case: &Case<'_>) -> &'static str {
+    match case.plan.reply {
+        Reply::None => "reading",
+        _ => "replying",
+    }
+}
+
 /// It said nothing any more when the window ended, nor later.
 fn silent(case: &Case<'_>) -> Option<String> {
-    let silence = case.outcome.silence?;
+    let silence = case.outcome.silence.filter(|_| !is_local(case))?;
     let messages = &case.outcome.messages;
     let waiting = messages.timed_out + messages.unanswered_at_end + messages.lost;
-    let what = if case.plan.reply == Reply::None {
-        "reading"
-    } else {
-        "replying"
-    };
+    let what = activity(case);
     let waited = if waiting > 0 {
         format!(" {} got no reply.", count(waiting, "message"))
     } else {
@@ -272,6 +334,22 @@ fn messages_failed(case: &Case<'_>) -> Option<String> {
         percent(case.failures_max),
         kinds.join(", ")
     ))
+}
+
+/// Some connections got no reply any more, while others did.
+fn connections_hung(case: &Case<'_>) -> Option<String> {
+    let hung = case.outcome.connections.hung_at_end;
+    let all = case.plan.connections as u64;
+    let by_client = case.outcome.messages.caused_by_client > 0;
+    (!by_client && hung as f64 > all as f64 * case.failures_max).then(|| {
+        format!(
+            "{} of {} got no reply any more until the end: {} of {} timed out.",
+            thousands(hung),
+            count(all, "connection"),
+            thousands(case.outcome.messages.timed_out),
+            count(case.outcome.messages.offered, "message")
+        )
+    })
 }
 
 fn too_many_attempts_failed(case: &Case<'_>) -> bool {

@@ -1,11 +1,13 @@
 //! What was typed, made a plan.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
-use echoloop::load::{Churn, Plan, Stop};
+use echoloop::load::{Churn, MESSAGE_MAX, Plan, Stop};
 use echoloop::reactor::{DialOptions, Timer};
 use echoloop::server::TIME_MAX;
 
@@ -142,11 +144,19 @@ fn message(args: &LoadArgs) -> Result<Option<Vec<u8>>, Failure> {
         Some(Message::Text(text)) => load_values::bytes(text, args.escapes)
             .map(Some)
             .map_err(Failure::Usage),
-        Some(Message::File(path)) => fs::read(path).map(Some).map_err(|error| {
+        Some(Message::File(path)) => read(path).map(Some).map_err(|error| {
             Failure::Usage(format!(
                 "--message @{}: {error}; give a file that can be read",
                 path.display()
             ))
         }),
     }
+}
+
+/// The file `path`, or the beginning of one that is too long for a message.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    let most = MESSAGE_MAX as u64 + 1;
+    File::open(path)?.take(most).read_to_end(&mut message)?;
+    Ok(message)
 }

@@ -127,6 +127,21 @@ fn a_client_that_waits_for_a_processor_limits_any_loop() {
 }
 
 #[test]
+fn a_receive_buffer_that_overflows_limits() {
+    let overflowed = |count| {
+        judged(|outcome, plan| {
+            plan.udp = true;
+            outcome.messages.local_overflow = count;
+            outcome.messages.replied -= count;
+        })
+    };
+    assert_eq!(overflowed(5_000).0, Verdict::Valid);
+    let (verdict, said) = overflowed(5_001);
+    assert_eq!(verdict, Verdict::ClientLimited);
+    assert!(said.contains("no room for 5 001 replies"), "{said}");
+}
+
+#[test]
 fn a_machine_without_ports_limits_and_names_the_error() {
     let (verdict, said) = judged(|outcome, _| {
         outcome.connections.failed_locally = 50;

@@ -86,13 +86,14 @@ fn a_server_that_is_gone_at_the_end_is_named_whatever_the_share_of_failures() {
             end(outcome, 4, |m| &mut m.connection_lost);
             end(outcome, 200_000, |m| &mut m.never_sent);
             outcome.connections.refused_at_end = refused;
+            outcome.servers[0].refused_at_end = refused;
             outcome.connections.failed = 1;
             outcome.connections.attempted = 10_000;
             let error = (Step::Connect, "ECONNREFUSED".to_owned());
             outcome.errors.insert(error, 12);
         })
     };
-    let said = "The server was gone at the end: 200 of 200 connections were refused (connect ECONNREFUSED 12). Of 500 \
+    let said = "The server was gone at the end: 200 of 200 connections were refused or closed (connect ECONNREFUSED 12). Of 500 \
                 000 messages: 4 failed, 200 000 never sent.";
     for open in [false, true] {
         assert_eq!(gone(200, open), Some(said.to_owned()));
@@ -101,6 +102,7 @@ fn a_server_that_is_gone_at_the_end_is_named_whatever_the_share_of_failures() {
     let (_, reasons) = judged(|outcome, _| {
         end(outcome, 200_000, |m| &mut m.never_sent);
         outcome.connections.refused_at_end = 200;
+        outcome.servers[0].refused_at_end = 200;
         outcome.connections.failed = 200;
     });
     assert!(
@@ -116,6 +118,7 @@ fn a_flow_whose_last_datagram_was_refused_is_gone() {
         (plan.connections, outcome.connections.most) = (1, 1);
         end(outcome, 200_000, |m| &mut m.lost);
         outcome.connections.refused_at_end = 1;
+        outcome.servers[0].refused_at_end = 1;
         let error = (Step::Read, "ECONNREFUSED".to_owned());
         outcome.errors.insert(error, 9);
     });
@@ -136,15 +139,61 @@ fn a_server_that_is_silent_at_the_end_is_named() {
 }
 
 #[test]
+fn connections_that_hang_until_the_end_are_named_although_others_go_on() {
+    let hung = |count| {
+        cause(|outcome, plan| {
+            closed(plan);
+            end(outcome, count, |m| &mut m.timed_out);
+            outcome.connections.hung_at_end = count;
+        })
+    };
+    assert_eq!(hung(0), None);
+    let said = "5 of 200 connections got no reply any more until the end: 5 of 500 000 messages timed out.";
+    assert_eq!(hung(5).as_deref(), Some(said));
+}
+
+#[test]
 fn a_run_that_was_given_up_tells_how_many_messages_were_never_sent() {
     let said = cause(|outcome, plan| {
         closed(plan);
         end(outcome, 499, |m| &mut m.never_sent);
         outcome.gave_up = Some(Duration::from_secs(1));
     });
-    let expected = "The server stopped replying, and the run was given up after 1.00 s without a reply: 499 of 500 000 \
-                    messages were never sent.";
+    let expected = "The server stopped replying, and the run was given up after 1.00 s without a reply: 499 of 500 000 messages were \
+                    never sent.";
     assert_eq!(said.as_deref(), Some(expected));
+}
+
+#[test]
+fn one_dead_server_of_several_is_named_by_its_address() {
+    let two = |change: fn(&mut Outcome)| {
+        cause(|outcome, plan| {
+            closed(plan);
+            let mut other = outcome.servers[0].clone();
+            other.address = "127.0.0.1:7001".parse().unwrap();
+            other.messages = Messages {
+                offered: 2,
+                sent_in_window: 2,
+                timed_out: 2,
+                ..Messages::default()
+            };
+            outcome.messages += &other.messages;
+            outcome.servers.push(other);
+            change(outcome);
+        })
+    };
+    let said = "The server 127.0.0.1:7001 replied to none of 2 messages.";
+    assert_eq!(two(|_| ()).as_deref(), Some(said));
+    let gone = two(|outcome| {
+        outcome.servers[1].messages.replied = 1;
+        outcome.servers[1].refused_at_end = 51;
+        outcome.connections.failed = 51;
+    });
+    let said = "The server 127.0.0.1:7001 was gone at the end: 51 of 100 connections were refused or closed";
+    assert!(
+        gone.as_ref().is_some_and(|gone| gone.starts_with(said)),
+        "{gone:?}"
+    );
 }
 
 #[test]
