@@ -124,7 +124,6 @@ impl Book {
     /// Serves everyone who is on the ready list now, once.
     pub(super) fn serve(&mut self, shared: &mut Shared<impl Probe>, now: u64) {
         let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
-        shared.recorder.served += serving.len() as u64;
         for &key in &serving {
             self.serve_one(key, shared, now);
         }

@@ -123,7 +123,7 @@ pub(super) fn end_mismatched(
 }
 
 pub(super) fn count_attempt(pacer: &Pacer, shared: &mut Shared<impl Probe>) {
-    shared.recorder.served += 1;
+    shared.recorder.attempts += 1;
     let outcome = &mut shared.recorder.outcome;
     outcome.connections.attempted += 1;
     outcome.servers[pacer.server() as usize].attempted += 1;

@@ -112,12 +112,13 @@ impl Book {
             shared.probe.closed(key.client(), end.name());
             self.connected -= 1;
         }
-        let was_useful = matches!(end, End::Churned | End::Mismatched(..))
+        let was_useful = matches!(end, End::Churned)
             || !was_dialling
                 && (connection.replies > 0
                     || elapsed(connection.since, now) >= PAUSE_MAX.as_nanos() as u64);
         // Without replies it is not known whether the server took what was written.
         let was_written = shared.plan.reply == Reply::None && connection.has_sent();
+        let has_talked = was_written || matches!(end, End::Mismatched(..));
         if let Some(error) = ending::count_end(&connection, &end, shared) {
             self.last_error = Some(error);
         }
@@ -145,7 +146,7 @@ impl Book {
         let unopened = Unopened {
             number: connection.number,
             pacer: connection.pacer,
-            failures: match (was_useful, was_written) {
+            failures: match (was_useful, has_talked) {
                 (true, _) => 0,
                 (false, true) => 1,
                 (false, false) => failures + 1,

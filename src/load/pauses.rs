@@ -11,9 +11,9 @@ pub(super) const HEARTBEAT: Duration = Duration::from_millis(20);
 /// A wake-up that is late by less than this is ordinary: a time slice of another program, for one.
 const LATE_MIN: u64 = 10_000_000;
 
-/// How much longer the work on one event may hold up the loop, in nanoseconds. A thousand connections that are ready at
-/// once take their time.
-const EVENT_MAX: u64 = 50_000;
+/// How much longer one system call may hold up the loop, in nanoseconds. A thousand connections that are ready at once take
+/// their time.
+const CALL_MAX: u64 = 50_000;
 
 /// The most pauses that are kept. Older ones only count towards the total.
 const PAUSES_MAX: usize = 256;
@@ -46,21 +46,21 @@ impl Pauses {
         self.next = None;
     }
 
-    /// The loop has woken up at `now`, after an iteration of as many `events`. If it had to, says which pause this ends,
+    /// The loop has woken up at `now`, after an iteration of this many system `calls`. If it had to, says which pause this ends,
     /// if it is late.
     #[inline]
-    pub(super) fn woke_up(&mut self, now: u64, events: u64) -> Option<WakeUp> {
+    pub(super) fn woke_up(&mut self, now: u64, calls: u64) -> Option<WakeUp> {
         match self.next {
-            Some(next) if now >= next => Some(self.woke_up_after(next, now, events)),
+            Some(next) if now >= next => Some(self.woke_up_after(next, now, calls)),
             _ => None,
         }
     }
 
     #[cold]
-    fn woke_up_after(&mut self, due: u64, now: u64, events: u64) -> WakeUp {
+    fn woke_up_after(&mut self, due: u64, now: u64, calls: u64) -> WakeUp {
         let next = now.saturating_add(HEARTBEAT.as_nanos() as u64);
         self.next = Some(next);
-        let late_min = LATE_MIN.saturating_add(events.saturating_mul(EVENT_MAX));
+        let late_min = LATE_MIN.saturating_add(calls.saturating_mul(CALL_MAX));
         let pause = (elapsed(due, now) >= late_min).then_some((due, now));
         if let Some(pause) = pause {
             if self.pauses.len() == PAUSES_MAX {
@@ -118,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn the_work_on_many_events_is_not_a_pause() {
-        let late = |events| paused(&[]).woke_up(80 * MS, events).unwrap().pause;
+    fn the_time_of_many_system_calls_is_not_a_pause() {
+        let late = |calls| paused(&[]).woke_up(80 * MS, calls).unwrap().pause;
         assert!(late(999).is_some(), "60 ms");
         assert_eq!(late(1_001), None);
     }

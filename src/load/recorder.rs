@@ -33,10 +33,12 @@ pub(super) struct Recorder {
     pub(super) progress: Progress,
     /// Events that came since a turn was last counted.
     pub(super) events: u64,
-    /// Connections that were served in this iteration, or tried to be opened.
-    pub(super) served: u64,
-    /// Events of the iteration before, or what was served in it.
-    events_before: u64,
+    /// Attempts to connect in this iteration.
+    pub(super) attempts: u64,
+    /// Reads and writes until the end of the iteration before.
+    calls_before: u64,
+    /// System calls of the iteration before.
+    work_before: u64,
     /// System calls of each kind, when the measuring was over.
     calls: Option<[u64; 3]>,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
@@ -59,8 +61,9 @@ impl Recorder {
             pauses: Pauses::default(),
             progress: Progress::new(),
             events: 0,
-            served: 0,
-            events_before: 0,
+            attempts: 0,
+            calls_before: 0,
+            work_before: 0,
             calls: None,
             is_open: plan.is_open(),
             timeout: nanoseconds(plan.timeout),
@@ -88,7 +91,6 @@ impl Recorder {
     }
 
     /// Whether `now` is before the end of the measured window.
-    #[inline]
     pub(super) const fn is_before_end(&self, now: u64) -> bool {
         now < self.until
     }
@@ -172,7 +174,6 @@ impl Recorder {
             _ => return,
         };
         let until = message.sent.saturating_add(waited);
-        // A message that was sent only while draining was not given the time that others had.
         let cut_short = self.outcome.aborted || !message.in_window || !self.is_unusual(message);
         let unanswered_early = state == State::UnansweredAtEnd && cut_short;
         if unanswered_early || self.pauses.explain(message.sent, until) {
@@ -293,7 +294,7 @@ impl Recorder {
     /// The loop has woken up at `now`. Returns whether its heartbeat has to be set again.
     #[inline]
     pub(super) fn woke_up(&mut self, now: u64) -> bool {
-        let Some(wake_up) = self.pauses.woke_up(now, self.events_before) else {
+        let Some(wake_up) = self.pauses.woke_up(now, self.work_before) else {
             return false;
         };
         if let Some((begin, end)) = wake_up.pause {
@@ -308,7 +309,10 @@ impl Recorder {
     /// Time was spent at work, and waiting before it.
     pub(super) fn spent(&mut self, waiting: Duration, busy: Duration, now: u64) {
         let events = std::mem::take(&mut self.events);
-        self.events_before = events.max(std::mem::take(&mut self.served));
+        let calls = self.outcome.client.reads + self.outcome.client.writes;
+        let attempts = std::mem::take(&mut self.attempts);
+        self.work_before = calls.saturating_sub(self.calls_before) + attempts;
+        self.calls_before = calls;
         if self.measures(now) {
             let client = &mut self.outcome.client;
             client.busy += busy;

@@ -39,7 +39,7 @@ const QUEUED_MIN: Duration = Duration::from_millis(10);
 const QUEUED_SERVICE_MAX: f64 = 0.05;
 
 /// How many of the replies may be dropped by the kernel because our own receive buffer is full.
-const OVERFLOW_MAX: f64 = 0.01;
+pub(super) const OVERFLOW_MAX: f64 = 0.01;
 
 /// How many of the attempts to connect may fail for want of descriptors, ports or memory.
 const LOCAL_FAILURES_MAX: f64 = 0.001;
@@ -47,8 +47,8 @@ const LOCAL_FAILURES_MAX: f64 = 0.001;
 /// The causes, the most telling first.
 pub(super) fn rule(case: &Case<'_>) -> Option<String> {
     exhausted(case)
-        .or_else(|| overflowed(case))
         .or_else(|| paused(case))
+        .or_else(|| overflowed(case))
         .or_else(|| queued(case))
         .or_else(|| busy(case))
         .or_else(|| late(case))

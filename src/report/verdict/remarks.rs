@@ -1,6 +1,7 @@
 //! Remarks that do not change the verdict.
 
 use super::Case;
+use super::client_limited::OVERFLOW_MAX;
 use crate::load::Verify;
 use crate::report::units::{count, thousands};
 
@@ -37,7 +38,10 @@ pub(super) fn remarks(case: &Case<'_>) -> Vec<String> {
             if caused == 1 { "it is" } else { "they are" }
         ));
     }
-    if let Some(overflow @ 1..) = outcome.udp.as_ref().and_then(|udp| udp.overflow) {
+    let overflow = outcome.udp.as_ref().and_then(|udp| udp.overflow);
+    // More is a reason for the verdict.
+    let few = outcome.messages.share(outcome.messages.local_overflow) <= OVERFLOW_MAX;
+    if let Some(overflow @ 1..) = overflow.filter(|_| few) {
         remarks.push(format!(
             "This client's own receive buffer had no room for {}, which were not lost in the network: enlarge it with \
              --rcvbuf.",
