@@ -26,6 +26,8 @@ pub struct Load<P = Off> {
     measuring_from: u64,
     /// When the phase is over at the latest.
     phase_until: u64,
+    /// For how long a run of a number of messages waits for a reply.
+    patience: u64,
     turn_ended: Instant,
     failure: Option<io::Error>,
     listener: Listener,
@@ -69,6 +71,7 @@ impl<P: Probe> Load<P> {
         plan.rate = plan.rate.map(|profile| profile.preceded_by(warmup));
         let start = Instant::now();
         Ok(Self {
+            patience: nanoseconds(plan.patience()),
             book: Book::new(&plan, start),
             shared: Shared::new(plan, start, probe),
             phase: Phase::Start,
@@ -194,18 +197,11 @@ impl<P: Probe> Load<P> {
     /// When a run of a number of messages has waited for too long: no reply has come, although messages were sent or
     /// connections tried, for longer than a reply may take and is waited for.
     fn stuck_at(&self) -> Option<u64> {
-        let Shared {
-            plan,
-            recorder,
-            left,
-            ..
-        } = &self.shared;
+        let Shared { recorder, left, .. } = &self.shared;
         if self.phase != Phase::Measuring || left.is_none() {
             return None;
         }
-        recorder
-            .progress
-            .patience_ends(nanoseconds(plan.patience()))
+        recorder.progress.patience_ends(self.patience)
     }
 
     /// The end of a window that ends with the last reply: if there was none, `now`.
