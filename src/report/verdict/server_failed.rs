@@ -80,7 +80,7 @@ fn never_replied(case: &Case<'_>) -> Option<String> {
     }
     if sent == 0 {
         return silence.map(|_| {
-            "No reply came in the measured window: each connection waits for one since the warm-up."
+            "No reply came in the measured window: each connection has waited for one since the warm-up."
                 .to_owned()
         });
     }
