@@ -326,7 +326,7 @@ mod tests {
             change(&mut plan);
             plan.check().unwrap_err()
         };
-        // Zeros that nobody writes to take no memory.
+        // Zeros that are never written to take no memory.
         let message = refused(&|plan| plan.message = Some(vec![0; MESSAGE_MAX + 1]));
         assert!(message.contains("give 1073741824 at most"), "{message}");
         let buffer = refused(&|plan| plan.dial.send_buffer = Some(4 << 30));

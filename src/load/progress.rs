@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_failure_does_not_reach_behind_the_last_reply() {
+    fn after_the_last_reply_patience_is_counted_from_the_next_failure() {
         let mut progress = Progress::new();
         progress.sent(5);
         progress.replied(1_000, 0);

@@ -155,7 +155,7 @@ impl Recorder {
         }
         let messages = &mut self.outcome.servers[server as usize].messages;
         messages.add(state);
-        // A window of a number of messages ends with the last reply: what was sent after that is not in it.
+        // A window of a number of messages ends with the last reply. Messages sent later are not in it.
         if message.in_window && message.sent >= self.until {
             messages.sent_in_window -= 1;
             self.outcome.bytes_sent = self.outcome.bytes_sent.saturating_sub(message.size.into());

@@ -66,7 +66,7 @@ impl<P: Probe> Load<P> {
     ) -> io::Result<Self> {
         plan.check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        // The profile that was asked for begins after the warm-up.
+        // The requested profile begins after the warm-up.
         let warmup = plan.warmup;
         plan.rate = plan.rate.map(|profile| profile.preceded_by(warmup));
         let start = Instant::now();

@@ -42,7 +42,7 @@ pub(super) struct Failures {
 /// Per second, in the measured window.
 #[derive(Debug, Serialize)]
 pub(super) struct Rates {
-    /// `None` for a run that was given up: what was never sent has no rate.
+    /// `None` for a run that was given up: messages that were never sent have no rate.
     offered: Option<f64>,
     sent: f64,
     completed: f64,

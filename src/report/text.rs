@@ -198,7 +198,7 @@ fn messages(outcome: &Outcome, plan: &Plan) -> Table {
             "-".to_owned()
         }
     };
-    // What was never sent has no rate.
+    // Messages that were never sent have no rate.
     let offered = if outcome.gave_up.is_some() {
         "-".to_owned()
     } else {

@@ -86,7 +86,7 @@ impl<W: Write> TraceWriter<W> {
     /// Those of writing.
     pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
         for record in records {
-            // The end of a connection whose beginning is told is told as well.
+            // A connection whose beginning is in the trace has its end there too.
             if self.left == 0 && !self.is_end(record) {
                 self.dropped += 1;
                 continue;

@@ -150,7 +150,7 @@ fn ports_that_are_used_up_during_a_run_are_reported_with_their_number_and_exit_1
         line.contains(" in TIME_WAIT") && !line.contains("--source is"),
         "{line}"
     );
-    // What was measured until then is reported, and the machine is blamed, not the server.
+    // The results up to then are reported, and the machine is blamed, not the server.
     assert!(text(&output).starts_with("CLIENT-LIMITED"), "{output:?}");
 }
 

@@ -236,7 +236,7 @@ fn a_connection_that_is_closed_without_a_reply_does_not_end_a_run_that_goes_on()
 
 /// The last datagrams are lost: the window ends with the last reply, and so do its counts.
 #[test]
-fn what_is_sent_after_the_last_reply_is_not_in_the_window_of_a_number_of_messages() {
+fn messages_sent_after_the_last_reply_of_a_run_with_n_are_not_in_its_window() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     let served = thread::spawn(move || {
