@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
+use crate::connection::Transfer;
 use crate::reactor::{
     Event, Handler, Interest, Next, Registry, Token, UdpSocket, fixed_token, watch_again,
 };
@@ -142,15 +143,15 @@ impl DatagramClient {
     /// Shows what has come, as far as there is room.
     fn receive(&mut self) {
         while self.readable && self.output.has_room() {
-            match self.socket.recv(&mut self.room) {
-                Ok(size) => {
+            match Transfer::of_datagram(self.socket.recv(&mut self.room)) {
+                Transfer::Moved(size) => {
                     self.awaited = None;
                     self.answered = true;
                     self.output.push(Heard::Bytes(self.room[..size].to_vec()));
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
+                Transfer::WouldBlock => self.readable = false,
+                Transfer::Interrupted | Transfer::Eof => {}
+                Transfer::Failed(error) => {
                     (self.readable, self.forgotten) = (false, true);
                     if self.awaited.is_some() {
                         self.lose(Some(error));

@@ -1,13 +1,13 @@
 //! A conversation over TCP.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
-use crate::connection::{Buffer, Readiness};
+use crate::connection::{Buffer, Readiness, Transfer};
 use crate::reactor::{
     Dial, DialOptions, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token,
 };
@@ -252,11 +252,11 @@ impl StreamClient {
         if self.unsent.is_empty() || !self.seen.is_writable() {
             return false;
         }
-        match stream.write(self.unsent.front()) {
-            Ok(count) => self.unsent.consume(count),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.seen.write_blocked(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => {
+        match Transfer::of_write(stream.write(self.unsent.front())) {
+            Transfer::Moved(count) => self.unsent.consume(count),
+            Transfer::WouldBlock => self.seen.write_blocked(),
+            Transfer::Interrupted => {}
+            Transfer::Failed(_) | Transfer::Eof => {
                 // The server hears no more. What it has said is still read, and then why.
                 if self.ended.is_some() {
                     self.ending = Ending::Unsaid(self.unsent.len());
@@ -272,21 +272,21 @@ impl StreamClient {
         if !self.seen.is_readable() || !self.output.has_room() {
             return Ok(Talk::Idle);
         }
-        match stream.read(&mut self.room) {
-            Ok(0) => {
+        match Transfer::of_read(stream.read(&mut self.room)) {
+            Transfer::Eof => {
                 self.ending = Ending::Server;
                 self.output.push(Heard::Ended);
                 self.ended = Some(now);
             }
-            Ok(count) => {
+            Transfer::Moved(count) => {
                 self.output.push(Heard::Bytes(self.room[..count].to_vec()));
                 if count < self.room.len() {
                     self.seen.read_short();
                 }
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.seen.read_blocked(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::Lost(error)),
+            Transfer::WouldBlock => self.seen.read_blocked(),
+            Transfer::Interrupted => {}
+            Transfer::Failed(error) => return Err(Failure::Lost(error)),
         }
         Ok(Talk::Busy)
     }

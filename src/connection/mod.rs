@@ -10,6 +10,7 @@ mod pump;
 mod readiness;
 mod reply;
 mod state;
+mod transfer;
 mod verdict;
 
 pub use buffer::Buffer;
@@ -20,6 +21,7 @@ pub(crate) use readiness::SHORT_MEANS_EXHAUSTED;
 pub(crate) use reply::Answer;
 pub use reply::Reply;
 pub use state::{CloseReason, Limits, State, Watermarks};
+pub use transfer::Transfer;
 
 /// One client's conversation: its state, and the bytes it is owed.
 ///
