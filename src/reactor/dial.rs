@@ -8,6 +8,7 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::net::Attempt;
 use super::source::bind_source;
 use super::stream_interests;
 
@@ -73,13 +74,13 @@ impl DialOptions {
 
 /// How an attempt to connect stands.
 #[derive(Debug)]
-pub enum Dialled {
+pub enum Dialled<A: Attempt = Dial> {
     /// The connection is there, registered as the attempt was.
-    Connected(TcpStream),
+    Connected(A::Stream),
     /// There will be none.
     Failed(io::Error),
     /// It is not decided yet.
-    Pending(Dial),
+    Pending(A),
 }
 
 impl Dial {

@@ -43,7 +43,7 @@ pub use mio::{
     event::Source,
     net::{TcpStream, UdpSocket},
 };
-pub use net::{Net, System};
+pub use net::{Attempt, ConnectedDatagrams, Net, OutgoingStream, System};
 #[cfg(test)]
 pub(crate) use poller::Poller;
 pub(crate) use poller::drive;

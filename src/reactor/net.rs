@@ -1,12 +1,17 @@
-//! The kinds of sockets that a server is reached at.
+//! The kinds of sockets that a server accepts from, and that a client opens.
 
 use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UdpSocket};
+use mio::{Registry, Token};
 
 use super::datagram::DatagramSocket;
+use super::dial::{Dial, Dialled, reset_on_close};
 use super::listener::Accept;
+use crate::connection::Stream;
 
 /// Which sockets a server is reached at: the [system's](System), or others that behave as they do, such as those of a
 /// simulation.
@@ -29,4 +34,99 @@ impl Net for System {
     type Stream = TcpStream;
     type Listener = TcpListener;
     type Datagrams = UdpSocket;
+}
+
+/// A TCP connection that a client is opening: [`Dial`], or a model of one.
+pub trait Attempt: Debug + Sized {
+    /// What it becomes.
+    type Stream: OutgoingStream;
+
+    /// Registers the attempt: after an event of `token` it is to be [checked](Self::check).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+
+    /// What has become of the attempt.
+    fn check(self) -> Dialled<Self>;
+}
+
+/// A TCP connection that a client has opened.
+pub trait OutgoingStream: Stream + Debug {
+    /// Our own address.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Has the connection end by a reset when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    fn reset_on_close(&self) -> io::Result<()>;
+}
+
+/// A UDP socket that is connected to one server.
+pub trait ConnectedDatagrams: Source + Debug {
+    /// Receives one datagram. Returns its length, cut to that of `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if none is there; an ICMP error of a datagram sent before (udp(7)).
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if the send buffer is full; an ICMP error of a datagram sent before (udp(7)).
+    fn send(&self, datagram: &[u8]) -> io::Result<usize>;
+
+    /// Our own address.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+impl Attempt for Dial {
+    type Stream = TcpStream;
+
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.register(registry, token)
+    }
+
+    fn check(self) -> Dialled<Self> {
+        self.check()
+    }
+}
+
+impl OutgoingStream for TcpStream {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        reset_on_close(self)
+    }
+}
+
+impl ConnectedDatagrams for UdpSocket {
+    #[inline]
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv(buffer)
+    }
+
+    #[inline]
+    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        self.send(datagram)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
 }

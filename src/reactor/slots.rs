@@ -161,6 +161,11 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(_, slot)| &slot.value)
     }
 
+    /// All values, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slab.iter_mut().map(|(_, slot)| &mut slot.value)
+    }
+
     /// How many slots are taken.
     pub fn len(&self) -> usize {
         self.slab.len()
