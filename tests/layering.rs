@@ -167,6 +167,72 @@ fn files_stay_within_four_hundred_lines() {
     }
 }
 
+/// The folders of the load generator, from the lowest on: each may import those before it.
+const LOAD_FOLDERS: [&str; 5] = ["schedule", "result", "verify", "datagrams", "connections"];
+
+/// The modules of the load generator that `file` imports, as paths below `src/load`, without `.rs`.
+fn load_imports(file: &Path) -> Vec<String> {
+    let text = code(file);
+    let inside = file.parent().unwrap() == src().join("load");
+    let prefixes: &[&str] = if inside {
+        &["use crate::load::", "use super::"]
+    } else {
+        &["use crate::load::"]
+    };
+    let lines = text.lines().map(str::trim_start);
+    let paths =
+        lines.filter_map(|line| prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)));
+    let modules = paths.map(|path| {
+        let words = path.split("::").map(|word| word.trim_end_matches(';'));
+        let module = words.take_while(|word| {
+            word.chars()
+                .next()
+                .is_some_and(|first| first.is_ascii_lowercase())
+        });
+        module.collect::<Vec<_>>().join("/")
+    });
+    modules.filter(|module| !module.is_empty()).collect()
+}
+
+#[test]
+fn folders_of_the_load_generator_import_only_those_before_them() {
+    for (floor, folder) in LOAD_FOLDERS.iter().enumerate() {
+        for file in sources(&src().join("load").join(folder)) {
+            for import in load_imports(&file) {
+                let later = &LOAD_FOLDERS[floor + 1..];
+                let upwards = later.iter().any(|later| import.starts_with(later));
+                assert!(!upwards, "{} imports {import}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_of_the_load_generator_do_not_import_each_other_in_a_cycle() {
+    let root = src().join("load");
+    let files = sources(&root).into_iter();
+    let files = files.filter(|file| !file.ends_with("mod.rs") && !file.ends_with("tests.rs"));
+    let mut imports: Vec<(String, Vec<String>)> = files
+        .map(|file| {
+            let name = file.strip_prefix(&root).unwrap().with_extension("");
+            (name.to_str().unwrap().to_owned(), load_imports(&file))
+        })
+        .filter(|(name, _)| !name.starts_with("simulation"))
+        .collect();
+    assert!(imports.iter().any(|(_, imports)| !imports.is_empty()));
+    // Files that import nothing that is left are taken away until none is left, or only cycles are.
+    while !imports.is_empty() {
+        let names: Vec<String> = imports.iter().map(|(name, _)| name.clone()).collect();
+        let before = imports.len();
+        imports.retain(|(name, imported)| {
+            imported
+                .iter()
+                .any(|import| import != name && names.contains(import))
+        });
+        assert!(imports.len() < before, "in a cycle: {imports:?}");
+    }
+}
+
 /// Every test that the guide names is there, under that name.
 #[test]
 fn the_guide_names_tests_that_exist() {

@@ -1,7 +1,7 @@
 //! The phases of a load.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Start,
     /// Connections are being opened, and nothing is sent yet.
     Connecting,
@@ -14,7 +14,7 @@ pub(super) enum Phase {
 
 impl Phase {
     /// Whether the connections are there, and messages may be sent.
-    pub(super) const fn is_running(self) -> bool {
+    pub(crate) const fn is_running(self) -> bool {
         matches!(self, Self::WarmingUp | Self::Measuring | Self::Draining)
     }
 }

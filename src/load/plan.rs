@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::rate::Profile;
-use super::sizes::Sizes;
+pub use crate::load::schedule::arrivals::Arrival;
+use crate::load::schedule::rate::Profile;
+use crate::load::schedule::sizes::Sizes;
 use crate::reactor::{BUFFER_MAX, DialOptions};
 
 /// The most messages that may be in flight on one connection or flow.
@@ -78,27 +79,18 @@ pub struct Plan {
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// After this long.
+    /// NextStep this long.
     After(Duration),
-    /// After so many messages.
+    /// NextStep so many messages.
     Messages(u64),
-}
-
-/// How messages are spread over a second, in an open loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// At equal distances, the connections one after the other.
-    Constant,
-    /// At random, as from many independent senders: a Poisson process.
-    Poisson,
 }
 
 /// When a connection is closed and opened anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Churn {
-    /// After so many messages.
+    /// NextStep so many messages.
     Messages(u64),
-    /// After this long, once nothing is in flight.
+    /// NextStep this long, once nothing is in flight.
     After(Duration),
 }
 
@@ -176,7 +168,7 @@ impl Plan {
 
     /// How long a run of a number of messages goes on without a reply: for as long as one may take and is waited for,
     /// and until the next message of a slow load has had its chance.
-    pub(super) fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         let rate = self.rate.as_ref().map_or(f64::INFINITY, Profile::lowest);
         let between = Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::MAX);
         let patience = self.timeout.saturating_add(self.drain);
@@ -184,7 +176,7 @@ impl Plan {
     }
 
     /// How long opening the connections may take.
-    pub(super) fn opening_time(&self) -> Duration {
+    pub(crate) fn opening_time(&self) -> Duration {
         let all = (self.connections + self.idle) as f64;
         let paced = self.connect_rate.map_or(0.0, |rate| all / rate);
         let paced = Duration::try_from_secs_f64(paced).unwrap_or(Duration::MAX);

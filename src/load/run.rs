@@ -3,24 +3,25 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::book::Book;
-use super::outcome::Outcome;
-use super::pauses::HEARTBEAT;
+use super::connections::table::ConnectionTable;
+use super::host::{Host, SystemHost};
 use super::phase::Phase;
 use super::plan::{Plan, Stop};
+use super::result::outcome::Outcome;
+use super::schedule::pauses::HEARTBEAT;
 use super::shared::Shared;
 use super::tick::Tick;
-use super::{elapsed, nanoseconds};
+use super::time::{elapsed, nanoseconds};
 use crate::probe::{Off, Probe};
-use crate::reactor::{Event, Handler, Heartbeat, Key, Next, Registry};
+use crate::reactor::{Event, Handler, Key, Next, Registry};
 
 /// Called at the end of each interval. It must not block.
 type Listener = Box<dyn FnMut(&Tick<'_>)>;
 
 /// A load on its way.
-pub struct Load<P = Off> {
-    shared: Shared<P>,
-    book: Book,
+pub struct Load<P = Off, H: Host = SystemHost> {
+    shared: Shared<H>,
+    table: ConnectionTable<P, H>,
     phase: Phase,
     /// When the measuring began, as far as that is known.
     measuring_from: u64,
@@ -31,11 +32,11 @@ pub struct Load<P = Off> {
     turn_ended: Instant,
     failure: Option<io::Error>,
     listener: Listener,
-    /// Wakes the loop so often that it notices when it could not run. `None` where timers are not available.
-    heartbeat: Option<Heartbeat>,
+    /// The loop is woken so often that it notices when it could not run.
+    has_heartbeat: bool,
 }
 
-impl<P> std::fmt::Debug for Load<P> {
+impl<P, H: Host> std::fmt::Debug for Load<P, H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut load = f.debug_struct("Load");
         load.field("phase", &self.phase).finish_non_exhaustive()
@@ -60,33 +61,49 @@ impl<P: Probe> Load<P> {
     ///
     /// The same.
     pub fn with_probe(
+        plan: Plan,
+        listener: impl FnMut(&Tick<'_>) + 'static,
+        probe: P,
+    ) -> io::Result<Self> {
+        Self::on_host(plan, listener, probe, SystemHost::default())
+    }
+}
+
+impl<P: Probe, H: Host> Load<P, H> {
+    /// A load that runs on `host`.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn on_host(
         mut plan: Plan,
         listener: impl FnMut(&Tick<'_>) + 'static,
         probe: P,
+        host: H,
     ) -> io::Result<Self> {
         plan.check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         // The requested profile begins after the warm-up.
         let warmup = plan.warmup;
         plan.rate = plan.rate.map(|profile| profile.preceded_by(warmup));
-        let start = Instant::now();
+        let start = host.now();
         Ok(Self {
             patience: nanoseconds(plan.patience()),
-            book: Book::new(&plan, start),
-            shared: Shared::new(plan, start, probe),
+            table: ConnectionTable::new(&plan, start, host.entropy(), probe),
+            shared: Shared::new(plan, start, host),
             phase: Phase::Start,
             measuring_from: u64::MAX,
             phase_until: u64::MAX,
             turn_ended: start,
             failure: None,
             listener: Box::new(listener),
-            heartbeat: None,
+            has_heartbeat: false,
         })
     }
 
     /// The observer of this load.
     pub const fn probe_mut(&mut self) -> &mut P {
-        &mut self.shared.probe
+        &mut self.table.probe
     }
 
     /// Ends the load now. Replies to messages in flight are still awaited, for the drain time of the plan.
@@ -123,7 +140,7 @@ impl<P: Probe> Load<P> {
             return Err(error);
         }
         let now = self.shared.now();
-        self.book.wind_up(&mut self.shared, now);
+        self.table.finish(&mut self.shared, now);
         let outcome = self.shared.recorder.finish(now);
         debug_assert_eq!(
             outcome.messages.ended(),
@@ -159,29 +176,33 @@ impl<P: Probe> Load<P> {
                 self.phase_until = now.saturating_add(opening);
             }
             // Those that could not be opened are tried again while the others are at work.
-            Phase::Connecting if self.book.is_tried() || now >= self.phase_until => {
+            Phase::Connecting if self.table.opener.is_tried() || now >= self.phase_until => {
                 if self.shared.recorder.outcome.connections.established == 0 {
-                    self.failure = Some(self.book.last_error());
+                    self.failure = Some(self.table.opener.take_error());
                     self.phase = Phase::Over;
                 } else {
                     self.begin(now);
                 }
             }
             Phase::WarmingUp if now >= self.phase_until => self.measure(now),
-            Phase::WarmingUp | Phase::Measuring if self.book.is_port_closed(&self.shared) => {
+            Phase::WarmingUp | Phase::Measuring if self.table.is_port_closed(&self.shared) => {
                 self.failure = Some(io::ErrorKind::ConnectionRefused.into());
                 self.phase = Phase::Over;
             }
             Phase::Measuring if now >= self.phase_until => self.drain(now, self.phase_until),
             Phase::Measuring if self.is_complete() => {
-                let ended = self.last_reply_or(self.shared.now());
+                let ended = self
+                    .shared
+                    .recorder
+                    .progress
+                    .after_last(self.measuring_from, self.shared.now());
                 self.drain(now, ended);
             }
             Phase::Measuring if self.stuck_at().is_some_and(|at| at <= now) => {
                 self.stop_waiting(now);
             }
             Phase::Draining
-                if now >= self.phase_until || self.book.is_settled(&self.shared, now) =>
+                if now >= self.phase_until || self.table.is_settled(&self.shared, now) =>
             {
                 self.phase = Phase::Over;
             }
@@ -191,33 +212,28 @@ impl<P: Probe> Load<P> {
 
     /// Whether all of a number of messages were sent, and all have left flight.
     const fn is_complete(&self) -> bool {
-        matches!(self.shared.left, Some(0)) && self.shared.recorder.in_flight() == 0
+        self.shared.schedule.is_used_up() && self.shared.recorder.in_flight() == 0
     }
 
     /// When a run of a number of messages has waited for too long: no reply has come, although messages were sent or
     /// connections tried, for longer than a reply may take and is waited for.
     fn stuck_at(&self) -> Option<u64> {
-        let Shared { recorder, left, .. } = &self.shared;
-        if self.phase != Phase::Measuring || left.is_none() {
+        let Shared {
+            recorder, schedule, ..
+        } = &self.shared;
+        if self.phase != Phase::Measuring || schedule.left.is_none() {
             return None;
         }
         recorder.progress.patience_ends(self.patience)
     }
 
-    /// The end of a window that ends with the last reply: if there was none, `now`.
-    const fn last_reply_or(&self, now: u64) -> u64 {
-        let last = self.shared.recorder.progress.last();
-        if last > self.measuring_from {
-            last + 1
-        } else {
-            now
-        }
-    }
-
     /// No reply will come any more. If messages are left to be sent, the run is given up.
     fn stop_waiting(&mut self, now: u64) {
-        let ended = if self.shared.left == Some(0) {
-            self.last_reply_or(now)
+        let ended = if self.shared.schedule.is_used_up() {
+            self.shared
+                .recorder
+                .progress
+                .after_last(self.measuring_from, now)
         } else {
             let recorder = &mut self.shared.recorder;
             let last = recorder.progress.last().max(self.measuring_from);
@@ -232,52 +248,55 @@ impl<P: Probe> Load<P> {
     fn begin(&mut self, now: u64) {
         let warmup = nanoseconds(self.shared.plan.warmup);
         let from = now + warmup;
-        self.shared.origin = now;
+        self.shared.schedule.origin = now;
         self.measuring_from = from;
-        self.shared.recorder.measure_from(from, now);
-        self.shared.due_until = match self.shared.plan.stop {
+        self.shared.schedule.until = match self.shared.plan.stop {
             Stop::After(time) => from + nanoseconds(time),
             Stop::Messages(count) => {
-                self.shared.left = Some(count);
+                self.shared.schedule.left = Some(count);
                 u64::MAX
             }
         };
-        self.shared.recorder.measure_until(self.shared.due_until);
+        let until = self.shared.schedule.until;
+        self.shared.recorder.begin(from, until, now);
         (self.phase, self.phase_until) = (Phase::WarmingUp, from);
-        self.book.start_all(&self.shared, now);
+        let interval_end = self.shared.instant(now) + self.shared.plan.interval;
+        self.table.timers.restart_interval(interval_end);
+        self.table.slots.queue_all();
         if warmup == 0 {
             self.measure(now);
         }
     }
 
     fn measure(&mut self, now: u64) {
-        (self.phase, self.phase_until) = (Phase::Measuring, self.shared.due_until);
-        self.book
+        (self.phase, self.phase_until) = (Phase::Measuring, self.shared.schedule.until);
+        self.table
             .begin_measuring(&mut self.shared, self.measuring_from, now);
     }
 
     /// The schedule ends. Messages that were due are still sent, and replies awaited.
     fn drain(&mut self, now: u64, ended: u64) {
-        if self.shared.recorder.interval_length(now) * 2 >= self.shared.plan.interval {
+        if self.shared.recorder.interval.length(now) * 2 >= self.shared.plan.interval {
             self.tell_interval(now);
         }
-        self.shared.due_until = ended;
-        self.shared.recorder.end_measuring(ended, now);
+        self.shared.schedule.until = ended;
+        let queued = self.shared.host.run_queue_wait();
+        self.shared.recorder.end_measuring(ended, queued, now);
         let outcome = &mut self.shared.recorder.outcome;
-        outcome.connections.at_end = self.book.connected() as u64;
-        for server in self.book.refused(&self.shared.plan) {
+        outcome.connections.at_end = self.table.connected as u64;
+        for server in self.table.refused(&self.shared.plan) {
             outcome.connections.refused_at_end += 1;
             outcome.servers[server as usize].refused_at_end += 1;
         }
         let drain = self.shared.plan.drain;
         (self.phase, self.phase_until) = (Phase::Draining, now + nanoseconds(drain));
-        self.book.queue_all();
+        self.table.slots.queue_all();
     }
 
     /// The figures of the interval at hand, if it has ended.
     fn tell(&mut self, now: u64) {
         let told = matches!(self.phase, Phase::WarmingUp | Phase::Measuring);
-        if self.book.take_interval_end() && told {
+        if std::mem::take(&mut self.table.interval_ended) && told {
             self.tell_interval(now);
         }
     }
@@ -286,14 +305,14 @@ impl<P: Probe> Load<P> {
         let (interval, response) = self.shared.recorder.end_interval(now);
         let left = match self.shared.plan.stop {
             Stop::After(_) => Some(Duration::from_nanos(
-                self.shared.due_until.saturating_sub(now),
+                self.shared.schedule.until.saturating_sub(now),
             )),
             Stop::Messages(_) => None,
         };
         let tick = Tick {
             interval: &interval,
             response: &response,
-            connections: self.book.connected(),
+            connections: self.table.connected,
             warming_up: self.phase != Phase::Measuring,
             left,
         };
@@ -301,54 +320,51 @@ impl<P: Probe> Load<P> {
     }
 }
 
-impl<P: Probe> Handler for Load<P> {
+impl<P: Probe, H: Host> Handler for Load<P, H> {
     #[inline]
     fn ready(&mut self, event: &Event) {
         let key = Key::from_token(event.token());
-        self.shared.probe.marked(key.map(Key::client));
+        self.table.probe.marked(key.map(Key::client));
         if let Some(key) = key {
             self.shared.recorder.events += 1;
-            self.book.ready(key, event);
+            self.table.slots.ready(key, event);
         }
     }
 
     fn turn(&mut self, registry: &Registry, began: Instant) -> Next {
-        self.shared.probe.turn_began();
+        self.table.probe.turn_began();
         let next = self.take_turn(registry, began);
-        self.shared.probe.turn_ended();
+        self.table.probe.turn_ended();
         next
     }
 }
 
-impl<P: Probe> Load<P> {
+impl<P: Probe, H: Host> Load<P, H> {
     #[inline(always)]
     fn take_turn(&mut self, registry: &Registry, began: Instant) -> Next {
         let waiting = began.saturating_duration_since(self.turn_ended);
-        let now = began
-            .saturating_duration_since(self.shared.start)
-            .as_nanos() as u64;
+        let now = self.shared.stamp(began);
         self.beat(registry, now);
-        self.book.expire(&mut self.shared, now);
-        self.book.prune();
-        self.book.serve(&mut self.shared, now);
-        self.book.expire_overdue(&mut self.shared);
-        // After serving: connections that ended or were established make room for other attempts.
-        self.book.dial(&mut self.shared, registry, now);
-        self.book.watch_again(&mut self.shared, registry);
+        self.table.expire(&mut self.shared, now);
+        self.table.serve(&mut self.shared, now);
+        self.table.expire_overdue(&mut self.shared);
+        // NextStep serving: connections that ended or were established make room for other attempts.
+        self.table.open(&mut self.shared, registry, now);
+        self.table.watch_again(&mut self.shared, registry);
         self.go_on(now);
         self.tell(now);
-        self.turn_ended = Instant::now();
-        let busy = self.turn_ended - began;
+        self.turn_ended = self.shared.host.now();
+        let busy = self.turn_ended.saturating_duration_since(began);
         self.shared.recorder.spent(waiting, busy, now);
         if self.phase == Phase::Over {
             return Next::Stop;
         }
-        if self.book.is_runnable() {
+        if self.table.slots.has_ready() {
             return Next::until(Some(began), began);
         }
         let phase_until = (self.phase_until != u64::MAX).then_some(self.phase_until);
         let quiet = (self.phase == Phase::Draining)
-            .then(|| self.book.quiet_at(&self.shared))
+            .then(|| self.table.quiet_at(&self.shared))
             .flatten();
         let next = phase_until
             .into_iter()
@@ -356,29 +372,27 @@ impl<P: Probe> Load<P> {
             .chain(self.stuck_at())
             .min();
         let next = next.map(|next| self.shared.instant(next));
-        let next = self.book.next_deadline().into_iter().chain(next).min();
+        let next = self.table.timers.next().into_iter().chain(next).min();
         Next::until(next, began)
     }
 }
 
-impl<P: Probe> Load<P> {
+impl<P: Probe, H: Host> Load<P, H> {
     /// Has the heartbeat wake the loop again, if it has to, and notes how late it did.
     #[inline]
     fn beat(&mut self, registry: &Registry, now: u64) {
         let is_due = self.shared.recorder.woke_up(now);
         if self.phase == Phase::Start {
-            self.heartbeat = Heartbeat::new(registry).ok();
-            if self.heartbeat.is_some() {
+            self.has_heartbeat = self.shared.host.open_heartbeat(registry).is_ok();
+            if self.has_heartbeat {
                 self.shared.recorder.pauses.begin(now);
             }
         } else if !is_due {
             return;
         }
         // Without a timer, a loop without events would look like a pause.
-        if let Some(heartbeat) = &self.heartbeat
-            && heartbeat.set(HEARTBEAT).is_err()
-        {
-            self.heartbeat = None;
+        if self.has_heartbeat && self.shared.host.set_heartbeat(HEARTBEAT).is_err() {
+            self.has_heartbeat = false;
             self.shared.recorder.pauses.end();
         }
     }

@@ -1,83 +1,114 @@
-//! What all connections of a load have in common.
+//! What all connections of a load share.
 
 use std::time::{Duration, Instant};
 
-use super::answers::Expected;
-use super::pattern::Pattern;
+use super::host::Host;
 use super::plan::Plan;
-use super::random::{Random, mix};
-use super::recorder::Recorder;
-use crate::probe::Probe;
+use super::result::messages::State;
+use super::result::recorder::Recorder;
+use super::schedule::message::SentMessage;
+use super::schedule::pacer::{Due, Pacer};
+use super::schedule::random::{Random, mix};
+use super::schedule::shared_schedule::Schedule;
+use super::verify::pattern::Pattern;
+use super::verify::reply_verifier::Expected;
 
-/// The most bytes that one read brings.
-const ROOM: usize = 64 * 1024;
+/// The size of the receive buffer: the most bytes that one read returns.
+const RECEIVE_BUFFER: usize = 64 * 1024;
 
-/// What all connections of a load have in common. Times are in nanoseconds since `start`.
+/// What all connections of a load share. Times are in nanoseconds since `start`.
 #[derive(Debug)]
-pub(super) struct Shared<P> {
-    /// Told of everything that is done.
-    pub(super) probe: P,
-    /// The time of the probe when ours began.
-    pub(super) epoch: u64,
-    pub(super) plan: Plan,
-    pub(super) expected: Expected,
-    pub(super) recorder: Recorder,
-    pub(super) random: Random,
+pub(crate) struct Shared<H> {
+    pub(crate) host: H,
+    pub(crate) plan: Plan,
+    pub(crate) schedule: Schedule,
+    pub(crate) expected: Expected,
+    pub(crate) recorder: Recorder,
+    random: Random,
     /// What was read last.
-    pub(super) room: Box<[u8]>,
-    pub(super) start: Instant,
-    /// When the schedule begins.
-    pub(super) origin: u64,
-    /// Messages are sent that are due from the origin to here. Empty as long as connections are being opened.
-    pub(super) due_until: u64,
-    /// How many more messages may be sent, if they are counted.
-    pub(super) left: Option<u64>,
+    pub(crate) buffer: Box<[u8]>,
+    pub(crate) start: Instant,
 }
 
-impl<P: Probe> Shared<P> {
-    pub(super) fn new(plan: Plan, start: Instant, probe: P) -> Self {
+impl<H: Host> Shared<H> {
+    pub(crate) fn new(plan: Plan, start: Instant, host: H) -> Self {
         let pattern = match &plan.message {
             Some(message) if !message.is_empty() => Pattern::repeated(message),
             _ => Pattern::random(mix(plan.seed)),
         };
         Self {
-            epoch: probe
-                .now()
-                .saturating_sub(start.elapsed().as_nanos() as u64),
-            probe,
+            host,
+            schedule: Schedule::new(plan.rate.clone(), plan.think, plan.deadline),
             expected: Expected::new(pattern, plan.reply.clone(), plan.verify),
             recorder: Recorder::new(&plan),
             random: Random::new(mix(plan.seed ^ 0x51_5e)),
-            room: vec![0; ROOM].into_boxed_slice(),
+            buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             start,
-            origin: u64::MAX,
-            due_until: 0,
-            left: None,
             plan,
         }
     }
 
     /// The time, in nanoseconds since the load began.
     #[inline]
-    pub(super) fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
+    pub(crate) fn now(&self) -> u64 {
+        self.stamp(self.host.now())
     }
 
-    /// Messages of a closed loop that were not sent after all are still to be sent, if a number of them is to be.
-    pub(super) fn send_again(&mut self, count: u64) {
-        if let (Some(left), false) = (&mut self.left, self.plan.is_open()) {
-            *left += count;
-        }
+    /// `time` in nanoseconds since the load began.
+    #[inline]
+    pub(crate) fn stamp(&self, time: Instant) -> u64 {
+        time.saturating_duration_since(self.start).as_nanos() as u64
     }
 
     /// The time that `stamp` is.
-    pub(super) fn instant(&self, stamp: u64) -> Instant {
+    pub(crate) fn instant(&self, stamp: u64) -> Instant {
         self.start + Duration::from_nanos(stamp)
     }
 
-    /// How long the next message is.
+    /// The next message of a connection that is free at `now`. Messages that are too late are dropped and counted.
     #[inline]
-    pub(super) fn draw_size(&mut self) -> usize {
+    pub(crate) fn next_due(&mut self, pacer: &mut Pacer, now: u64) -> Due {
+        while let Some(due) = pacer.too_late(&self.schedule, now) {
+            self.skip(pacer, due, State::Shed);
+        }
+        pacer.next(&self.schedule, now)
+    }
+
+    /// The message of `size` bytes that was due at `due` is sent at `now`.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        pacer: &mut Pacer,
+        due: u64,
+        size: usize,
+        now: u64,
+    ) -> SentMessage {
+        let ideal = pacer.send(due, now);
+        let message = self.recorder.sent(pacer.server(), due, ideal, now, size);
+        if message.measured {
+            self.schedule.take_one();
+        }
+        message
+    }
+
+    /// Messages that were due and have not been sent by `now`, the end of the run, never will be.
+    pub(crate) fn give_up_unsent(&mut self, pacer: &mut Pacer, now: u64) {
+        while let Some(due) = pacer.next_unsent(&self.schedule, now) {
+            self.skip(pacer, due, State::NeverSent);
+        }
+    }
+
+    #[cold]
+    fn skip(&mut self, pacer: &mut Pacer, due: u64, state: State) {
+        if self.recorder.not_sent(pacer.server(), due, state) {
+            self.schedule.take_one();
+        }
+        pacer.skip();
+    }
+
+    /// The size of the next message.
+    #[inline]
+    pub(crate) fn draw_size(&mut self) -> usize {
         match &self.plan.message {
             Some(message) => message.len(),
             None => self.plan.sizes.draw(&mut self.random),
@@ -86,7 +117,7 @@ impl<P: Probe> Shared<P> {
 
     /// A place in the pattern for a connection to begin at. With a message of its own, every connection begins where
     /// that does.
-    pub(super) fn salt(&self, connection: usize) -> u64 {
+    pub(crate) fn salt(&self, connection: usize) -> u64 {
         match &self.plan.message {
             Some(_) => 0,
             None => mix(self.plan.seed ^ (connection as u64 + 1)) % self.expected.pattern.period(),
