@@ -79,18 +79,18 @@ pub struct Plan {
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// NextStep this long.
+    /// After this long.
     After(Duration),
-    /// NextStep so many messages.
+    /// After so many messages.
     Messages(u64),
 }
 
 /// When a connection is closed and opened anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Churn {
-    /// NextStep so many messages.
+    /// After so many messages.
     Messages(u64),
-    /// NextStep this long, once nothing is in flight.
+    /// After this long, once nothing is in flight.
     After(Duration),
 }
 

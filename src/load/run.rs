@@ -108,25 +108,30 @@ impl<P: Probe, H: Host> Load<P, H> {
 
     /// Ends the load now. Replies to messages in flight are still awaited, for the drain time of the plan.
     pub fn stop(&mut self) {
+        self.interrupt();
+        if self.phase != Phase::Draining {
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// Ends the window now, unless it is over already or has not begun.
+    fn interrupt(&mut self) {
         self.shared.recorder.outcome.interrupted = true;
-        match self.phase {
-            Phase::Measuring => {
-                let now = self.shared.now();
-                self.drain(now, now);
-            }
-            Phase::Draining | Phase::Over => {}
-            Phase::Start | Phase::Connecting | Phase::WarmingUp => self.phase = Phase::Over,
+        let now = self.shared.now();
+        // The warm-up may have ended while the loop was not looking: messages of the window may have been sent.
+        if self.phase == Phase::WarmingUp && now >= self.phase_until {
+            self.measure(now);
+        }
+        if self.phase == Phase::Measuring {
+            // What was done at this very time is in the window.
+            self.drain(now, (now + 1).min(self.phase_until));
         }
     }
 
     /// Ends it at once, whatever is in flight.
     pub fn abort(&mut self) {
-        self.shared.recorder.outcome.interrupted = true;
         self.shared.recorder.outcome.aborted = true;
-        if self.phase == Phase::Measuring {
-            let now = self.shared.now();
-            self.drain(now, now);
-        }
+        self.interrupt();
         self.phase = Phase::Over;
     }
 
@@ -229,16 +234,15 @@ impl<P: Probe, H: Host> Load<P, H> {
 
     /// No reply will come any more. If messages are left to be sent, the run is given up.
     fn stop_waiting(&mut self, now: u64) {
+        // What was done in this iteration is in the window.
+        let end = self.shared.now() + 1;
+        let progress = &self.shared.recorder.progress;
         let ended = if self.shared.schedule.is_used_up() {
-            self.shared
-                .recorder
-                .progress
-                .after_last(self.measuring_from, now)
+            progress.after_last(self.measuring_from, end)
         } else {
-            let recorder = &mut self.shared.recorder;
-            let last = recorder.progress.last().max(self.measuring_from);
-            recorder.outcome.gave_up = Some(Duration::from_nanos(elapsed(last, now)));
-            now
+            let last = progress.last().max(self.measuring_from);
+            self.shared.recorder.outcome.gave_up = Some(Duration::from_nanos(elapsed(last, now)));
+            end
         };
         self.drain(now, ended);
         self.phase = Phase::Over;
@@ -326,12 +330,16 @@ impl<P: Probe, H: Host> Handler for Load<P, H> {
         let key = Key::from_token(event.token());
         self.table.probe.marked(key.map(Key::client));
         if let Some(key) = key {
-            self.shared.recorder.events += 1;
+            self.shared.recorder.work.events += 1;
             self.table.slots.ready(key, event);
         }
     }
 
     fn turn(&mut self, registry: &Registry, began: Instant) -> Next {
+        // It was told to stop: nothing more is sent.
+        if self.phase == Phase::Over {
+            return Next::Stop;
+        }
         self.table.probe.turn_began();
         let next = self.take_turn(registry, began);
         self.table.probe.turn_ended();
@@ -348,7 +356,7 @@ impl<P: Probe, H: Host> Load<P, H> {
         self.table.expire(&mut self.shared, now);
         self.table.serve(&mut self.shared, now);
         self.table.expire_overdue(&mut self.shared);
-        // NextStep serving: connections that ended or were established make room for other attempts.
+        // After serving: connections that ended or were established make room for other attempts.
         self.table.open(&mut self.shared, registry, now);
         self.table.watch_again(&mut self.shared, registry);
         self.go_on(now);

@@ -42,8 +42,8 @@ pub(crate) fn close<A: Attempt>(
     // Without replies it is not known whether the server took what was written.
     let was_written = shared.plan.reply == Reply::None && connection.has_sent();
     let error = count_end(&connection, &cause, shared);
-    if let CloseCause::Mismatched(wrong, got) = cause {
-        end_mismatched(&mut connection, wrong, &got, places, shared, now);
+    if let CloseCause::Mismatched(at, wrong, got) = cause {
+        end_mismatched(&mut connection, wrong, &got, places, shared, at);
     }
     let lost = |_: &SentMessage| State::ConnectionLost;
     let withdrawn = connection.end_messages(&mut shared.recorder, now, lost);
@@ -184,7 +184,7 @@ fn end_mismatched(
 
 /// An attempt to connect to `server` begins.
 pub(crate) fn count_attempt(server: u32, shared: &mut Shared<impl Host>) {
-    shared.recorder.attempts += 1;
+    shared.recorder.work.attempts += 1;
     let outcome = &mut shared.recorder.outcome;
     outcome.connections.attempted += 1;
     outcome.servers[server as usize].attempted += 1;

@@ -66,8 +66,8 @@ pub(crate) enum CloseCause {
     /// It was used for as long as `--churn` allows.
     Churned,
     Failed(Step, io::Error),
-    /// A reply was wrong from the first of these bytes on, the rest of what was read.
-    Mismatched(Discrepancy, Vec<u8>),
+    /// A reply was wrong: when it came, and from the first wrong byte on, the rest of what was read.
+    Mismatched(u64, Discrepancy, Vec<u8>),
 }
 
 impl CloseCause {

@@ -24,6 +24,9 @@ use crate::service::ClientId;
 /// How many bytes one connection may move in a turn before it is the next one's.
 const BUDGET: usize = 256 * 1024;
 
+/// How many bytes of the budget a call takes at least: a turn with small messages is not one of thousands of calls.
+const CALL_COST: usize = 1024;
+
 /// One TCP connection of a load, being opened or in use.
 #[derive(Debug)]
 pub(crate) struct Connection<A: Attempt> {
@@ -37,12 +40,12 @@ pub(crate) struct Connection<A: Attempt> {
     /// How far into the pattern messages have been begun, and how far they have been written.
     begun: u64,
     written: u64,
-    /// Messages sent.
+    /// Messages sent, and replied to.
     messages: u64,
-    /// Messages replied to.
     pub(crate) replies: u64,
-    /// What a probe knows it by, and how many bytes of answered messages it has been told of.
+    /// Its name for a probe.
     pub(crate) who: Option<ClientId>,
+    /// Bytes of messages that were reported to the probe.
     told: u64,
     /// When the attempt was made; then when it was connected.
     pub(crate) since: u64,
@@ -154,12 +157,8 @@ impl<A: Attempt> Connection<A> {
         if count < shared.buffer.len() {
             self.readiness.read_short();
         }
-        let Shared {
-            expected,
-            recorder,
-            buffer,
-            ..
-        } = shared;
+        let (expected, buffer) = (&shared.expected, &shared.buffer);
+        let recorder = &mut shared.recorder;
         recorder.received(*now, count);
         // When the load began, in the time of the probe.
         let began = probe.now().saturating_sub(*now);
@@ -183,7 +182,7 @@ impl<A: Attempt> Connection<A> {
         let taken = self.verifier.receive(&buffer[..count], expected, replied);
         taken.map_err(|wrong| {
             let end = count.min(wrong.at + 64);
-            CloseCause::Mismatched(wrong, buffer[wrong.at..end].to_vec())
+            CloseCause::Mismatched(*now, wrong, buffer[wrong.at..end].to_vec())
         })?;
         Ok(count)
     }
@@ -200,6 +199,7 @@ impl<A: Attempt> Connection<A> {
         if self.silent {
             return Ok(NextStep::Wait);
         }
+        let mut has_begun = false;
         loop {
             if !self.write(stream, shared, now, spent)? {
                 // What is due by then waits for room.
@@ -210,14 +210,16 @@ impl<A: Attempt> Connection<A> {
             if self.is_used_up(shared, now) && self.verifier.is_empty() {
                 return Err(CloseCause::Churned);
             }
+            // Without replies, only time ends a closed loop: the clock is read again.
+            if *spent >= BUDGET || (has_begun && shared.plan.reply == Reply::None) {
+                return Ok(NextStep::Again);
+            }
             let before = self.begun;
             let next = self.begin(shared, now);
             if self.begun == before {
                 return Ok(next);
             }
-            if *spent >= BUDGET {
-                return Ok(NextStep::Again);
-            }
+            has_begun = true;
         }
     }
 
@@ -265,7 +267,7 @@ impl<A: Attempt> Connection<A> {
                         self.readiness.write_short();
                     }
                     self.written += count as u64;
-                    *spent += count;
+                    *spent += count.max(CALL_COST);
                     shared.recorder.wrote(now, count);
                     if shared.plan.reply == Reply::None {
                         self.complete_written(&mut shared.recorder, now);
@@ -295,8 +297,8 @@ impl<A: Attempt> Connection<A> {
         }
     }
 
-    /// It is over at `now`, for good or for this connection: every message in flight ends. `state` says how, of one of
-    /// which any byte was given to the kernel. Returns how many are to be sent again, because none was.
+    /// It is over at `now`: every message in flight ends, in `state` if any of its bytes was given to the kernel. Returns how
+    /// many are to be sent again, because none was.
     pub(crate) fn end_messages(
         &mut self,
         recorder: &mut Recorder,
@@ -354,7 +356,7 @@ impl<A: Attempt> Connection<A> {
         }
     }
 
-    /// Whether it is held open, and nothing is sent.
+    /// Whether nothing is sent.
     pub(crate) const fn is_silent(&self) -> bool {
         self.silent
     }
@@ -374,13 +376,13 @@ impl<A: Attempt> Connection<A> {
         self.written < self.begun
     }
 
-    /// Where in the pattern it is.
+    /// Where in the pattern it is. A reply may be longer than its message.
     pub(crate) const fn place(&self) -> Place {
-        let next = self.verifier.place();
+        let (connection, next) = (self.number, self.verifier.place());
         Place {
-            connection: self.number,
+            connection,
             next,
-            in_flight: self.begun - next,
+            in_flight: self.begun.saturating_sub(next),
         }
     }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::load::plan::Plan;
+use crate::load::result::after_reply::AfterReply;
 use crate::load::result::errno;
 use crate::load::result::in_flight::InFlightCount;
 use crate::load::result::intervals::IntervalRecorder;
+use crate::load::result::iteration_work::IterationWork;
 use crate::load::result::messages::State;
 use crate::load::result::outcome::{
     Client, Datagrams, Interval, MISMATCHES_MAX, Mismatch, Outcome, Server, Step,
@@ -30,21 +32,15 @@ pub(crate) struct Recorder {
     in_flight: InFlightCount,
     pub(crate) pauses: Pauses,
     pub(crate) progress: Progress,
-    /// Events that came since a turn was last counted.
-    pub(crate) events: u64,
-    /// Attempts to connect in this iteration.
-    pub(crate) attempts: u64,
-    /// Reads and writes until the end of the iteration before.
-    calls_before: u64,
-    /// System calls of the iteration before.
-    work_before: u64,
+    pub(crate) work: IterationWork,
     /// System calls of each kind, when the measuring was over.
     calls: Option<[u64; 3]>,
     /// In a closed loop a message is due when it is sent, so there is nothing else to record.
     is_open: bool,
     /// How long a reply may take.
     timeout: u64,
-    /// How long the loop's thread had waited for a processor when the measuring began.
+    after_reply: AfterReply,
+    /// How long the loop's thread had waited for a processor at the beginning of the window.
     queued_from: Option<Duration>,
     pub(crate) interval: IntervalRecorder,
 }
@@ -59,13 +55,11 @@ impl Recorder {
             in_flight: InFlightCount::default(),
             pauses: Pauses::default(),
             progress: Progress::new(),
-            events: 0,
-            attempts: 0,
-            calls_before: 0,
-            work_before: 0,
+            work: IterationWork::default(),
             calls: None,
             is_open: plan.is_open(),
             timeout: nanoseconds(plan.timeout),
+            after_reply: AfterReply::new(plan.targets.len()),
             queued_from: None,
             interval: IntervalRecorder::new(),
         }
@@ -121,6 +115,7 @@ impl Recorder {
             let messages = &mut self.server(server).messages;
             messages.offered += 1;
             messages.sent_in_window += u64::from(message.in_window);
+            self.after_reply.sent(server, now);
             if self.is_open {
                 let lag = elapsed(ideal, now);
                 self.outcome.latency.lag.saturating_record(lag.max(1));
@@ -137,9 +132,10 @@ impl Recorder {
         if !message.measured {
             return;
         }
-        let is_open = self.is_open;
+        self.after_reply.withdraw(server, message.sent);
+        let (is_open, in_window) = (self.is_open, self.is_in_window(message));
         let messages = &mut self.server(server).messages;
-        messages.sent_in_window -= u64::from(message.in_window);
+        messages.sent_in_window -= u64::from(in_window);
         if is_open {
             messages.add(State::NeverSent);
         } else {
@@ -164,22 +160,15 @@ impl Recorder {
         if !message.measured {
             return;
         }
+        let in_window = self.is_in_window(message);
         let messages = &mut self.outcome.servers[server as usize].messages;
         messages.add(state);
-        // A window of a number of messages ends with the last reply. Messages sent later are not in it.
-        if message.in_window && message.sent >= self.until {
-            messages.sent_in_window -= 1;
-            self.outcome.bytes_sent = self.outcome.bytes_sent.saturating_sub(message.size.into());
-            if state == State::NeverSent {
-                return;
-            }
-        }
         let waited = match state {
             State::TimedOut => self.timeout,
             State::UnansweredAtEnd => u64::MAX,
             // It was taken for sent.
             State::NeverSent => {
-                messages.sent_in_window -= u64::from(message.in_window);
+                messages.sent_in_window -= u64::from(in_window);
                 return;
             }
             _ => return,
@@ -190,6 +179,11 @@ impl Recorder {
         if unanswered_early || self.pauses.explain(message.sent, until) {
             self.server(server).messages.caused_by_client += 1;
         }
+    }
+
+    /// Whether `message` was sent in the window, of which the end may not be known yet.
+    const fn is_in_window(&self, message: &SentMessage) -> bool {
+        message.in_window && message.sent < self.until
     }
 
     /// Whether `message` has waited much longer for its reply than any other, now that the run has ended.
@@ -222,7 +216,7 @@ impl Recorder {
         let response = elapsed(message.due, now).max(1);
         let service = elapsed(message.sent, now).max(1);
         self.interval.counts.replied += 1;
-        self.progress.replied(now, self.in_flight.count());
+        self.note_reply(now);
         self.interval.response.saturating_record(response);
         if message.measured {
             let in_window = now < self.until;
@@ -244,12 +238,19 @@ impl Recorder {
         }
     }
 
+    /// A reply came at `now`, right or wrong; or a message without one was written.
+    #[inline]
+    fn note_reply(&mut self, now: u64) {
+        self.progress.replied(now, self.in_flight.count());
+        self.after_reply.replied(now);
+    }
+
     /// A message without a reply was written at `now`.
     #[inline]
     pub(crate) fn written(&mut self, server: u32, message: &SentMessage, now: u64) {
         self.in_flight.leave(message.sent, now);
         self.interval.counts.replied += 1;
-        self.progress.replied(now, self.in_flight.count());
+        self.note_reply(now);
         if message.measured {
             let in_window = now < self.until;
             let messages = &mut self.server(server).messages;
@@ -263,6 +264,7 @@ impl Recorder {
     pub(crate) const fn wrote(&mut self, now: u64, bytes: usize) {
         if self.measures(now) {
             self.outcome.bytes_sent += bytes as u64;
+            self.after_reply.wrote(now, bytes);
         }
     }
 
@@ -271,6 +273,7 @@ impl Recorder {
     pub(crate) const fn received(&mut self, now: u64, bytes: usize) {
         if self.measures(now) {
             self.outcome.bytes_received += bytes as u64;
+            self.after_reply.received(bytes);
         }
     }
 
@@ -282,7 +285,7 @@ impl Recorder {
     /// A reply was wrong, or there was nothing that it could reply to. `describe` is called for the first few.
     pub(crate) fn mismatch(&mut self, now: u64, describe: impl FnOnce() -> Mismatch) {
         self.outcome.wrong_replies += 1;
-        self.progress.replied(now, self.in_flight.count());
+        self.note_reply(now);
         if self.outcome.mismatches.len() < MISMATCHES_MAX {
             self.outcome.mismatches.push(describe());
         }
@@ -298,6 +301,7 @@ impl Recorder {
         self.error_named(step, &errno::name(error));
     }
 
+    /// Something went wrong that errno(3) has no name for.
     pub(crate) fn error_named(&mut self, step: Step, name: &str) {
         self.interval.counts.errors += 1;
         self.outcome.add_error(step, name);
@@ -306,7 +310,7 @@ impl Recorder {
     /// The loop has woken up at `now`. Returns whether its heartbeat has to be set again.
     #[inline]
     pub(crate) fn woke_up(&mut self, now: u64) -> bool {
-        let Some(wake_up) = self.pauses.woke_up(now, self.work_before) else {
+        let Some(wake_up) = self.pauses.woke_up(now, self.work.last_calls()) else {
             return false;
         };
         if let Some((begin, end)) = wake_up.pause {
@@ -318,17 +322,10 @@ impl Recorder {
 
     /// Time was spent at work, and waiting before it.
     pub(crate) fn spent(&mut self, waiting: Duration, busy: Duration, now: u64) {
-        let events = std::mem::take(&mut self.events);
-        let calls = self.outcome.client.reads + self.outcome.client.writes;
-        self.work_before =
-            calls.saturating_sub(self.calls_before) + std::mem::take(&mut self.attempts);
-        self.calls_before = calls;
+        let Client { reads, writes, .. } = self.outcome.client;
+        let events = self.work.end(reads + writes);
         if self.measures(now) {
-            let client = &mut self.outcome.client;
-            client.busy += busy;
-            client.waiting += waiting;
-            client.turns.count += 1;
-            client.turns.events += events;
+            self.outcome.client.add_iteration(waiting, busy, events);
         }
     }
 
@@ -336,6 +333,15 @@ impl Recorder {
     /// the loop has waited for a processor so far.
     pub(crate) fn end_measuring(&mut self, ended: u64, queued: Option<Duration>, now: u64) {
         self.until = ended;
+        if ended == self.progress.last() + 1 {
+            let [sent, received] = self.after_reply.bytes();
+            self.outcome.bytes_sent -= sent;
+            self.outcome.bytes_received -= received;
+            let servers = self.outcome.servers.iter_mut();
+            for (server, sent) in servers.zip(self.after_reply.messages()) {
+                server.messages.sent_in_window -= sent;
+            }
+        }
         self.outcome.measured = Duration::from_nanos(elapsed(self.from, ended));
         self.outcome.client.observed = Duration::from_nanos(elapsed(self.from, now));
         let Client {
@@ -381,20 +387,10 @@ impl Recorder {
 
     /// The window begins. Costs and figures of intervals are reset. `queued`: see [`end_measuring`](Self::end_measuring).
     pub(crate) fn begin_measuring(&mut self, queued: Option<Duration>, now: u64) {
-        let Client {
-            paused,
-            longest_pause,
-            ..
-        } = self.outcome.client;
-        // A pause that this wake-up has ended may reach into the window.
-        self.outcome.client = Client {
-            paused,
-            longest_pause,
-            ..Client::default()
-        };
+        self.outcome.client.restart();
         self.queued_from = queued;
         self.progress.begin(self.from);
-        self.events = 0;
+        self.work.events = 0;
         self.interval.begin(now);
     }
 }

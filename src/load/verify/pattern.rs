@@ -2,7 +2,7 @@
 
 use crate::load::schedule::random::Random;
 
-/// NextStep how many bytes the pattern repeats. A prime, so that no size of message or buffer divides it, and a
+/// After how many bytes the pattern repeats. A prime, so that no size of message or buffer divides it, and a
 /// piece that is lost or repeated shows.
 const PERIOD: usize = 65_521;
 
@@ -55,7 +55,7 @@ impl Pattern {
         places.next().map(|place| place as u64)
     }
 
-    /// NextStep how many bytes it repeats.
+    /// After how many bytes it repeats.
     pub(crate) const fn period(&self) -> u64 {
         self.period as u64
     }
