@@ -105,6 +105,11 @@
 #[cfg(test)]
 extern crate self as echoloop;
 
+#[cfg(test)]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../tests/support/seeds.rs"]
+mod seeds;
+
 pub mod client;
 pub mod connection;
 #[doc = include_str!("guide.md")]

@@ -24,6 +24,8 @@ mod result;
 mod run;
 mod schedule;
 mod shared;
+#[cfg(test)]
+pub(crate) mod simulation;
 mod tick;
 mod time;
 mod verify;

@@ -10,9 +10,7 @@ mod later;
 mod limits;
 mod lives;
 mod room;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../../tests/support/seeds.rs"]
-pub(in crate::server) mod seeds;
+pub(in crate::server) use crate::seeds;
 
 use std::time::Duration;
 
