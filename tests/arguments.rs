@@ -35,7 +35,7 @@ fn mistakes_are_one_line_and_exit_2() {
             "accept-rate 0.0000000001",
         ),
         (&["serve", "--over-limit", "evict"], "evict-idle"),
-        (&["serve", "--first-byte-timeout", "5"], "with its unit"),
+        (&["serve", "--first-byte-timeout", "5d"], "in seconds"),
         (&["serve", "--no-tcp", "--no-udp"], "nothing to listen on"),
         (&["serve", "--udp", ":0"], "--udp-public"),
         (&["serve", "--udp", "0.0.0.0:0"], "--udp-public"),

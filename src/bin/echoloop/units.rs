@@ -58,10 +58,11 @@ pub(crate) fn rate_or_none(text: &str) -> Result<f64, String> {
 /// More than any machine can do, by far.
 const RATE_MAX: f64 = 1e9;
 
-/// A time with its unit: `ms`, `s`, `m` or `h`; or a bare 0.
+/// A time: a number with the unit `ns`, `us`, `ms`, `s`, `m` or `h`. A bare number is seconds.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let (number, unit) =
-        parse_time(text).ok_or("write a number with its unit, such as 500ms, 1.5s, 10m or 1h")?;
+    let (number, unit) = parse_time(text).ok_or(
+        "write a time in seconds, such as 5 or 1.5s, or with a unit of ns, us, ms, s, m or h, such as 500ms",
+    )?;
     let time = Duration::try_from_secs_f64(number * unit)
         .ok()
         .filter(|&time| time <= TIME_MAX);
@@ -116,14 +117,13 @@ fn scaled(text: &str, base: usize) -> Option<usize> {
 
 /// A number, and its unit in seconds.
 fn parse_time(text: &str) -> Option<(f64, f64)> {
-    if text == "0" {
-        return Some((0.0, 1.0));
-    }
-    let unit_at = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-    let (number, unit) = text.split_at(unit_at);
+    let unit_at = text.find(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
     let unit_seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" | "μs" => 1e-6,
         "ms" => 0.001,
-        "s" => 1.0,
+        "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
         _ => return None,
@@ -181,7 +181,25 @@ mod tests {
     }
 
     #[test]
-    fn times_have_a_unit() {
+    fn bare_number_is_seconds() {
+        assert_eq!(time("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(time("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!(timeout("10"), Ok(Timeout(Some(Duration::from_secs(10)))));
+    }
+
+    #[test]
+    fn time_error_lists_every_unit() {
+        let error = time("5sec").unwrap_err();
+        for unit in ["ns", "us", "ms", "s", "m", "h", "5", "1.5s"] {
+            assert!(error.contains(&format!(" {unit}")), "{unit}: {error}");
+        }
+    }
+
+    #[test]
+    fn time_accepts_every_unit() {
+        assert_eq!(time("250ns"), Ok(Duration::from_nanos(250)));
+        assert_eq!(time("500us"), Ok(Duration::from_micros(500)));
+        assert_eq!(time("1.5us"), Ok(Duration::from_nanos(1500)));
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
@@ -229,8 +247,11 @@ mod tests {
         assert!(time("0.0000000001s").unwrap_err().contains("1ns"));
         for text in [
             "",
-            "10",
+            ".",
             "s",
+            "5sec",
+            "5S",
+            "1min",
             "1d",
             "-1s",
             "1..5s",

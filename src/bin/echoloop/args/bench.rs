@@ -31,7 +31,8 @@ Each output has its own file. If one goes to standard output (-), the report goe
 when there is something to replace it with: by --json and --hgrm at the end, by --csv and --hlog at the end of the first \
 interval. A run that fails before that keeps it.
 
-Sizes take k, M and G (powers of 1024), counts and rates k and M (powers of 1000), times ms, s, m and h.
+Sizes take k, M and G (powers of 1024), counts and rates k and M (powers of 1000). Times take ns, us, ms, s, m and h; \
+a bare number is seconds.
 
 Examples:
   echoloop bench -c 100 127.0.0.1:25555
@@ -137,7 +138,7 @@ pub(crate) struct LoadArgs {
     /// Open the connections evenly over this time
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "connect_rate")]
     pub(crate) ramp: Option<Duration>,
-    /// Close and open a connection anew after so many messages, or after a time
+    /// Close a connection and open it again after N messages, or after a time with its unit, such as 500ms
     #[arg(long, value_name = "N|TIME", value_parser = churn)]
     pub(crate) churn: Option<Churn>,
     /// Connections held open beside the others, over which nothing is sent
@@ -153,7 +154,7 @@ pub(crate) struct LoadArgs {
     /// What they say: a text, or @FILE. Otherwise bytes that tell every place and connection apart
     #[arg(short = 'm', long, value_name = "TEXT", conflicts_with = "size", help_heading = MESSAGES)]
     pub(crate) message: Option<Message>,
-    /// Understand \n, \r, \t, \0, \\ and \xHH in --message and --reply
+    /// Interpret \n, \r, \t, \0, \\ and \xHH in --message and --reply; without it a backslash is sent literally
     #[arg(short = 'e', long, help_heading = MESSAGES)]
     pub(crate) escapes: bool,
     /// What of an answer is verified

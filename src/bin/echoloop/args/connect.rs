@@ -20,6 +20,8 @@ is. The end of standard input shuts our side, and the rest is awaited.
 
 To udp:// each line is a datagram, and each answer a line.
 
+Times take ns, us, ms, s, m and h; a bare number is seconds.
+
 Examples:
   echoloop connect 127.0.0.1:25555
   echo hello | echoloop connect tcp://localhost:25555

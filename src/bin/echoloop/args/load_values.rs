@@ -273,17 +273,18 @@ fn range(first: IpAddr, last: IpAddr, most: usize) -> Option<Vec<IpAddr>> {
     }
 }
 
-/// After how many messages, or how much time, a connection is opened anew.
+/// After how many messages, or how much time, a connection is closed and opened again. A bare number is messages.
 pub(crate) fn churn(text: &str) -> Result<Churn, String> {
-    let how = "write a number of messages, such as 100, or a time, such as 500ms";
+    let how = "write a number of messages, such as 100, or a time with its unit, such as 500ms";
     if let Ok(count) = units::count(text) {
         return match count {
             0 => Err("give at least 1".to_owned()),
             count => Ok(Churn::Messages(count as u64)),
         };
     }
+    let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
     match units::time(text) {
-        Ok(time) if !time.is_zero() => Ok(Churn::After(time)),
+        Ok(time) if has_unit && !time.is_zero() => Ok(Churn::After(time)),
         _ => Err(how.to_owned()),
     }
 }
@@ -327,6 +328,7 @@ mod tests {
             ])
         );
         assert_eq!(steps.length(), Some(Duration::from_millis(10_500)));
+        assert_eq!("1k@10,2.5k@500ms".parse(), Ok(steps));
         for text in [
             "", "0", "-1", "1k:", "1k@", "1k@0", "1k@1s,", "nan", "inf", "1e9",
         ] {
@@ -380,6 +382,8 @@ mod tests {
     fn churn_is_by_count_or_by_time() {
         assert_eq!(churn("100"), Ok(Churn::Messages(100)));
         assert_eq!(churn("1s"), Ok(Churn::After(Duration::from_secs(1))));
-        assert!(churn("0").is_err() && churn("often").is_err());
+        for text in ["0", "0s", "1.5", "often"] {
+            assert!(churn(text).is_err(), "{text}");
+        }
     }
 }

@@ -30,7 +30,8 @@ const FAULTS: &str = "Faults";
 serves until SIGINT or SIGTERM; then lets its clients finish and prints a line of totals. A second signal \
 stops it at once.
 
-Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000), times ms, s, m and h.
+Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000). Times take ns, us, ms, s, m and h; a \
+bare number is seconds.
 
 Faults:
   stall:1s@5s     nothing moves for 1s, 5s after the first client or datagram
