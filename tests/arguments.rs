@@ -67,6 +67,61 @@ fn mistakes_are_one_line_and_exit_2() {
 }
 
 #[test]
+fn unknown_option_is_one_line_with_the_option_to_use() {
+    for (arguments, line) in [
+        (
+            &["bench", "--port", "25555", "127.0.0.1"][..],
+            "unexpected argument '--port': the server is an argument, such as 127.0.0.1:25555 (see --help)",
+        ),
+        (
+            &["bench", "-t", "4", "127.0.0.1:1"],
+            "unexpected argument '-t': the load runs on one thread; use -c N for the number of connections (see --help)",
+        ),
+        (
+            &["bench", "--requets", "4", "127.0.0.1:1"],
+            "unexpected argument '--requets' (see --help)",
+        ),
+        (
+            &["bench", "--warmpu=4", "127.0.0.1:1"],
+            "unexpected argument '--warmpu': did you mean --warmup? (see --help)",
+        ),
+        (
+            &["serve", "--port", "1"],
+            "unexpected argument '--port': use --tcp HOST:PORT and --udp HOST:PORT (see --help)",
+        ),
+        (
+            &["connect", "localhost", "25555"],
+            "unexpected argument '25555': write the server as HOST:25555 (see --help)",
+        ),
+    ] {
+        let told = mistake(arguments);
+        assert_eq!(told, (2, format!("echoloop: {line}\n")));
+    }
+}
+
+#[test]
+fn server_that_is_no_address_is_one_line_with_the_form() {
+    for (server, told) in [
+        (
+            "localhost",
+            "it has no port: write HOST:PORT, such as localhost:25555",
+        ),
+        ("udp://a", "such as udp://a:25555"),
+        ("http://a:1", "http:// is not supported"),
+        ("::1:1", "[::1]:25555"),
+    ] {
+        for command in ["bench", "connect", "doctor"] {
+            let (code, line) = mistake(&[command, server]);
+            assert_eq!(code, 2);
+            assert!(
+                line.contains(&format!("'{server}'")) && line.contains(told),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_the_system_refuses_is_one_line_and_exit_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -71,8 +71,18 @@ impl FromStr for Target {
         let udp = match scheme {
             "tcp" => false,
             "udp" => true,
-            _ => return Err("write tcp://HOST:PORT or udp://HOST:PORT".to_owned()),
+            _ => {
+                return Err(format!(
+                    "{scheme}:// is not supported, only plain TCP and UDP: write tcp://HOST:PORT or udp://HOST:PORT"
+                ));
+            }
         };
+        if !address.is_empty() && !address.contains(':') {
+            let scheme = if udp { "udp://" } else { "" };
+            return Err(format!(
+                "it has no port: write HOST:PORT, such as {scheme}{address}:25555"
+            ));
+        }
         let Ok(Listen { host, port }) = address.parse() else {
             return Err("write HOST:PORT, such as 127.0.0.1:25555 or [::1]:25555".to_owned());
         };

@@ -3,6 +3,7 @@
 mod bench;
 mod connect;
 mod faults;
+mod hints;
 #[cfg(target_os = "linux")]
 mod lab;
 mod lang;
@@ -14,8 +15,8 @@ mod traces;
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bench::{BenchArgs, DoctorArgs, LoadArgs, TimerArg};
 pub(crate) use connect::{ConnectArgs, Target};
@@ -107,15 +108,31 @@ pub(crate) enum Command {
 
 /// Parses a command line, the program's name first.
 pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
-    match Cli::try_parse_from(argv) {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    match Cli::try_parse_from(&argv) {
         Ok(cli) => Parsed::Run(cli),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 Parsed::Show(error.render().to_string())
             }
+            ErrorKind::UnknownArgument => Parsed::Wrong(one_line(&unknown_argument(&error, &argv))),
             _ => Parsed::Wrong(one_line(&error.render().to_string())),
         },
     }
+}
+
+/// The sentence about an argument that the command does not have. The suggestions of clap are replaced: they name
+/// options that look alike, whatever they do.
+fn unknown_argument(error: &clap::Error, argv: &[OsString]) -> String {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return error.render().to_string();
+    };
+    let cli = Cli::command();
+    let names = argv.iter().skip(1).filter_map(|word| word.to_str());
+    let command = names.into_iter().find_map(|word| cli.find_subcommand(word));
+    let hint = hints::hint(command.unwrap_or(&cli), argument);
+    let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
+    format!("unexpected argument '{argument}'{hint}")
 }
 
 /// What clap says in a paragraph, without the usage, in one line.
@@ -134,8 +151,6 @@ fn one_line(paragraph: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
