@@ -8,6 +8,7 @@ use std::time::Duration;
 use echoloop::load::{Churn, Profile, Reply, Sizes};
 use echoloop::report::{Verdict, parse_percentiles};
 
+use super::escapes::bytes;
 use crate::units;
 
 /// The most source addresses: a /16.
@@ -177,6 +178,14 @@ impl FromStr for ReplyArg {
 }
 
 impl ReplyArg {
+    /// The text that replies have or end in, as typed.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Suffix(text) | Self::Until(text) => Some(text),
+            Self::Echo | Self::Size(_) | Self::None => None,
+        }
+    }
+
     /// What that is in bytes.
     pub(crate) fn reply(&self, escapes: bool) -> Result<Reply, String> {
         Ok(match self {
@@ -187,42 +196,6 @@ impl ReplyArg {
             Self::None => Reply::None,
         })
     }
-}
-
-/// The bytes of a text, in which backslashes may be escapes.
-pub(crate) fn bytes(text: &str, escapes: bool) -> Result<Vec<u8>, String> {
-    if !escapes {
-        return Ok(text.as_bytes().to_vec());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            rest = behind;
-            continue;
-        }
-        let known = match behind.first() {
-            Some(b'n') => Some((b'\n', 1)),
-            Some(b'r') => Some((b'\r', 1)),
-            Some(b't') => Some((b'\t', 1)),
-            Some(b'0') => Some((0, 1)),
-            Some(b'\\') => Some((b'\\', 1)),
-            Some(b'x') => behind.get(1..3).and_then(|digits| {
-                let digits = std::str::from_utf8(digits).ok()?;
-                Some((u8::from_str_radix(digits, 16).ok()?, 3))
-            }),
-            _ => None,
-        };
-        let Some((byte, length)) = known else {
-            return Err(format!(
-                "'{text}' has a backslash that is no escape: write \\n, \\r, \\t, \\0, \\\\ or \\xHH"
-            ));
-        };
-        bytes.push(byte);
-        rest = &behind[length..];
-    }
-    Ok(bytes)
 }
 
 /// Source addresses, as typed.
@@ -347,18 +320,6 @@ mod tests {
         );
         for text in ["", "a", "1k..64", "64@", "64@0", "64@1,", "..", "-1"] {
             assert!(sizes(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn escapes_are_understood_when_asked_for() {
-        assert_eq!(bytes(r"a\n", false), Ok(b"a\\n".to_vec()));
-        assert_eq!(
-            bytes(r"PING\r\n\t\0\\\x1bé", true),
-            Ok("PING\r\n\t\0\\\x1bé".into())
-        );
-        for text in [r"\", r"\q", r"\x1", r"\xgg", r"\x1é"] {
-            assert!(bytes(text, true).is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod connect;
+pub(crate) mod escapes;
 mod faults;
 mod hints;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! `echoloop bench`: a plan carried out, and what came of it told.
 
 mod buffers;
+mod context;
 mod doctor;
 mod driven;
 mod files;
@@ -12,7 +13,6 @@ mod progress;
 mod usage;
 
 use std::cell::RefCell;
-use std::fs;
 use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use std::rc::Rc;
 use echoloop::load::{Load, Outcome, Plan, Step, Stop};
 use echoloop::probe::{Probe, Role};
 use echoloop::reactor::{Reactor, Timer};
-use echoloop::report::{Context, Goal, Report, ServerFigures, Verdict};
+use echoloop::report::{Context, Goal, Report, Verdict};
 use jiff::Timestamp;
 
 pub(crate) use self::doctor::doctor;
@@ -29,7 +29,7 @@ use self::files::{Files, Outputs, Streams};
 use self::logs::Logs;
 use self::preflight::{Health, Machine};
 use self::progress::Progress;
-use crate::args::{BenchArgs, Target};
+use crate::args::BenchArgs;
 use crate::study::{self, Recorded, Study};
 use crate::{Failure, SIGNALLED, fail, signals};
 
@@ -64,15 +64,20 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let doubtful = checks
         .iter()
         .filter(|check| check.verdict == Health::Doubtful);
+    let literal = plan::literal_backslash(&args.load);
+    if let Some(warning) = &literal {
+        log::warn!("{warning}");
+    }
+    let doubtful = doubtful.map(preflight::Check::sentence);
     let mut context = Context {
-        warnings: doubtful.map(preflight::Check::sentence).collect(),
+        warnings: doubtful.chain(literal).collect(),
         cpus: Some(machine.cpus),
         fd_limit: Some(machine.descriptors),
         failures_max: Some(args.failures_max),
-        ..context(args)
+        ..context::context(args)
     };
     let timer = plan::timer(args.load.timer);
-    context.timer = Some(timer_name(timer).to_owned());
+    context.timer = Some(context::timer_name(timer).to_owned());
     // A FIFO without a reader is refused here. Everything else was checked above.
     let Files {
         json,
@@ -86,12 +91,14 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         stopped_by,
         mut written,
     } = measure(args, &plan, timer, streams)?;
-    context.measured_from = measured_from(created, &outcome);
+    context.measured_from = context::measured_from(created, &outcome);
     context.ended_at = Some(Timestamp::now().to_string());
     let exhausted = exhausted(&outcome, &plan);
     context.warnings.extend(exhausted.clone());
-    note_costs(&costs, &mut context);
-    context.server = args.server_pid.and_then(|pid| server(pid, &costs, &plan));
+    context::note_costs(&costs, &mut context);
+    context.server = args
+        .server_pid
+        .and_then(|pid| context::server(pid, &costs, &plan));
     context.goals = goals
         .iter()
         .map(|goal| goal.judge(&outcome, &plan))
@@ -113,26 +120,6 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     could_run(&outcome, &plan, exhausted)?;
     let accepted = args.accept.as_ref().map_or(&[][..], |accept| &accept.0);
     Ok(code(report.judgement().verdict, accepted, &context))
-}
-
-/// What this client itself has used.
-fn note_costs(costs: &Costs, context: &mut Context) {
-    if !costs.measured {
-        return;
-    }
-    context.cpu = Some(costs.client_cpu);
-    context.rss_bytes = Some(costs.memory);
-    log::info!(
-        "resident memory of this client: {} KiB when measuring began, {} KiB at the end",
-        costs.memory_from / 1024,
-        costs.memory / 1024
-    );
-}
-
-/// When the measured window began, of a load that was created at `created`. `None` if it never did.
-fn measured_from(created: Timestamp, outcome: &Outcome) -> Option<String> {
-    let began = created.checked_add(outcome.measured_from).ok()?;
-    (!outcome.measured.is_zero()).then(|| began.to_string())
 }
 
 /// Which resource this machine had too little of for some connections, and the remedy.
@@ -344,55 +331,4 @@ fn check_server(pid: Option<u32>) -> Result<(), Failure> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn context(args: &BenchArgs) -> Context {
-    let target = |target: &Target| {
-        let scheme = if target.udp { "udp" } else { "tcp" };
-        let Target { host, port, .. } = target;
-        if host.contains(':') {
-            format!("{scheme}://[{host}]:{port}")
-        } else {
-            format!("{scheme}://{host}:{port}")
-        }
-    };
-    let version = fs::read_to_string("/proc/sys/kernel/osrelease");
-    Context {
-        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        started_at: Some(Timestamp::now().to_string()),
-        targets: args.load.targets.iter().map(target).collect(),
-        size: args
-            .load
-            .message
-            .is_none()
-            .then(|| args.load.size.1.clone()),
-        rate: args.load.rate.as_ref().map(|rate| rate.1.clone()),
-        labels: args.label.clone(),
-        os: version
-            .ok()
-            .map(|version| format!("linux {}", version.trim())),
-        ..Context::default()
-    }
-}
-
-const fn timer_name(timer: Timer) -> &'static str {
-    match timer {
-        Timer::Poll => "poll",
-        Timer::Spin => "timerfd+spin",
-        Timer::Timerfd => "timerfd",
-    }
-}
-
-fn server(pid: u32, costs: &Costs, plan: &Plan) -> Option<ServerFigures> {
-    let used = costs.server?;
-    let all = (plan.connections + plan.idle) as f64;
-    Some(ServerFigures {
-        pid,
-        cpu: used.cpu,
-        rss_bytes: used.resident_bytes,
-        anonymous_bytes: used.anonymous_bytes,
-        bytes_per_connection: costs.server_growth.map(|growth| growth as f64 / all),
-        ctx_voluntary: used.switches.voluntary,
-        ctx_involuntary: used.switches.involuntary,
-    })
 }

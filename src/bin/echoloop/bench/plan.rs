@@ -11,7 +11,8 @@ use echoloop::load::{Churn, MESSAGE_MAX, Plan, Stop};
 use echoloop::reactor::{DialOptions, Timer};
 use echoloop::server::TIME_MAX;
 
-use crate::args::load_values::{self, Message};
+use crate::args::escapes;
+use crate::args::load_values::Message;
 use crate::args::{LoadArgs, TimerArg};
 use crate::{Failure, names};
 
@@ -141,7 +142,7 @@ fn check_families(plan: &Plan) -> Result<(), Failure> {
 fn message(args: &LoadArgs) -> Result<Option<Vec<u8>>, Failure> {
     match &args.message {
         None => Ok(None),
-        Some(Message::Text(text)) => load_values::bytes(text, args.escapes)
+        Some(Message::Text(text)) => escapes::bytes(text, args.escapes)
             .map(Some)
             .map_err(Failure::Usage),
         Some(Message::File(path)) => read(path).map(Some).map_err(|error| {
@@ -151,6 +152,20 @@ fn message(args: &LoadArgs) -> Result<Option<Vec<u8>>, Failure> {
             ))
         }),
     }
+}
+
+/// A warning that a text has an escape sequence that is sent as it is, without --escapes.
+pub(super) fn literal_backslash(args: &LoadArgs) -> Option<String> {
+    let message = match &args.message {
+        Some(Message::Text(text)) => Some(("--message", text.as_str())),
+        _ => None,
+    };
+    let reply = args.reply.text().map(|text| ("--reply", text));
+    let mut texts = [message, reply].into_iter().flatten();
+    let (option, text) = texts.find(|(_, text)| escapes::has_escape(text))?;
+    (!args.escapes).then(|| {
+        format!("{option} '{text}': the backslash is sent literally; add -e to interpret \\n and other escapes")
+    })
 }
 
 /// The file `path`, or the beginning of one that is too long for a message.
