@@ -1,4 +1,4 @@
-//! Answers that were not what they should be, in words.
+//! Replies that were not what they should be, in words.
 
 use super::page::{INDENT, Page};
 use super::units::{count, hex, thousands};
@@ -84,21 +84,33 @@ fn meaning(kind: MismatchKind, member: &str) -> String {
     }
 }
 
+/// The option that describes the suffix that the server seems to append to each reply: all wrong replies that have one
+/// agree.
+pub(super) fn suffix_option(outcome: &Outcome, plan: &Plan) -> Option<String> {
+    if plan.reply != Reply::Echo {
+        return None;
+    }
+    let mut suffixes = outcome.mismatches.iter().filter_map(added);
+    let first = suffixes.next()?;
+    let constant = suffixes.all(|suffix| suffix == first);
+    reply_option(first).filter(|_| constant)
+}
+
 /// What to say if the server is meant to answer so.
 fn remedy(mismatch: &Mismatch, plan: &Plan) -> Option<String> {
     if plan.reply != Reply::Echo {
         return None;
     }
     let added = added(mismatch);
-    if let Some(text) = added.and_then(as_typed) {
+    if let Some(option) = added.and_then(reply_option) {
         return Some(format!(
-            "If the server adds that to every answer, say --reply 'suffix:{text}'."
+            "If the server adds that to every reply, use {option}."
         ));
     }
     // The head of a datagram covers its size, so one with a suffix looks damaged from its first byte on.
     let headless = plan.udp && mismatch.kind == MismatchKind::Altered && mismatch.offset == 0;
     (added.is_some() || headless).then(|| {
-        "If the server adds something to every answer, say what with --reply 'suffix:TEXT'."
+        "If the server adds something to every reply, describe it with --reply 'suffix:TEXT'."
             .to_owned()
     })
 }
@@ -117,11 +129,22 @@ fn added(mismatch: &Mismatch) -> Option<&[u8]> {
     }
 }
 
-/// Bytes as they can be typed between single quotes, if all of them are there and none needs more than that.
-fn as_typed(bytes: &[u8]) -> Option<&str> {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\');
-    let typed = bytes.len() < KEPT && bytes.iter().all(plain);
-    std::str::from_utf8(bytes).ok().filter(|_| typed)
+/// The option for this suffix, quoted for a shell. `None` if there may have been more bytes than were kept.
+fn reply_option(suffix: &[u8]) -> Option<String> {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    let escapes = if suffix.iter().all(plain) { "" } else { "-e " };
+    let escaped = |&byte: &u8| match byte {
+        b'\n' => r"\n".to_owned(),
+        b'\r' => r"\r".to_owned(),
+        b'\t' => r"\t".to_owned(),
+        0 => r"\0".to_owned(),
+        b'\\' => r"\\".to_owned(),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    let text: String = suffix.iter().map(escaped).collect();
+    let quoted = text.replace('\'', r"'\''");
+    (suffix.len() < KEPT).then(|| format!("{escapes}--reply 'suffix:{quoted}'"))
 }
 
 #[cfg(test)]
@@ -141,7 +164,7 @@ mod tests {
     #[test]
     fn what_looks_like_a_suffix_is_told_with_what_to_say() {
         let expected = "  mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65\n\
-                        \x20             Nothing more was to come. If the server adds that to every answer, say\n\
+                        \x20             Nothing more was to come. If the server adds that to every reply, use\n\
                         \x20             --reply 'suffix:| lee'.\n";
         assert_eq!(told(sample::mismatch(), &sample::plan()), expected);
         let between = Mismatch {
@@ -165,20 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_can_not_be_typed_or_are_cut_short_are_not_told_to_be() {
-        for got in [
-            &b"it's"[..],
-            b"\x1b[2J",
-            b"a\\",
-            b"0123456789abcdef",
-            b"\xff",
+    fn suffix_is_quoted_for_a_shell_unless_it_is_cut_short() {
+        for (got, option) in [
+            (&b"it's"[..], r"--reply 'suffix:it'\''s'"),
+            (b"\x1b[2J", r"-e --reply 'suffix:\x1b[2J'"),
+            (b"a\\", r"-e --reply 'suffix:a\\'"),
+            (b"0123456789abcdef", "--reply 'suffix:TEXT'"),
+            (b"\xff", r"-e --reply 'suffix:\xff'"),
         ] {
             let surplus = Mismatch {
                 got: got.to_vec(),
                 ..sample::mismatch()
             };
             let told = told(surplus, &sample::plan());
-            assert!(told.contains("'suffix:TEXT'"), "{told}");
+            assert!(told.contains(option), "{told}");
             assert!(!told.contains('\x1b'), "{told}");
         }
     }

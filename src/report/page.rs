@@ -160,7 +160,8 @@ fn pieces(words: &str) -> Vec<String> {
             Some(last)
                 if quoted
                     || last.ends_with(|c: char| c.is_ascii_digit())
-                    || (last.starts_with("--") && word.starts_with('\'')) =>
+                    || last == "-e"
+                    || (last.contains("--") && word.starts_with('\'')) =>
             {
                 last.push(' ');
                 last.push_str(word);

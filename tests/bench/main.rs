@@ -217,6 +217,12 @@ fn the_tutorials_suffix_is_recognised_and_its_remedy_told() {
         "{}",
         text(&output).replace('\n', " ")
     );
+    let few = json(&["-n", "5", &address]);
+    let reason = few["validity"]["reasons"][0].as_str().unwrap();
+    assert!(
+        reason.ends_with("so use --reply 'suffix:| lee'."),
+        "{reason}"
+    );
     let json = json(&["-n", "500", "--reply", "suffix:| lee", &address]);
     assert_eq!(json["udp"]["lost"], 0);
     assert_eq!(json["messages"]["replied"], 500);

@@ -50,18 +50,69 @@ fn an_interrupted_run_reports_what_it_has_measured() {
     );
 }
 
+/// The exit code, the verdict and its reasons of a run that is interrupted soon after its start.
+fn interrupted_early(arguments: &[&str]) -> (Option<i32>, Value) {
+    let mut program = Command::new(program());
+    program.args(["-q", "bench", "--json", "-"]).args(arguments);
+    let mut child = program
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    catches_signals(&child);
+    thread::sleep(Duration::from_millis(200));
+    interrupt(&child);
+    let mut out = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
+    let json: Value = serde_json::from_str(&out).unwrap();
+    (child.wait().unwrap().code(), json["validity"].clone())
+}
+
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn run_interrupted_before_measuring_is_not_valid_and_blames_nobody() {
     let server = Process::serve(&["--reply", "discard"]);
     let address = server.tcp[0].to_string();
-    let mut child = start(&["-d", "10m", "--warmup", "0", "--drain", "10m", &address]);
-    // Connected, and its message sent: it is measuring, and catches signals.
+    for arguments in [
+        &["-d", "5", "--warmup", "10m"][..],
+        &["-c", "1000", "--connect-rate", "1"],
+        &["-n", "500", "--warmup", "10m"],
+        &["-R", "100", "--warmup", "10m"],
+    ] {
+        let (code, validity) = interrupted_early(&[arguments, &[&address]].concat());
+        assert_eq!(code, Some(5), "{arguments:?}");
+        assert_eq!(validity["verdict"], "too-few-samples");
+        let reasons = validity["reasons"].as_array().unwrap();
+        assert_eq!(reasons.len(), 1, "{validity}");
+        let reason = reasons[0].as_str().unwrap();
+        assert!(
+            reason.starts_with("Interrupted before measuring began"),
+            "{reason}"
+        );
+    }
+}
+
+/// Waits until the run has been set up.
+fn catches_signals(child: &Child) {
     let status = format!("/proc/{}/status", child.id());
     eventually("it catches signals", || {
         let status = std::fs::read_to_string(&status).unwrap_or_default();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
         caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 2 != 0)
     });
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let server = Process::serve(&["--reply", "discard"]);
+    let address = server.tcp[0].to_string();
+    let mut child = start(&["-d", "10m", "--warmup", "0", "--drain", "10m", &address]);
+    // Connected, and its message sent: it is measuring, and catches signals.
+    catches_signals(&child);
     thread::sleep(Duration::from_millis(100));
     interrupt(&child);
     thread::sleep(Duration::from_millis(100));

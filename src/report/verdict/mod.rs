@@ -9,6 +9,7 @@ mod unstable;
 use std::fmt;
 use std::str::FromStr;
 
+use super::mismatches;
 use super::units::count;
 use crate::load::{Outcome, Plan, Reply};
 
@@ -124,6 +125,9 @@ pub fn judge(outcome: &Outcome, plan: &Plan, failures_max: f64) -> Judgement {
         plan,
         failures_max,
     };
+    if let Some(judgement) = interrupted_early(&case) {
+        return judgement;
+    }
     let mut verdict = Verdict::Valid;
     let mut reasons = Vec::new();
     for (found, rule) in RULES {
@@ -146,12 +150,32 @@ pub fn judge(outcome: &Outcome, plan: &Plan, failures_max: f64) -> Judgement {
 
 fn mismatch(case: &Case<'_>) -> Option<String> {
     let wrong = case.outcome.wrong_replies;
-    (wrong > 0).then(|| {
-        format!(
-            "{} did not match what was expected: compare the bytes below, or describe the server's replies with \
-             --reply.",
-            count(wrong, "reply")
-        )
+    if wrong == 0 {
+        return None;
+    }
+    let replies = count(wrong, "reply");
+    Some(match mismatches::suffix_option(case.outcome, case.plan) {
+        Some(option) => format!(
+            "{replies} did not match: the server seems to append a suffix to each reply, so use {option}."
+        ),
+        None => format!(
+            "{replies} did not match what was expected: compare the bytes below, or describe the server's \
+                 replies with --reply."
+        ),
+    })
+}
+
+/// A run that was stopped while it connected or warmed up says nothing about the server.
+fn interrupted_early(case: &Case<'_>) -> Option<Judgement> {
+    let outcome = case.outcome;
+    let early = outcome.interrupted && outcome.measured.is_zero() && outcome.wrong_replies == 0;
+    early.then(|| Judgement {
+        verdict: Verdict::TooFewSamples,
+        reasons: vec![
+            "Interrupted before measuring began: nothing was measured. Let it run until connecting and the warm-up \
+             (--warmup) are over."
+                .to_owned(),
+        ],
     })
 }
 

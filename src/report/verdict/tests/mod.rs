@@ -48,6 +48,63 @@ fn one_wrong_reply_is_a_mismatch() {
     assert!(two.1.starts_with("2 replies did not match"), "{}", two.1);
 }
 
+/// The sample with wrong replies that have these bytes after the message.
+fn appended(suffixes: &[&[u8]]) -> String {
+    let (verdict, said) = judged(|outcome, _| {
+        outcome.wrong_replies = 20;
+        let mismatch = |suffix: &&[u8]| crate::load::Mismatch {
+            got: suffix.to_vec(),
+            ..sample::mismatch()
+        };
+        outcome.mismatches = suffixes.iter().map(mismatch).collect();
+    });
+    assert_eq!(verdict, Verdict::Mismatch);
+    said.split(". ").next().unwrap().to_owned()
+}
+
+#[test]
+fn constant_suffix_is_suggested_in_the_first_sentence() {
+    assert_eq!(
+        appended(&[b"| lee", b"| lee"]),
+        "20 replies did not match: the server seems to append a suffix to each reply, so use --reply 'suffix:| lee'."
+    );
+    for (suffix, option) in [
+        (&b"it's"[..], r"--reply 'suffix:it'\''s'"),
+        (b"\r\n", r"-e --reply 'suffix:\r\n'"),
+        (b"\\\xff\0", r"-e --reply 'suffix:\\\xff\0'"),
+    ] {
+        let said = appended(&[suffix]);
+        assert!(said.ends_with(&format!(", so use {option}.")), "{said}");
+    }
+}
+
+#[test]
+fn suffix_that_differs_or_is_cut_short_is_not_suggested() {
+    for suffixes in [&[&b"| lee"[..], b"| bob"][..], &[b"0123456789abcdef"], &[]] {
+        let said = appended(suffixes);
+        assert!(said.contains("compare the bytes below"), "{said}");
+    }
+}
+
+#[test]
+fn run_interrupted_before_measuring_does_not_blame_the_server() {
+    let said = "Interrupted before measuring began: nothing was measured. Let it run until connecting and the \
+                warm-up (--warmup) are over.";
+    let interrupted = judged(|outcome, _| {
+        *outcome = Outcome::new(false, &sample::plan().targets);
+        outcome.interrupted = true;
+        (outcome.connections.attempted, outcome.connections.failed) = (4, 2);
+        outcome.silence = Some(std::time::Duration::from_secs(1));
+    });
+    assert_eq!(interrupted, (Verdict::TooFewSamples, said.to_owned()));
+    let wrong = verdict(|outcome, _| {
+        outcome.interrupted = true;
+        outcome.measured = std::time::Duration::ZERO;
+        outcome.wrong_replies = 1;
+    });
+    assert_eq!(wrong, Verdict::Mismatch);
+}
+
 #[test]
 fn messages_that_were_not_sent_do_not_reach_the_rate() {
     let unsent = |never_sent, shed| {
