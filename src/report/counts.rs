@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::csv::Times;
 use super::datagrams::Countable;
+use super::rated_seconds;
 use super::settings::nanoseconds;
 use super::units::hex;
 use crate::load::{self, MismatchKind, Outcome, Plan};
@@ -156,11 +157,11 @@ impl Failures {
 }
 
 impl Rates {
-    /// `None` if nothing was measured.
-    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
-        let seconds = outcome.measured.as_secs_f64();
+    /// `None` if nothing was measured, or too few messages for a rate.
+    pub(super) fn of(outcome: &Outcome, plan: &Plan) -> Option<Self> {
+        let seconds = rated_seconds(outcome, plan)?;
         let per_second = |count: u64| count as f64 / seconds;
-        (seconds > 0.0).then(|| Self {
+        Some(Self {
             offered: (outcome.gave_up.is_none()).then(|| per_second(outcome.messages.offered)),
             sent: per_second(outcome.messages.sent_in_window),
             completed: per_second(outcome.messages.completed_in_window),

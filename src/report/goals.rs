@@ -6,6 +6,7 @@ use std::str::FromStr;
 use hdrhistogram::Histogram;
 
 use super::percentiles::{can_be_told, parse_percentile, rank, value_at_rank};
+use super::rated_seconds;
 use super::units::{percent, rate, time};
 use crate::load::{Latency, Outcome, Plan, Reply};
 
@@ -182,8 +183,10 @@ impl Figure {
                 let times = span.times(&outcome.latency, plan)?;
                 statistic.of(times, span.missing(outcome))
             }
-            Self::Rate if outcome.measured.is_zero() => Err("nothing was measured"),
-            Self::Rate => Ok(messages.completed_in_window as f64 / outcome.measured.as_secs_f64()),
+            Self::Rate => match rated_seconds(outcome, plan) {
+                Some(seconds) => Ok(messages.completed_in_window as f64 / seconds),
+                None => Err("nothing was measured, or too few messages"),
+            },
             Self::Failures if messages.offered == 0 => Err("nothing was offered"),
             Self::Failures => Ok(messages.share(messages.failed())),
             Self::Loss if !plan.udp => Err("only datagrams can be lost; see failures"),

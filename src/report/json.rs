@@ -135,7 +135,7 @@ impl<'a> Document<'a> {
             env: Env::of(context),
             messages: Messages::of(&outcome.messages),
             failures: Failures::of(&outcome.messages),
-            rates: Rates::of(outcome),
+            rates: Rates::of(outcome, plan),
             bytes: Bytes::of(outcome),
             connections: Connections::of(&outcome.connections),
             wrong_replies: outcome.wrong_replies,

@@ -3,7 +3,10 @@
 use super::distribution::hgrm;
 use super::page::{INDENT, Page, Row, Table, escaped};
 use super::units::{bytes, percent, rate, thousands, three_digits, time, whole_percent};
-use super::{Report, busy_share, datagrams, is_steady, latency, mismatches, system_calls};
+use super::{
+    Report, busy_share, datagrams, is_steady, latency, mismatches, rated_seconds, system_calls,
+    too_few_for_rate,
+};
 use crate::load::{Arrival, Churn, Outcome, Plan, Profile, Reply, State, Verify};
 
 /// How far what is said about the verdict stands in.
@@ -34,9 +37,13 @@ pub(super) fn write(report: &Report<'_>, spectrum: bool) -> String {
     page.gap();
     write_where(report, &mut page);
     messages(outcome, plan).write(&mut page);
+    if too_few_for_rate(outcome, plan) {
+        let remark = "Too few messages for a rate: measure 10 or more.";
+        page.words(&" ".repeat(INDENT), INDENT, remark);
+    }
     write_failures(outcome, &mut page);
     write_servers(outcome, &mut page);
-    write_bytes(outcome, &mut page);
+    write_bytes(outcome, plan, &mut page);
     latency::write(outcome, plan, percentiles, &mut page);
     write_troubles(outcome, plan, &mut page);
     datagrams::write(outcome, plan, &mut page);
@@ -190,14 +197,9 @@ fn messages(outcome: &Outcome, plan: &Plan) -> Table {
     let rare = rare.map(|state| (state.name(), messages.count(state)));
     let occurred = rare.into_iter().filter(|(_, count)| *count > 0);
     let columns: Vec<_> = always.into_iter().chain(occurred).collect();
-    let seconds = outcome.measured.as_secs_f64();
-    let per_second = |count: u64| {
-        if seconds > 0.0 {
-            rate(count as f64 / seconds)
-        } else {
-            "-".to_owned()
-        }
-    };
+    let seconds = rated_seconds(outcome, plan);
+    let per_second =
+        |count: u64| seconds.map_or_else(|| "-".to_owned(), |seconds| rate(count as f64 / seconds));
     // Messages that were never sent have no rate.
     let offered = if outcome.gave_up.is_some() {
         "-".to_owned()
@@ -277,18 +279,21 @@ fn write_servers(outcome: &Outcome, page: &mut Page) {
     }
 }
 
-fn write_bytes(outcome: &Outcome, page: &mut Page) {
-    let seconds = outcome.measured.as_secs_f64();
-    if seconds > 0.0 {
-        let per_second = |count: u64| format!("{}/s", bytes(count as f64 / seconds));
-        page.items(
-            "bytes",
-            &[
-                format!("{} out", per_second(outcome.bytes_sent)),
-                format!("{} in", per_second(outcome.bytes_received)),
-            ],
-        );
+fn write_bytes(outcome: &Outcome, plan: &Plan, page: &mut Page) {
+    if outcome.measured.is_zero() {
+        return;
     }
+    let told = |count: u64| match rated_seconds(outcome, plan) {
+        Some(seconds) => format!("{}/s", bytes(count as f64 / seconds)),
+        None => bytes(count as f64),
+    };
+    page.items(
+        "bytes",
+        &[
+            format!("{} out", told(outcome.bytes_sent)),
+            format!("{} in", told(outcome.bytes_received)),
+        ],
+    );
 }
 
 /// What happened to connections that was not to.

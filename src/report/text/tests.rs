@@ -79,8 +79,8 @@ fn a_closed_loop_with_a_server_that_adds_a_suffix() {
     outcome.latency.service.record_n(61_000, 40).unwrap();
     let expected = "
 MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B, every byte verified
-       10 replies did not match what was expected: compare the bytes below, or describe the server's
-       replies with --reply.
+       10 replies did not match: the server seems to append a suffix to each reply, so use
+       --reply 'suffix:| lee'.
        950 of 1 000 messages failed (95 %), more than 0.1 % (--failures-max): 950 unanswered at end.
        Only 40 messages were replied to, fewer than 100: measure for longer with --duration, or send
        more with --messages.
@@ -100,7 +100,7 @@ MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B, every byte veri
   connections 200 of 212 established, 12 failed, 2 closed by the server
   errors      connect ECONNREFUSED 12, read ECONNRESET 3
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
-              Nothing more was to come. If the server adds that to every answer, say
+              Nothing more was to come. If the server adds that to every reply, use
               --reply 'suffix:| lee'.
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
@@ -175,6 +175,47 @@ TOO-FEW-SAMPLES  open loop, constant 50 000/s, 1 TCP connection, 128 B, every by
   client      busy -
 ";
     assert_eq!(text(&outcome, &plan, &Context::default()), expected);
+}
+
+/// The rate line of a run of this many messages that took as many times 100 µs.
+fn rates(count: u64, rate: Option<f64>) -> String {
+    let (mut outcome, mut plan) = (sample::outcome(), sample::plan());
+    plan.rate = rate.map(Profile::constant);
+    plan.stop = Stop::Messages(count);
+    outcome.measured = Duration::from_micros(100 * count);
+    outcome.messages = crate::load::Messages {
+        offered: count,
+        replied: count,
+        sent_in_window: count,
+        completed_in_window: count,
+        ..Default::default()
+    };
+    let text = text(&outcome, &plan, &Context::default());
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("  rate"))
+        .unwrap();
+    let remark = text.contains("Too few messages for a rate");
+    assert_eq!(remark, line.contains(" -"), "{text}");
+    line.split_whitespace()
+        .skip(1)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn closed_loop_of_few_messages_has_no_rate() {
+    assert_eq!(rates(1, None), "- - -");
+    assert_eq!(rates(9, None), "- - -");
+    assert_eq!(rates(10, None), "10 000/s 10 000/s 10 000/s");
+}
+
+/// The last of N messages is due after N - 1 intervals.
+#[test]
+fn rate_of_a_number_of_messages_is_over_the_time_of_their_schedule() {
+    assert_eq!(rates(1, Some(1_000.0)), "1 000/s 1 000/s 1 000/s");
+    assert_eq!(rates(20, Some(1_000.0)), "1 000/s 1 000/s 1 000/s");
+    assert_eq!(rates(20, Some(20_000.0)), "10 000/s 10 000/s 10 000/s");
 }
 
 #[test]
