@@ -122,8 +122,9 @@ mod tests {
         let (mut outcome, plan) = (sample::outcome(), sample::plan());
         assert_eq!(told(&outcome, &plan), "");
         outcome.udp = Some(sample::datagrams());
-        let expected = "  datagrams   loss 12 (0.0024 %), late 1, duplicate 2, reordered 4 (max extent 2), corrupt 0,\n\
-                        \x20             foreign 0, own buffer overflow 0, jitter 8.00 µs\n";
+        let expected = "  datagrams   loss 12 (0.0024 %), late 1, duplicate 2,\n\
+                        \x20             reordered 4 (max extent 2), corrupt 0, foreign 0,\n\
+                        \x20             own buffer overflow 0, jitter 8.00 µs\n";
         assert_eq!(told(&outcome, &plan), expected);
     }
 
@@ -135,10 +136,10 @@ mod tests {
         datagrams.overflow = None;
         outcome.udp = Some(datagrams);
         plan.sizes = Sizes::fixed(8);
-        let expected = "  datagrams   loss 12 (0.0024 %), late or duplicate 1, corrupt 0, own buffer overflow not known,\n\
-                        \x20             jitter 8.00 µs\n\
-                        \x20             Duplicates and reordering can't be told, and a duplicate makes up for a loss: messages\n\
-                        \x20             of less than 32 B have no room for a number.\n";
+        let expected = "  datagrams   loss 12 (0.0024 %), late or duplicate 1, corrupt 0,\n\
+                        \x20             own buffer overflow not known, jitter 8.00 µs\n\
+                        \x20             Duplicates and reordering can't be told, and a duplicate makes up\n\
+                        \x20             for a loss: messages of less than 32 B have no room for a number.\n";
         assert_eq!(told(&outcome, &plan), expected);
         plan.message = Some(b"hello".to_vec());
         assert!(told(&outcome, &plan).contains("a text of their own"));

@@ -10,24 +10,22 @@ use crate::load::{Outcome, Plan, Reply};
 /// Tells how long things took, at `percentiles` and at most.
 pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &mut Page) {
     let latency = &outcome.latency;
-    let row = |label, times: &Histogram<u64>, note: &str| {
+    let row = |label, times: &Histogram<u64>| {
         let cells = percentiles.iter().chain(&[100.0]);
         Row {
             label,
             cells: cells.map(|&wanted| cell(times, wanted)).collect(),
-            note: note.to_owned(),
         }
     };
-    let sent = "from when it was sent";
     let (label, mut rows) = if plan.is_open() {
         let rows = vec![
-            row("  response", &latency.response, "from when it was due"),
-            row("  service", &latency.service, sent),
-            row("  lag", &latency.lag, "this client's own lateness"),
+            row("  response", &latency.response),
+            row("  service", &latency.service),
+            row("  lag", &latency.lag),
         ];
         ("latency", rows)
     } else {
-        ("", vec![row("latency", &latency.service, sent)])
+        ("", vec![row("latency", &latency.service)])
     };
     if !plan.udp {
         let label = if plan.is_open() {
@@ -35,7 +33,7 @@ pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &
         } else {
             "connect"
         };
-        rows.push(row(label, &latency.connect, ""));
+        rows.push(row(label, &latency.connect));
     }
     let header = percentiles
         .iter()
@@ -44,11 +42,11 @@ pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &
         header: Row {
             label,
             cells: header.chain(["max".to_owned()]).collect(),
-            note: covered(outcome, plan),
         },
         rows,
     };
     table.write(page);
+    remark(&legend(outcome, plan), page);
     let left_out = table
         .rows
         .iter()
@@ -64,16 +62,23 @@ pub(super) fn write(outcome: &Outcome, plan: &Plan, percentiles: &[f64], page: &
     }
 }
 
-/// Which part of the messages the times are of.
-fn covered(outcome: &Outcome, plan: &Plan) -> String {
+/// What the times are measured from, and of which part of the messages.
+fn legend(outcome: &Outcome, plan: &Plan) -> String {
     let messages = &outcome.messages;
-    if plan.reply == Reply::None || messages.offered == 0 {
-        return String::new();
+    let covered = if plan.reply == Reply::None || messages.offered == 0 {
+        String::new()
+    } else {
+        let share = percent(messages.share(messages.timed()));
+        format!(", of {share} of the messages")
+    };
+    if plan.is_open() {
+        format!(
+            "response: from when a message was due; service: from when it was sent; lag: this client's own \
+             lateness{covered}."
+        )
+    } else {
+        format!("latency: from when a message was sent{covered}.")
     }
-    format!(
-        "of {} of the messages",
-        percent(messages.share(messages.timed()))
-    )
 }
 
 /// What stands where there are too few samples.

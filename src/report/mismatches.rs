@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn what_looks_like_a_suffix_is_told_with_what_to_say() {
         let expected = "  mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65\n\
-                        \x20             Nothing more was to come. If the server adds that to every reply, use\n\
-                        \x20             --reply 'suffix:| lee'.\n";
+                        \x20             Nothing more was to come. If the server adds that to every reply,\n\
+                        \x20             use --reply 'suffix:| lee'.\n";
         assert_eq!(told(sample::mismatch(), &sample::plan()), expected);
         let between = Mismatch {
             kind: MismatchKind::Altered,
@@ -212,7 +212,7 @@ mod tests {
             (MismatchKind::Altered, "No connection has sent that.\n"),
             (
                 MismatchKind::Foreign(3),
-                "That was sent on connection 3: the server has mixed up two clients.\n",
+                "That was sent on connection 3: the server has mixed up two\n              clients.\n",
             ),
             (MismatchKind::Lost(1), "Missing before it: 1 byte.\n"),
             (

@@ -29,6 +29,7 @@ mod page;
 mod percentiles;
 #[cfg(test)]
 mod sample;
+mod servers;
 mod settings;
 mod text;
 mod units;
@@ -84,7 +85,7 @@ impl<'a> Report<'a> {
         &self.judgement
     }
 
-    /// The report for a person, at most 100 columns wide. With `spectrum`, every step of the distribution of response
+    /// The report for a person, at most 80 columns wide. With `spectrum`, every step of the distribution of response
     /// times is listed at its end.
     pub fn text(&self, spectrum: bool) -> String {
         text::write(self, spectrum)

@@ -4,16 +4,13 @@ use super::distribution::hgrm;
 use super::page::{INDENT, Page, Row, Table, escaped};
 use super::units::{bytes, percent, rate, thousands, three_digits, time, whole_percent};
 use super::{
-    Report, busy_share, datagrams, is_steady, latency, mismatches, rated_seconds, system_calls,
-    too_few_for_rate,
+    Report, busy_share, datagrams, is_steady, latency, mismatches, rated_seconds, servers,
+    system_calls, too_few_for_rate,
 };
 use crate::load::{Arrival, Churn, Outcome, Plan, Profile, Reply, State, Verify};
 
 /// How far what is said about the verdict stands in.
 const REASON_INDENT: usize = 7;
-
-/// The most servers that the text report lists.
-const SERVERS_SHOWN: usize = 8;
 
 /// Writes the report, with every step of the distribution of times if `spectrum`.
 pub(super) fn write(report: &Report<'_>, spectrum: bool) -> String {
@@ -42,7 +39,7 @@ pub(super) fn write(report: &Report<'_>, spectrum: bool) -> String {
         page.words(&" ".repeat(INDENT), INDENT, remark);
     }
     write_failures(outcome, &mut page);
-    write_servers(outcome, &mut page);
+    servers::write(outcome, plan, &mut page);
     write_bytes(outcome, plan, &mut page);
     latency::write(outcome, plan, percentiles, &mut page);
     write_troubles(outcome, plan, &mut page);
@@ -212,11 +209,7 @@ fn messages(outcome: &Outcome, plan: &Plan) -> Table {
         per_second(messages.completed_in_window),
     ];
     rates.resize(columns.len(), String::new());
-    let row = |label, cells| Row {
-        label,
-        cells,
-        note: String::new(),
-    };
+    let row = |label, cells| Row { label, cells };
     Table {
         header: row(
             "",
@@ -246,37 +239,6 @@ fn write_failures(outcome: &Outcome, page: &mut Page) {
         occurred.map(|state| format!("{} {}", thousands(messages.count(state)), state.name())),
     );
     page.items("failures", &items);
-}
-
-/// The part of each server, if there are several.
-fn write_servers(outcome: &Outcome, page: &mut Page) {
-    let mut label = "servers";
-    if outcome.servers.len() < 2 {
-        return;
-    }
-    for server in outcome.servers.iter().take(SERVERS_SHOWN) {
-        let messages = &server.messages;
-        let mut items = vec![
-            server.address.to_string(),
-            format!("{} offered", thousands(messages.offered)),
-            format!("{} completed", thousands(messages.completed())),
-        ];
-        for (count, what) in [
-            (messages.failed(), "failed"),
-            (messages.lost, "lost"),
-            (server.failed, "connections failed"),
-        ] {
-            if count > 0 {
-                items.push(format!("{} {what}", thousands(count)));
-            }
-        }
-        page.items(label, &items);
-        label = "";
-    }
-    let more = outcome.servers.len().saturating_sub(SERVERS_SHOWN);
-    if more > 0 {
-        page.items("", &[format!("and {more} more (see --json)")]);
-    }
 }
 
 fn write_bytes(outcome: &Outcome, plan: &Plan, page: &mut Page) {

@@ -7,7 +7,7 @@ use crate::report::{Context, sample};
 fn text(outcome: &Outcome, plan: &Plan, context: &Context) -> String {
     let text = Report::new(outcome, plan, context).text(false);
     for line in text.lines() {
-        assert!(line.chars().count() <= 100, "{line}");
+        assert!(line.chars().count() <= 80, "{line}");
         assert_eq!(line, line.trim_end());
     }
     // As it would be seen, below a line of its own.
@@ -17,7 +17,8 @@ fn text(outcome: &Outcome, plan: &Plan, context: &Context) -> String {
 #[test]
 fn an_open_loop_without_a_flaw() {
     let expected = "
-VALID  open loop, constant 50 000/s, 200 TCP connections, 128 B, every byte verified
+VALID  open loop, constant 50 000/s, 200 TCP connections, 128 B,
+       every byte verified
        ! Client and server share 2 processors.
 
   measured    10.0 s, tcp://127.0.0.1:7000
@@ -26,15 +27,18 @@ VALID  open loop, constant 50 000/s, 200 TCP connections, 128 B, every byte veri
   messages       500 000   500 000   500 000        0
   rate          50 000/s  50 000/s  49 998/s
   bytes       6.10 MiB/s out, 6.10 MiB/s in
-  latency           p50      p90      p99    p99.9   p99.99      max  of 100 % of the messages
-    response      61 µs   104 µs   214 µs  1.31 ms  2.90 ms  3.02 ms  from when it was due
-    service       58 µs    97 µs   198 µs  1.02 ms  2.11 ms  2.40 ms  from when it was sent
-    lag         4.00 µs  7.00 µs    11 µs    96 µs   880 µs   910 µs  this client's own lateness
+  latency           p50      p90      p99    p99.9   p99.99      max
+    response      61 µs   104 µs   214 µs  1.31 ms  2.90 ms  3.02 ms
+    service       58 µs    97 µs   198 µs  1.02 ms  2.11 ms  2.40 ms
+    lag         4.00 µs  7.00 µs    11 µs    96 µs   880 µs   910 µs
     connect      112 µs   180 µs        -        -        -   310 µs
+              response: from when a message was due; service: from when it was
+              sent; lag: this client's own lateness, of 100 % of the messages.
               - means that fewer than 10 samples lie beyond it.
-  client      busy 58 %, cpu 58 %, 11.6 cpu-µs/message, 2.30 system calls/message, RSS 9.10 MiB
-  server      pid 4711, cpu 71 %, 14.2 cpu-µs/message, RSS 9.10 MiB, 1.21 KiB/connection,
-              context switches 12 345 voluntary and 6 not
+  client      busy 58 %, cpu 58 %, 11.6 cpu-µs/message,
+              2.30 system calls/message, RSS 9.10 MiB
+  server      pid 4711, cpu 71 %, 14.2 cpu-µs/message, RSS 9.10 MiB,
+              1.21 KiB/connection, context switches 12 345 voluntary and 6 not
   goals       met     p99<5ms: 214 µs
               missed  rate>50k: 49 998/s
 ";
@@ -78,12 +82,14 @@ fn a_closed_loop_with_a_server_that_adds_a_suffix() {
     outcome.latency.service.reset();
     outcome.latency.service.record_n(61_000, 40).unwrap();
     let expected = "
-MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B, every byte verified
-       10 replies did not match: the server seems to append a suffix to each reply, so use
-       --reply 'suffix:| lee'.
-       950 of 1 000 messages failed (95 %), more than 0.1 % (--failures-max): 950 unanswered at end.
-       Only 40 messages were replied to, fewer than 100: measure for longer with --duration, or send
-       more with --messages.
+MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B,
+       every byte verified
+       10 replies did not match: the server seems to append a suffix to each
+       reply, so use --reply 'suffix:| lee'.
+       950 of 1 000 messages failed (95 %), more than 0.1 % (--failures-max):
+       950 unanswered at end.
+       Only 40 messages were replied to, fewer than 100: measure for longer with
+       --duration, or send more with --messages.
 
   measured    1.50 s
                 offered     sent  replied   failed
@@ -91,17 +97,18 @@ MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B, every byte veri
   rate            667/s    667/s     27/s
   failures    96 %, 10 mismatched, 950 unanswered at end
   bytes       40.7 MiB/s out, 40.7 MiB/s in
-                    p50      p90      p99    p99.9   p99.99      max  of 4 % of the messages
-  latency         61 µs        -        -        -        -    61 µs  from when it was sent
+                    p50      p90      p99    p99.9   p99.99      max
+  latency         61 µs        -        -        -        -    61 µs
   connect        112 µs   180 µs        -        -        -   310 µs
+              latency: from when a message was sent, of 4 % of the messages.
               - means that fewer than 10 samples lie beyond it.
-              A closed loop sends least when the server is slowest, and so hides stalls: --rate
-              shows them.
+              A closed loop sends least when the server is slowest, and so hides
+              stalls: --rate shows them.
   connections 200 of 212 established, 12 failed, 2 closed by the server
   errors      connect ECONNREFUSED 12, read ECONNRESET 3
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
-              Nothing more was to come. If the server adds that to every reply, use
-              --reply 'suffix:| lee'.
+              Nothing more was to come. If the server adds that to every reply,
+              use --reply 'suffix:| lee'.
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
   mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
               and 7 more
@@ -130,23 +137,30 @@ fn datagrams_that_were_lost_and_sent_too_late() {
     context.goals.clear();
     context.warnings.clear();
     let expected = "
-RATE-NOT-REACHED  open loop, Poisson rate 1k:50k, 8 UDP flows, 128 B, every byte verified
-       480 000 of 500 000 messages offered were sent (96 %), less than 99 %: 8 000 were still due at
-       the end, and 12 000 were shed. Lower --rate, or allow more in flight with --connections or
-       --pipeline.
+RATE-NOT-REACHED  open loop, Poisson rate 1k:50k, 8 UDP flows, 128 B,
+       every byte verified
+       480 000 of 500 000 messages offered were sent (96 %), less than 99 %:
+       8 000 were still due at the end, and 12 000 were shed. Lower --rate, or
+       allow more in flight with --connections or --pipeline.
 
   measured    10.0 s, tcp://127.0.0.1:7000
-                 offered      sent   replied   failed     lost     shed  never sent
-  messages       500 000   480 000   479 988        0       12   12 000       8 000
+                 offered      sent   replied   failed     lost     shed
+  messages       500 000   480 000   479 988        0       12   12 000
   rate          50 000/s  48 000/s  47 999/s
+                never sent
+  messages           8 000
   bytes       6.10 MiB/s out, 6.10 MiB/s in
-  latency           p50      p90      p99    p99.9   p99.99      max  of 96 % of the messages
-    response      61 µs   104 µs   214 µs  1.31 ms  2.90 ms  3.02 ms  from when it was due
-    service       58 µs    97 µs   198 µs  1.02 ms  2.11 ms  2.40 ms  from when it was sent
-    lag         4.00 µs  7.00 µs    11 µs    96 µs   880 µs   910 µs  this client's own lateness
-  datagrams   loss 12 (0.0024 %), late 1, duplicate 2, reordered 4 (max extent 2), corrupt 0,
-              foreign 0, own buffer overflow 0, jitter 8.00 µs
-  client      busy 58 %, cpu 58 %, 12.1 cpu-µs/message, 2.40 system calls/message, RSS 9.10 MiB
+  latency           p50      p90      p99    p99.9   p99.99      max
+    response      61 µs   104 µs   214 µs  1.31 ms  2.90 ms  3.02 ms
+    service       58 µs    97 µs   198 µs  1.02 ms  2.11 ms  2.40 ms
+    lag         4.00 µs  7.00 µs    11 µs    96 µs   880 µs   910 µs
+              response: from when a message was due; service: from when it was
+              sent; lag: this client's own lateness, of 96 % of the messages.
+  datagrams   loss 12 (0.0024 %), late 1, duplicate 2,
+              reordered 4 (max extent 2), corrupt 0, foreign 0,
+              own buffer overflow 0, jitter 8.00 µs
+  client      busy 58 %, cpu 58 %, 12.1 cpu-µs/message,
+              2.40 system calls/message, RSS 9.10 MiB
 ";
     assert_eq!(text(&outcome, &plan, &context), expected);
 }
@@ -158,19 +172,22 @@ fn a_load_that_came_to_nothing() {
     let mut outcome = Outcome::new(false, &plan.targets);
     outcome.connections.most = 1;
     let expected = "
-TOO-FEW-SAMPLES  open loop, constant 50 000/s, 1 TCP connection, 128 B, every byte verified
-       No message was offered in the window: measure for longer with --duration, or see how long the
-       server takes for a reply.
+TOO-FEW-SAMPLES  open loop, constant 50 000/s, 1 TCP connection, 128 B,
+       every byte verified
+       No message was offered in the window: measure for longer with --duration,
+       or see how long the server takes for a reply.
 
   measured    nothing
                 offered     sent  replied   failed
   messages            0        0        0        0
   rate                -        -        -
   latency           p50      p90      p99    p99.9   p99.99      max
-    response          -        -        -        -        -        -  from when it was due
-    service           -        -        -        -        -        -  from when it was sent
-    lag               -        -        -        -        -        -  this client's own lateness
+    response          -        -        -        -        -        -
+    service           -        -        -        -        -        -
+    lag               -        -        -        -        -        -
     connect           -        -        -        -        -        -
+              response: from when a message was due; service: from when it was
+              sent; lag: this client's own lateness.
               - means that fewer than 10 samples lie beyond it.
   client      busy -
 ";
@@ -216,6 +233,51 @@ fn rate_of_a_number_of_messages_is_over_the_time_of_their_schedule() {
     assert_eq!(rates(1, Some(1_000.0)), "1 000/s 1 000/s 1 000/s");
     assert_eq!(rates(20, Some(1_000.0)), "1 000/s 1 000/s 1 000/s");
     assert_eq!(rates(20, Some(20_000.0)), "10 000/s 10 000/s 10 000/s");
+}
+
+#[test]
+fn large_load_on_long_addresses_fits_into_80_columns() {
+    let (mut outcome, mut plan, mut context) =
+        (sample::outcome(), sample::plan(), sample::context());
+    let address = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:1111]:25555";
+    let large = 987_654_321_000_000;
+    plan.connections = 1_000_000;
+    outcome.messages = crate::load::Messages {
+        offered: 7 * large,
+        replied: large,
+        replied_late: large,
+        lost: large,
+        local_overflow: large,
+        shed: large,
+        never_sent: large,
+        timed_out: large,
+        ..Default::default()
+    };
+    (outcome.bytes_sent, outcome.bytes_received) = (u64::MAX, u64::MAX);
+    outcome.servers[0].address = address.parse().unwrap();
+    outcome.servers[0].messages = outcome.messages.clone();
+    outcome.servers = vec![outcome.servers[0].clone(); 3];
+    outcome.wrong_replies = large;
+    outcome.mismatches = vec![
+        crate::load::Mismatch {
+            local: Some(address.parse().unwrap()),
+            expected: vec![0; 16],
+            got: vec![255; 16],
+            ..sample::mismatch()
+        };
+        4
+    ];
+    context.targets = vec![format!("tcp://{address}"); 3];
+    context
+        .targets
+        .push(format!("tcp://{}:1", "name.".repeat(50)));
+    context.warnings.push("word ".repeat(60));
+    context.labels.push(("label".to_owned(), "x".repeat(200)));
+    text(&outcome, &plan, &context);
+    let spectrum = Report::new(&outcome, &plan, &context).text(true);
+    for line in spectrum.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }
 
 #[test]
@@ -297,7 +359,7 @@ fn percentiles_of_ones_own_and_the_whole_distribution_are_told_when_asked_for() 
     };
     let open = text(&plan);
     assert!(
-        open.contains("latency            p5    p99.5      max  of 100 % of the messages\n"),
+        open.contains("latency            p5    p99.5      max\n"),
         "{open}"
     );
     let times = hgrm(&outcome.latency.response);
