@@ -141,10 +141,10 @@ fn output_that_would_replace_an_input_is_refused() {
 }
 
 #[test]
-fn watch_and_an_output_on_stdout_are_refused_together() {
+fn watch_without_a_terminal_and_an_output_on_stdout_are_refused() {
     let folder = Folder::new();
     let line = folder.refusal("bench", &["--watch", "--json", "-", "127.0.0.1:1"]);
-    assert!(line.contains("--watch"), "{line}");
+    assert!(line.contains("--watch draws on stderr"), "{line}");
     let line = folder.refusal("serve", &["--watch", "--trace", "-"]);
     assert!(line.contains("--watch"), "{line}");
 }

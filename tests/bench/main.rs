@@ -14,6 +14,9 @@ mod process;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/terminal.rs"]
+mod terminal;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

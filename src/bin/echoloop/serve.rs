@@ -111,7 +111,7 @@ fn watched<S: Service, C: Conduct>(
     let name = name(server.server());
     let mut study = Study::begin(
         &args.study,
-        trace,
+        (trace, text),
         Role::Server,
         &name,
         &reactor,

@@ -12,7 +12,8 @@ const STUDY: &str = "Study";
 /// What is to be seen of a loop as it runs.
 #[derive(Args, Debug)]
 pub(crate) struct StudyArgs {
-    /// Show how the loop is doing, three times a second; a line a second where that is no terminal
+    /// Show how the loop is doing, three times a second; a line a second where that is no terminal. On stderr if a result
+    /// goes to standard output
     #[arg(long, help_heading = STUDY)]
     pub(crate) watch: bool,
     /// Write every turn, event and call as a trace, for ui.perfetto.dev and for 'echoloop report'; - for standard output

@@ -33,6 +33,8 @@ pub(super) struct Streams {
     pub(super) hlog: Option<Opened>,
     pub(super) csv: Option<Opened>,
     pub(super) trace: Option<Opened>,
+    /// Where the view of `--watch` goes.
+    pub(super) view: TextStream,
 }
 
 impl Outputs {
@@ -78,6 +80,7 @@ impl Outputs {
                 hlog: open(&self.hlog)?,
                 csv: open(&self.csv)?,
                 trace: open(&self.trace)?,
+                view: self.text,
             },
         })
     }

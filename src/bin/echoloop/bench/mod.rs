@@ -187,7 +187,12 @@ fn measure(
     timer: Timer,
     streams: Streams,
 ) -> Result<Measured, Failure> {
-    let Streams { csv, hlog, trace } = streams;
+    let Streams {
+        csv,
+        hlog,
+        trace,
+        view,
+    } = streams;
     let mut reactor =
         Reactor::with_timer(timer).map_err(|error| Failure::cannot("start the loop", &error))?;
     let progress = Progress::open(reactor.waker(), !args.study.watch)
@@ -214,7 +219,7 @@ fn measure(
     let name = format!("echoloop bench {}", plan.targets[0]);
     let mut study = Study::begin(
         &args.study,
-        trace,
+        (trace, view),
         Role::Load,
         &name,
         &reactor,

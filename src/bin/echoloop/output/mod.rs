@@ -20,11 +20,12 @@ mod temporary;
 mod tests;
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use rustix::termios::tcgetwinsize;
 
 use self::place::{Identity, Place};
 pub(crate) use self::sink::Sink;
@@ -143,7 +144,7 @@ pub(crate) fn check_distinct(
     Ok(())
 }
 
-/// Where the text report, addresses and totals go.
+/// Where the text report, addresses, totals and the view of `--watch` go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextStream {
     Stdout,
@@ -163,11 +164,43 @@ impl TextStream {
         }
     }
 
+    /// Whether it is a terminal.
+    pub(crate) fn is_terminal(self) -> bool {
+        match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes at once. A closed reader is an error.
+    pub(crate) fn write(self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                out.flush()
+            }
+            Self::Stderr => io::stderr().lock().write_all(text.as_bytes()),
+        }
+    }
+
+    /// How many columns and rows the terminal has, if it is one that says.
+    pub(crate) fn size(self) -> Option<(usize, usize)> {
+        let size = match self {
+            Self::Stdout => tcgetwinsize(io::stdout()),
+            Self::Stderr => tcgetwinsize(io::stderr()),
+        };
+        let size = size
+            .ok()
+            .filter(|size| size.ws_col > 0 && size.ws_row > 0)?;
+        Some((usize::from(size.ws_col), usize::from(size.ws_row)))
+    }
+
     /// Prints at once. A closed reader (`| head`) is not an error.
     pub(crate) fn print(self, text: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout => print(text).map_err(|error| Failure::cannot("write to stdout", &error)),
-            Self::Stderr => match io::stderr().lock().write_all(text.as_bytes()) {
+            Self::Stderr => match self.write(text) {
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                     Err(Failure::cannot("write to stderr", &error))
                 }
@@ -176,12 +209,20 @@ impl TextStream {
         }
     }
 
-    /// Refuses `--watch`, which draws on stdout, if an output goes there.
+    /// Refuses `--watch` beside an output on stdout, unless only the view is at a terminal.
     pub(crate) fn check_watch(self, watch: bool) -> Result<(), Failure> {
-        if watch && self == Self::Stderr {
-            let why = "--watch draws on standard output, and an output option writes there: give it a file";
-            return Err(Failure::Usage(why.to_owned()));
+        if !watch || self == Self::Stdout {
+            return Ok(());
         }
-        Ok(())
+        let why = if !Self::Stderr.is_terminal() {
+            "--watch draws on stderr when an output option uses standard output, and stderr is not a terminal: give \
+             the output a file, or leave --watch out"
+        } else if Self::Stdout.is_terminal() {
+            "--watch and an output option cannot share this terminal: redirect standard output, or give the output \
+             a file"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Usage(why.to_owned()))
     }
 }

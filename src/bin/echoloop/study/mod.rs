@@ -12,7 +12,7 @@ use echoloop::reactor::{EVENTS_PER_POLL, Event, Handler, Next, Reactor, Registry
 pub(crate) use self::tracing::Tracing;
 use self::view::View;
 use crate::args::StudyArgs;
-use crate::output::Opened;
+use crate::output::{Opened, TextStream};
 use crate::{Failure, logger};
 
 /// How often figures are taken.
@@ -42,10 +42,11 @@ pub(crate) struct Study {
 }
 
 impl Study {
-    /// Begins the view and the trace that `args` ask for, of a loop that `recorder` observes. The trace goes to `trace`.
+    /// Begins the view and the trace that `args` ask for, of a loop that `recorder` observes. The trace goes to `trace`,
+    /// and the view to `text`.
     pub(crate) fn begin(
         args: &StudyArgs,
-        trace: Option<Opened>,
+        (trace, text): (Option<Opened>, TextStream),
         role: Role,
         name: &str,
         reactor: &Reactor,
@@ -60,7 +61,7 @@ impl Study {
         }
         let view = args
             .watch
-            .then(|| View::open(role, name, reactor.waker()))
+            .then(|| View::open(role, name, reactor.waker(), text))
             .transpose()
             .map_err(|error| Failure::cannot("show the view", &error))?;
         Ok(Self { view, tracing })

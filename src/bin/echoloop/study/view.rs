@@ -1,6 +1,6 @@
 //! The view of a loop, at a terminal or as lines.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use echoloop::reactor::Waker;
 use echoloop::report::Watch;
 
 use super::overflows::overflows;
+use crate::output::TextStream;
 
 /// How many stretches lie between two pictures, and between two lines where there is no terminal.
 const PICTURE_EVERY: u32 = 3;
@@ -32,28 +33,34 @@ enum Piece {
 pub(super) struct View {
     watch: Watch,
     output: Output<Piece>,
+    stream: TextStream,
     terminal: bool,
     taken: u32,
     overflows_before: Option<u64>,
 }
 
 impl View {
-    pub(super) fn open(role: Role, name: &str, waker: Waker) -> io::Result<Self> {
+    pub(super) fn open(
+        role: Role,
+        name: &str,
+        waker: Waker,
+        stream: TextStream,
+    ) -> io::Result<Self> {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let terminal = io::stdout().is_terminal() && !dumb;
+        let terminal = stream.is_terminal() && !dumb;
         let show = move |piece: Piece| {
             let mut drawn = drawn();
+            drawn.stream = stream;
             let text = match piece {
                 Piece::Picture(width, lines) => drawn.picture(width, &lines),
                 Piece::Line(line) => line + "\n",
             };
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes())?;
-            out.flush()
+            stream.write(&text)
         };
         Ok(Self {
             watch: Watch::new(role, name),
             output: Output::to_sink(show, waker)?,
+            stream,
             terminal,
             taken: 0,
             overflows_before: overflows(),
@@ -81,7 +88,7 @@ impl View {
     }
 
     fn draw(&self, recorder: &Recorder) {
-        let (width, height) = size();
+        let (width, height) = self.stream.size().unwrap_or(SIZE);
         let risen = overflows()
             .zip(self.overflows_before)
             .map(|(now, before)| now.saturating_sub(before));
@@ -91,23 +98,34 @@ impl View {
         self.output.push(Piece::Picture(width, lines));
     }
 
-    /// The last picture stays, and what is printed next goes below it.
+    /// The last picture stays, and what is printed next goes below it and a blank line.
     pub(super) fn close(self, recorder: &Recorder) {
         if self.terminal {
             self.draw(recorder);
+            self.output.push(Piece::Line(String::new()));
         }
         let _ = self.output.finish_within(END_WAIT);
     }
 }
 
 /// What is on the screen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Drawn {
     lines: usize,
     width: usize,
+    /// Where it is drawn.
+    stream: TextStream,
 }
 
 impl Drawn {
+    const fn nothing() -> Self {
+        Self {
+            lines: 0,
+            width: 0,
+            stream: TextStream::Stdout,
+        }
+    }
+
     /// What draws `lines` in the place of those before. The cursor is left below them, and no mode of the terminal is
     /// changed: there is nothing to restore, however the program ends.
     fn picture(&mut self, width: usize, lines: &[String]) -> String {
@@ -136,18 +154,8 @@ impl Drawn {
     }
 }
 
-/// How many columns and rows the terminal has.
-fn size() -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(io::stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
-            (usize::from(size.ws_col), usize::from(size.ws_row))
-        }
-        _ => SIZE,
-    }
-}
-
 /// What is on the screen. The view and the log share it.
-static DRAWN: Mutex<Drawn> = Mutex::new(Drawn { lines: 0, width: 0 });
+static DRAWN: Mutex<Drawn> = Mutex::new(Drawn::nothing());
 
 fn drawn() -> MutexGuard<'static, Drawn> {
     DRAWN.lock().unwrap_or_else(|error| error.into_inner())
@@ -157,9 +165,8 @@ fn drawn() -> MutexGuard<'static, Drawn> {
 pub(crate) fn write_above(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let mut drawn = drawn();
     if drawn.lines > 0 {
-        let mut out = io::stdout().lock();
-        out.write_all(drawn.wipe().as_bytes())?;
-        out.flush()?;
+        let wiped = drawn.wipe();
+        drawn.stream.write(&wiped)?;
     }
     write()
 }
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_picture_takes_the_place_of_the_one_before() {
-        let mut drawn = Drawn::default();
+        let mut drawn = Drawn::nothing();
         let lines = |count| vec!["x".to_owned(); count];
         assert_eq!(drawn.picture(80, &lines(2)), "x\x1b[K\nx\x1b[K\n\x1b[J");
         assert_eq!(drawn.picture(80, &lines(1)), "\x1b[2Fx\x1b[K\n\x1b[J");
