@@ -397,7 +397,7 @@ fn a_doctor_says_what_can_be_done_and_what_would_help() {
     let address = server.tcp[0].to_string();
     let output = run("doctor", &["-c", "10", &address]);
     assert_eq!(code(&output), 0, "{output:?}");
-    for what in ["descriptors", "ports", "backlog", "cores", "load", "server"] {
+    for what in ["descriptors", "ports", "backlog", "cores", "cpu", "server"] {
         assert!(text(&output).contains(what), "{}", text(&output));
     }
     let output = run("doctor", &["-c", "1M", &address]);

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use echoloop::load::Load;
+use echoloop::load::{Load, Stop};
 use echoloop::probe::{Off, Probe, Recorder};
 use echoloop::reactor::{Event, Handler, Next, Reactor, Registry};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::signals::Signals;
 use crate::study::Recorded;
 
+use super::competition::Competition;
 use super::logs::wall_clock;
 use super::usage::{Spent, Used, own_cpu, own_memory, used_by};
 
@@ -26,6 +27,7 @@ pub(super) struct Driven<P = Off> {
     was_running: bool,
     was_measuring: bool,
     pub(super) costs: Costs,
+    pub(super) competition: Competition,
 }
 
 /// What was used while it was measured.
@@ -49,6 +51,10 @@ pub(super) struct Costs {
 impl<P: Probe> Driven<P> {
     pub(super) fn new(load: Load<P>, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
         let signals = Signals::new(reactor.registry(), &[SIGINT, SIGTERM])?;
+        let plan = load.plan();
+        // A number of messages is often over before the processes of this machine are looked through.
+        let names = matches!(plan.stop, Stop::After(_));
+        let competition = Competition::new(&plan.targets, plan.udp, server, names);
         Ok(Self {
             load,
             signals,
@@ -59,6 +65,7 @@ impl<P: Probe> Driven<P> {
             was_running: false,
             was_measuring: false,
             costs: Costs::default(),
+            competition,
         })
     }
 
@@ -93,11 +100,13 @@ impl<P: Probe> Driven<P> {
         let costs = &mut self.costs;
         costs.measured = true;
         if measuring {
+            self.competition.begin();
             costs.began = Some(wall_clock());
             costs.client_cpu_from = cpu;
             costs.memory_from = memory;
             costs.server_from = server;
         } else {
+            self.competition.end();
             costs.client_cpu = cpu.saturating_sub(costs.client_cpu_from);
             costs.memory = memory;
             let from = costs.server_from.as_ref();

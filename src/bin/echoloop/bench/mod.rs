@@ -1,6 +1,7 @@
 //! `echoloop bench`: a plan carried out, and what came of it told.
 
 mod buffers;
+mod competition;
 mod context;
 mod doctor;
 mod driven;
@@ -9,6 +10,7 @@ mod logs;
 mod plan;
 mod ports;
 mod preflight;
+mod processes;
 mod progress;
 mod usage;
 
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     let goals = goals(args)?;
     let outputs = Outputs::check(args)?;
     check_server(args.server_pid)?;
-    let machine = Machine::look();
+    let machine = Machine::before_a_run();
     let checks = machine.check(&plan);
     if let Some(broken) = checks.iter().find(|check| check.verdict == Health::Broken) {
         return Err(Failure::Usage(broken.sentence()));
@@ -89,12 +91,14 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         outcome,
         costs,
         stopped_by,
+        disturbances,
         mut written,
     } = measure(args, &plan, timer, streams)?;
     context.measured_from = context::measured_from(created, &outcome);
     context.ended_at = Some(Timestamp::now().to_string());
     let exhausted = exhausted(&outcome, &plan);
     context.warnings.extend(exhausted.clone());
+    context.warnings.extend(disturbances);
     context::note_costs(&costs, &mut context);
     context.server = args
         .server_pid
@@ -168,6 +172,8 @@ struct Measured {
     outcome: Outcome,
     costs: Costs,
     stopped_by: Option<i32>,
+    /// Warnings about others who used the processors.
+    disturbances: Vec<String>,
     /// The result of each stream. The report is printed even if one has failed.
     written: Vec<Result<(), Failure>>,
 }
@@ -269,6 +275,7 @@ fn measured<P: Probe>(
         load,
         costs,
         stopped_by,
+        competition,
         ..
     } = driven;
     let outcome = load
@@ -280,6 +287,7 @@ fn measured<P: Probe>(
         outcome,
         costs,
         stopped_by,
+        disturbances: competition.warnings(),
         written,
     })
 }

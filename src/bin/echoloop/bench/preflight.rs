@@ -9,13 +9,11 @@ use echoloop::report::thousands;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::buffers::Buffers;
+use super::competition::Competition;
 use super::ports::Ports;
 
 /// Descriptors that are not connections: standard streams, poll, waker, timer, signals, files that are written.
 const DESCRIPTORS_RESERVED: u64 = 24;
-
-/// The load of a machine above which times are somebody else's as well, for each of its cores.
-const LOAD_MAX: f64 = 0.5;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +42,21 @@ pub(super) struct Machine {
     backlog: Option<u64>,
     buffers: Buffers,
     pub(super) cpus: usize,
-    load: Option<f64>,
+    /// Whether others use the processors so much that it disturbs a load, and how much. `None`: not measured.
+    competition: Option<(bool, String)>,
 }
 
 impl Machine {
-    /// Looks at it, and raises the limit of open files as far as the system lets us.
+    /// Looks at everything. That takes a moment, in which the competition for the processors is measured.
     pub(super) fn look() -> Self {
+        Self {
+            competition: Competition::now(),
+            ..Self::before_a_run()
+        }
+    }
+
+    /// Looks at what a run needs, and raises the limit of open files as far as the system lets us.
+    pub(super) fn before_a_run() -> Self {
         let limit = getrlimit(Resource::Nofile);
         let raised = Rlimit {
             current: limit.maximum,
@@ -66,9 +73,7 @@ impl Machine {
             backlog: number("/proc/sys/net/core/somaxconn"),
             buffers: Buffers::look(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
-            load: fs::read_to_string("/proc/loadavg")
-                .ok()
-                .and_then(|text| text.split_whitespace().next()?.parse().ok()),
+            competition: None,
         }
     }
 
@@ -82,7 +87,7 @@ impl Machine {
         }
         checks.extend(self.buffers.check(plan));
         checks.push(self.check_cores(plan));
-        checks.push(self.check_load());
+        checks.extend(self.check_competition());
         checks
     }
 
@@ -136,15 +141,13 @@ impl Machine {
         Check::fine("cores", format!("{told}{shared}"))
     }
 
-    fn check_load(&self) -> Check {
-        match self.load {
-            Some(load) if load > LOAD_MAX * self.cpus as f64 => Check::doubtful(
-                "load",
-                format!("{load:.2}: others are at work here, and times will be theirs as well"),
-            ),
-            Some(load) => Check::fine("load", format!("{load:.2}")),
-            None => Check::fine("load", "not known here".to_owned()),
-        }
+    fn check_competition(&self) -> Option<Check> {
+        let (disturbing, told) = self.competition.clone()?;
+        Some(if disturbing {
+            Check::doubtful("cpu", told)
+        } else {
+            Check::fine("cpu", told)
+        })
     }
 }
 
@@ -209,7 +212,7 @@ mod tests {
             backlog: Some(4096),
             buffers: Buffers::look(),
             cpus: 2,
-            load: Some(0.1),
+            competition: Some((false, String::new())),
         }
     }
 
@@ -278,12 +281,12 @@ mod tests {
     #[test]
     fn what_makes_figures_doubtful_is_told() {
         let busy = Machine {
-            load: Some(1.5),
+            competition: Some((true, String::new())),
             cpus: 1,
             ..machine()
         };
         let tcp = plan(|_| ());
-        assert_eq!(told(&busy, &tcp, "load").0, Health::Doubtful);
+        assert_eq!(told(&busy, &tcp, "cpu").0, Health::Doubtful);
         assert_eq!(told(&busy, &tcp, "cores").0, Health::Doubtful);
         assert!(
             machine()

@@ -98,7 +98,7 @@ fn switches_of(task: &Path) -> Option<(u32, Switches)> {
 /// The CPU clock of the process `pid` (clock_getcpuclockid(3)): the kernel adds up what threads
 /// have used when they end, which no file of `/proc` has in nanoseconds.
 #[cfg(target_os = "linux")]
-fn cpu_of(pid: u32) -> Option<Duration> {
+pub(crate) fn cpu_of(pid: u32) -> Option<Duration> {
     use nix::time::ClockId;
     use nix::unistd::Pid;
 
@@ -108,7 +108,7 @@ fn cpu_of(pid: u32) -> Option<Duration> {
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn cpu_of(_pid: u32) -> Option<Duration> {
+pub(crate) const fn cpu_of(_pid: u32) -> Option<Duration> {
     None
 }
 
