@@ -84,8 +84,8 @@ fn meaning(kind: MismatchKind, member: &str) -> String {
     }
 }
 
-/// The option that describes the suffix that the server seems to append to each reply: all wrong replies that have one
-/// agree.
+/// The option that describes the suffix that the server seems to append to each reply: all wrong
+/// replies that have one agree.
 pub(super) fn suffix_option(outcome: &Outcome, plan: &Plan) -> Option<String> {
     if plan.reply != Reply::Echo {
         return None;
@@ -129,7 +129,8 @@ fn added(mismatch: &Mismatch) -> Option<&[u8]> {
     }
 }
 
-/// The option for this suffix, quoted for a shell. `None` if there may have been more bytes than were kept.
+/// The option for this suffix, quoted for a shell. `None` if there may have been more bytes than
+/// were kept.
 fn reply_option(suffix: &[u8]) -> Option<String> {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
     let escapes = if suffix.iter().all(plain) { "" } else { "-e " };

@@ -100,11 +100,13 @@ impl<'a> Report<'a> {
 /// The fewest messages of a closed loop whose rate is more than the inverse of a few reply times.
 const RATED_MIN: u64 = 10;
 
-/// The time by which the counts of the window are divided, in seconds. `None` if nothing was measured, or if a number of
-/// messages was to be sent in a closed loop and there are too few for a rate.
+/// The time by which the counts of the window are divided, in seconds. `None` if nothing was
+/// measured, or if a number of messages was to be sent in a closed loop and there are too few for a
+/// rate.
 ///
-/// The window of a number of messages ends with the last reply, and the last message is due one interval before the
-/// schedule of all of them ends: N messages at 1,000/s take N ms, although the last is due after N - 1 ms.
+/// The window of a number of messages ends with the last reply, and the last message is due one
+/// interval before the schedule of all of them ends: N messages at 1,000/s take N ms, although the
+/// last is due after N - 1 ms.
 fn rated_seconds(outcome: &Outcome, plan: &Plan) -> Option<f64> {
     let measured = outcome.measured.as_secs_f64();
     let offered = outcome.messages.offered;
@@ -124,7 +126,8 @@ fn rated_seconds(outcome: &Outcome, plan: &Plan) -> Option<f64> {
     })
 }
 
-/// Whether so few messages were to be sent in a closed loop that a rate would only repeat how long their replies took.
+/// Whether so few messages were to be sent in a closed loop that a rate would only repeat how long
+/// their replies took.
 fn too_few_for_rate(outcome: &Outcome, plan: &Plan) -> bool {
     let by_number = matches!(plan.stop, Stop::Messages(_)) && !plan.is_open();
     by_number && outcome.messages.offered < RATED_MIN

@@ -22,6 +22,9 @@ struct Column {
     cells: Vec<String>,
 }
 
+/// A count of a server.
+type Count = fn(&Server) -> u64;
+
 /// Writes the table, if there are several servers.
 pub(super) fn write(outcome: &Outcome, plan: &Plan, page: &mut Page) {
     if outcome.servers.len() < 2 {
@@ -67,7 +70,7 @@ fn table(servers: &[Server], plan: &Plan) -> Vec<Column> {
         Reply::None => "written",
         _ => "replied",
     };
-    let counts = |name, of: fn(&Server) -> u64| Column {
+    let counts = |name, of: Count| Column {
         name,
         cells: servers.iter().map(|server| thousands(of(server))).collect(),
     };
@@ -77,7 +80,7 @@ fn table(servers: &[Server], plan: &Plan) -> Vec<Column> {
         counts(completed, |server| server.messages.completed()),
         counts("failed", |server| server.messages.failed()),
     ];
-    let rare: [(_, fn(&Server) -> u64); 2] = [
+    let rare: [(_, Count); 2] = [
         ("lost", |server| server.messages.lost),
         ("conns failed", |server| server.failed),
     ];

@@ -14,8 +14,11 @@ mod process;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
+// It has the path of the program in a module of its own, as `process` has.
+#[allow(clippy::duplicate_mod)]
 #[path = "../support/terminal.rs"]
 mod terminal;
+mod warnings;
 mod watch;
 
 use std::net::SocketAddr;
@@ -300,30 +303,6 @@ fn a_stall_is_seen_by_the_open_loop_and_hidden_by_the_closed_one() {
         p99(&closed, "service") < p99(&open, "response") / 2,
         "{closed}"
     );
-}
-
-#[test]
-fn backslash_without_escapes_is_warned_about() {
-    let server = Process::serve(&[]);
-    let address = server.tcp[0].to_string();
-    let told = |arguments: &[&str]| {
-        let output = bench(&[&["-n", "20", "--json", "-"], arguments, &[&address]].concat());
-        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let logged = stderr
-            .lines()
-            .filter(|line| line.contains("add -e"))
-            .count();
-        let warnings = json["warnings"].as_array().unwrap().clone();
-        let warned = warnings
-            .iter()
-            .filter(|line| line.as_str().unwrap().contains("add -e"));
-        (logged, warned.count())
-    };
-    // The report, which repeats the warning, is on stderr as well.
-    assert_eq!(told(&["-m", r"a\n"]), (2, 1));
-    assert_eq!(told(&["-m", r"a\n", "-e"]), (0, 0));
-    assert_eq!(told(&["-m", r"C:\dir"]), (0, 0));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use clap::Command;
 
-/// Options of wrk, oha, hey, ab, iperf and nc, separated by spaces, and what does the same in `bench` and `doctor`.
+/// Options of wrk, oha, hey, ab, iperf and nc, separated by spaces, and what does the same in `bench`
+/// and `doctor`.
 const LOAD: [(&str, &str); 13] = [
     (
         "--port --host --server --url",
@@ -106,8 +107,8 @@ fn close_option(command: &Command, argument: &str) -> Option<String> {
     (least <= most).then(|| option.to_owned())
 }
 
-/// How many letters have to be added, removed, replaced or swapped with the next one to make `from` into `to`
-/// (optimal string alignment distance).
+/// How many letters have to be added, removed, replaced or swapped with the next one to make `from`
+/// into `to` (optimal string alignment distance).
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];

@@ -122,8 +122,8 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
     }
 }
 
-/// The sentence about an argument that the command does not have. The suggestions of clap are replaced: they name
-/// options that look alike, whatever they do.
+/// The sentence about an argument that the command does not have. The suggestions of clap are
+/// replaced: they name options that look alike, whatever they do.
 fn unknown_argument(error: &clap::Error, argv: &[OsString]) -> String {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return error.render().to_string();

@@ -1,8 +1,8 @@
 //! How much other processes used the CPUs while a load was measured.
 //!
-//! The load average does not show that: it covers the last minutes, and so the previous run. Instead, the CPU time of the
-//! whole machine is read when the measured window begins and when it ends, and that of this client and of the server is
-//! subtracted.
+//! The load average does not show that: it covers the last minutes, and so the previous run.
+//! Instead, the CPU time of the whole machine is read when the measured window begins and when it
+//! ends, and that of this client and of the server is subtracted.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -27,7 +27,8 @@ const NAMED_MIN: f64 = 0.2;
 /// The processor time of the whole machine so far, in clock ticks of all processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticks {
-    /// Of processes and of the kernel for them. Interrupts are left out: those of the load are among them.
+    /// Of processes and of the kernel for them. Interrupts are left out: those of the load are among
+    /// them.
     work: u64,
     steal: u64,
     all: u64,
@@ -64,8 +65,8 @@ pub(super) struct Competition {
 }
 
 impl Competition {
-    /// For a load on `targets`; `server` is the process id of one that is known. Without `names`, no other process is
-    /// looked at.
+    /// For a load on `targets`; `server` is the process id of a server that is known. Without
+    /// `names`, no other process is looked at.
     pub(super) fn new(targets: &[SocketAddr], udp: bool, server: Option<u32>, names: bool) -> Self {
         let servers = match (names, server) {
             (false, Some(server)) => Servers::Local(vec![server]),
@@ -143,7 +144,8 @@ impl Competition {
         format!("{told}; times may include waits for them")
     }
 
-    /// The process that used most, if it used a good part of it. Of the time since this was created: the whole run.
+    /// The process that used most since this was created, which is the whole run, if it used a good
+    /// part of what other processes used.
     fn busiest(&self, shares: &Shares) -> String {
         let busiest = self.before.as_ref().and_then(|before| {
             let except = [self.server_ids(), &[std::process::id()]].concat();

@@ -52,7 +52,7 @@ impl<P: Probe> Driven<P> {
     pub(super) fn new(load: Load<P>, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
         let signals = Signals::new(reactor.registry(), &[SIGINT, SIGTERM])?;
         let plan = load.plan();
-        // A number of messages is often over before the processes of this machine are looked through.
+        // A run of a number of messages may be shorter than a look at all processes takes.
         let names = matches!(plan.stop, Stop::After(_));
         let competition = Competition::new(&plan.targets, plan.udp, server, names);
         Ok(Self {

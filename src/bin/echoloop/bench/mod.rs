@@ -29,7 +29,7 @@ pub(crate) use self::doctor::doctor;
 use self::driven::{Costs, Driven};
 use self::files::{Files, Outputs, Streams};
 use self::logs::Logs;
-use self::preflight::{Health, Machine};
+use self::preflight::{Check, Health, Machine};
 use self::progress::Progress;
 use crate::args::BenchArgs;
 use crate::study::{self, Recorded, Study};
@@ -63,16 +63,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if let Some(broken) = checks.iter().find(|check| check.verdict == Health::Broken) {
         return Err(Failure::Usage(broken.sentence()));
     }
-    let doubtful = checks
-        .iter()
-        .filter(|check| check.verdict == Health::Doubtful);
-    let literal = plan::literal_backslash(&args.load);
-    if let Some(warning) = &literal {
-        log::warn!("{warning}");
-    }
-    let doubtful = doubtful.map(preflight::Check::sentence);
     let mut context = Context {
-        warnings: doubtful.chain(literal).collect(),
+        warnings: warnings(args, &checks),
         cpus: Some(machine.cpus),
         fd_limit: Some(machine.descriptors),
         failures_max: Some(args.failures_max),
@@ -124,6 +116,17 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     could_run(&outcome, &plan, exhausted)?;
     let accepted = args.accept.as_ref().map_or(&[][..], |accept| &accept.0);
     Ok(code(report.judgement().verdict, accepted, &context))
+}
+
+/// What makes the figures doubtful before the load begins. A mistake in the arguments is logged at once as well.
+fn warnings(args: &BenchArgs, checks: &[Check]) -> Vec<String> {
+    let literal = plan::literal_backslash(&args.load);
+    if let Some(warning) = &literal {
+        log::warn!("{warning}");
+    }
+    let checks = checks.iter();
+    let doubtful = checks.filter(|check| check.verdict == Health::Doubtful);
+    doubtful.map(Check::sentence).chain(literal).collect()
 }
 
 /// Which resource this machine had too little of for some connections, and the remedy.

@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 /// The most processes that are looked at, so that a crowded machine does not delay a run for long.
 const PROCESSES_MAX: usize = 10_000;
 
-/// The states of `/proc/net/tcp` for a socket that listens, and of `/proc/net/udp` for one that is not connected.
+/// The states of a socket that listens, in `/proc/net/tcp`, and of one that is not connected, in
+/// `/proc/net/udp`.
 const LISTENS: &str = "0A";
 const UNCONNECTED: &str = "07";
 
@@ -34,7 +35,8 @@ impl Processes {
         Self(processes.collect())
     }
 
-    /// The process that has used most since `earlier`, other than `except`, and how many clock ticks that was.
+    /// The process that has used most since `earlier`, other than `except`, and how many clock ticks
+    /// that was.
     pub(super) fn busiest_since(&self, earlier: &Self, except: &[u32]) -> Option<(u32, Process)> {
         let others = self.0.iter().filter(|(id, _)| !except.contains(id));
         let used = others.map(|(&id, now)| {
