@@ -98,7 +98,7 @@ impl Goal {
     pub fn judge(&self, outcome: &Outcome, plan: &Plan) -> Finding {
         let (met, figure) = match self.figure.measure(outcome, plan) {
             Ok(value) => (self.order.holds(value, self.limit), self.figure.show(value)),
-            Err(why) => (false, format!("can't be told: {why}")),
+            Err(why) => (false, format!("no value: {why}")),
         };
         Finding {
             goal: self.text.clone(),

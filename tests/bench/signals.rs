@@ -74,7 +74,7 @@ fn interrupted_early(arguments: &[&str]) -> (Option<i32>, Value) {
 }
 
 #[test]
-fn run_interrupted_before_measuring_is_not_valid_and_blames_nobody() {
+fn run_interrupted_before_measuring_is_not_valid_and_not_server_failed() {
     let server = Process::serve(&["--reply", "discard"]);
     let address = server.tcp[0].to_string();
     for arguments in [

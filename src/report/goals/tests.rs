@@ -201,7 +201,7 @@ fn messages_without_an_expected_reply_have_no_response_time() {
     plan.reply = Reply::None;
     (outcome.messages.replied, outcome.messages.written) = (0, 500_000);
     outcome.latency.response.reset();
-    let said = "can't be told: there are no samples".to_owned();
+    let said = "no value: there are no samples".to_owned();
     assert_eq!(finding("p99<1s", &outcome, &plan), (false, said));
     assert!(finding("rate>49k", &outcome, &plan).0);
 }
@@ -215,17 +215,14 @@ fn what_can_not_be_told_is_missed_and_says_why() {
         figure
     };
     let few = told("p99.999<9s", &outcome, &plan);
-    assert_eq!(few, "can't be told: fewer than 10 samples lie beyond it");
+    assert_eq!(few, "no value: fewer than 10 samples lie beyond it");
     let loss = told("loss<100%", &outcome, &plan);
-    assert_eq!(
-        loss,
-        "can't be told: only datagrams can be lost; see failures"
-    );
+    assert_eq!(loss, "no value: only datagrams can be lost; see failures");
     plan.rate = None;
     let lag = told("lag.p50<1s", &outcome, &plan);
     assert_eq!(
         lag,
-        "can't be told: a closed loop has no schedule to be late for"
+        "no value: a closed loop has no schedule to be late for"
     );
     // What a closed loop measures is from when a message was sent, which is when it was due.
     assert_eq!(
@@ -234,15 +231,15 @@ fn what_can_not_be_told_is_missed_and_says_why() {
     );
     outcome.latency.connect.reset();
     let connect = told("connect.max<1s", &outcome, &plan);
-    assert_eq!(connect, "can't be told: there are no samples");
+    assert_eq!(connect, "no value: there are no samples");
     outcome.measured = std::time::Duration::ZERO;
     outcome.messages = Default::default();
     assert_eq!(
         told("rate>0", &outcome, &plan),
-        "can't be told: nothing was measured, or too few messages"
+        "no value: nothing was measured, or too few messages"
     );
     assert_eq!(
         told("failures<1%", &outcome, &plan),
-        "can't be told: nothing was offered"
+        "no value: nothing was offered"
     );
 }

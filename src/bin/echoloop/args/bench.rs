@@ -91,8 +91,10 @@ pub(crate) struct BenchArgs {
 /// The arguments of `echoloop doctor`: those of `bench` that say what the load is to be.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Looks at this machine as every bench does before it begins, and tries whether the server can be \
-reached.
+    after_help = "Looks at this machine as every bench does before it begins, measures for 0.2 s how much other \
+processes use the CPUs, and tries whether the server can be reached.
+
+Times take ns, us, ms, s, m and h; a bare number is seconds.
 
 Example:
   echoloop doctor -c 50k -R 200k 127.0.0.1:25555

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(hint_of("serve", "--frobnicate"), None);
     }
 
-    /// A hint for an option that exists would never be shown.
+    /// The parser accepts an option that exists, so its hint would be dead text.
     #[test]
     fn hints_are_for_options_that_do_not_exist() {
         let cli = Cli::command();

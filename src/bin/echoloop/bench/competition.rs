@@ -44,7 +44,7 @@ struct Moment {
     known: Duration,
 }
 
-/// What was used between two moments.
+/// The use of the CPUs between two moments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Shares {
     /// How many CPUs other processes used, on average.
@@ -120,7 +120,7 @@ impl Competition {
             return Vec::new();
         };
         let mut warnings = Vec::new();
-        // On the server's machine, an unknown server cannot be told from other processes.
+        // The CPU time of an unknown server on this machine cannot be separated from that of others.
         let is_blind = self.servers == Servers::Unknown && self.before.is_none();
         if shares.are_disturbing() && !is_blind {
             warnings.push(format!("cpu: {}", self.sentence(&shares)));

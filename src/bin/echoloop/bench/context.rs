@@ -30,7 +30,7 @@ pub(super) fn measured_from(created: Timestamp, outcome: &Outcome) -> Option<Str
     (!outcome.measured.is_zero()).then(|| began.to_string())
 }
 
-/// What is known before the run.
+/// The part of the context that is known before the run.
 pub(super) fn context(args: &BenchArgs) -> Context {
     let target = |target: &Target| {
         let scheme = if target.udp { "udp" } else { "tcp" };

@@ -8,8 +8,13 @@ use echoloop::load::Tick;
 use echoloop::reactor::Waker;
 use echoloop::report::{thousands, time};
 
+use crate::output::TextStream;
+
 /// Begins the line anew, and wipes it.
 const WIPE: &str = "\r\x1b[2K";
+
+/// How many columns a terminal has that does not say.
+const WIDTH: usize = 80;
 
 /// The line, on a thread that may have to wait for the terminal: the load must not.
 pub(super) struct Progress(Option<Output<String>>);
@@ -33,7 +38,10 @@ impl Progress {
         if let Some(output) = &self.0
             && output.has_room()
         {
-            output.push(format!("{WIPE}{}", line(tick)));
+            let width = TextStream::Stderr
+                .size()
+                .map_or(WIDTH, |(columns, _)| columns);
+            output.push(format!("{WIPE}{}", fitted(&line(tick), width)));
         }
     }
 
@@ -47,7 +55,12 @@ impl Progress {
     }
 }
 
-/// Rate, latency, errors and the time that is left. Fits into 80 columns.
+/// `line` as far as it fits into a row: [`WIPE`] clears one row, and would leave the rest of a longer line.
+fn fitted(line: &str, width: usize) -> String {
+    line.chars().take(width.saturating_sub(1)).collect()
+}
+
+/// Rate, latency, errors and the time that is left.
 fn line(tick: &Tick<'_>) -> String {
     let figures = tick.interval;
     let seconds = figures.length.as_secs_f64().max(1e-9);
@@ -68,4 +81,16 @@ fn line(tick: &Tick<'_>) -> String {
         figures.in_flight,
         figures.busy * 100.0
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_that_is_wider_than_the_terminal_is_cut() {
+        assert_eq!(fitted("p50 61 µs", 80), "p50 61 µs");
+        assert_eq!(fitted("p50 61 µs", 9), "p50 61 µ");
+        assert_eq!(fitted("p50", 0), "");
+    }
 }
