@@ -116,10 +116,24 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Parsed {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 Parsed::Show(error.render().to_string())
             }
+            ErrorKind::MissingRequiredArgument if lacks_server(&error) => Parsed::Wrong(one_line(
+                "no server is given: add <SERVER>, such as 127.0.0.1:25555",
+            )),
             ErrorKind::UnknownArgument => Parsed::Wrong(one_line(&unknown_argument(&error, &argv))),
             _ => Parsed::Wrong(one_line(&error.render().to_string())),
         },
     }
+}
+
+/// Whether the server is among the arguments that are missing.
+fn lacks_server(error: &clap::Error) -> bool {
+    let missing = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => &missing[..],
+        _ => &[],
+    };
+    missing
+        .iter()
+        .any(|argument| argument.starts_with("<SERVER>"))
 }
 
 /// The sentence about an argument that the command does not have. The suggestions of clap are
@@ -180,6 +194,60 @@ mod tests {
             if let Parsed::Wrong(line) = parse(argv.iter().map(OsString::from)) {
                 assert!(!line.contains('\n') && line.ends_with("(see --help)"), "{argv:?}: {line:?}");
             }
+        }
+    }
+
+    #[test]
+    fn every_time_option_reads_a_bare_number_as_seconds() {
+        let all = Cli::command();
+        let mut count = 0;
+        for command in all.get_subcommands() {
+            let is_time = |option: &&clap::Arg| {
+                let names = option.get_value_names().unwrap_or_default();
+                names.iter().any(|name| name.contains("TIME"))
+            };
+            let options: Vec<_> = command.get_opts().filter(is_time).collect();
+            let help = command.clone().render_help().to_string();
+            let explained = help.contains("bare number is");
+            assert!(options.is_empty() || explained, "{}", command.get_name());
+            for option in options {
+                let long = option.get_long().unwrap();
+                let parsed = |value: &str| {
+                    let option = format!("--{long}={value}");
+                    let argv = [
+                        "echoloop",
+                        command.get_name(),
+                        &option,
+                        "--rate=1",
+                        "127.0.0.1:1",
+                    ];
+                    // Not every command has a rate or a server.
+                    match parse(argv.map(OsString::from)) {
+                        Parsed::Wrong(line) => line,
+                        _ => String::new(),
+                    }
+                };
+                let invalid = |value: &str| parsed(value).contains("invalid value");
+                assert!(
+                    !invalid("5") && !invalid("500us") && invalid("5sec"),
+                    "{long}"
+                );
+                count += 1;
+            }
+        }
+        assert!(count > 15, "{count}");
+    }
+
+    #[test]
+    fn missing_server_is_asked_for_with_an_example() {
+        for command in ["bench", "connect", "doctor"] {
+            let Parsed::Wrong(line) = parse(["echoloop", command].map(OsString::from)) else {
+                panic!("{command}");
+            };
+            assert_eq!(
+                line,
+                "no server is given: add <SERVER>, such as 127.0.0.1:25555 (see --help)"
+            );
         }
     }
 
