@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_server_is_asked_for_with_an_example() {
+    fn missing_server_is_refused_with_an_example() {
         for command in ["bench", "connect", "doctor"] {
             let Parsed::Wrong(line) = parse(["echoloop", command].map(OsString::from)) else {
                 panic!("{command}");
