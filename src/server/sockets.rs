@@ -109,9 +109,7 @@ fn bind_all<T>(
     let mut sockets = Vec::new();
     for &address in addresses {
         let bound = match address {
-            // A mapped address is an IPv4 address.
-            Address::At(address) => bind((address.ip().to_canonical(), address.port()).into())
-                .map(|socket| sockets.push(socket)),
+            Address::At(address) => bind(canonical(address)).map(|socket| sockets.push(socket)),
             Address::Everywhere(port) => {
                 bind_everywhere(port, &bind, &address_of).map(|both| sockets.extend(both))
             }
@@ -122,6 +120,15 @@ fn bind_all<T>(
         })?;
     }
     Ok(sockets)
+}
+
+/// `address`, or the IPv4 address that it maps (RFC 4291, section 2.5.5.2). Others keep their interface
+/// (`scope_id`): bind(2) of a link-local address fails without one.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
 }
 
 /// Binds `port` for IPv4 and, where the machine has it, for IPv6: two sockets, because one for both
@@ -146,6 +153,24 @@ fn bind_everywhere<T>(
                 log::warn!("no IPv6 here ({error}): reachable by IPv4 only");
                 return Ok(vec![v4]);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_are_ipv4_and_others_keep_their_interface() {
+        for (address, bound) in [
+            ("[::ffff:127.0.0.1]:7", "127.0.0.1:7"),
+            ("[fe80::77%3]:7", "[fe80::77%3]:7"),
+            ("[::1]:7", "[::1]:7"),
+            ("127.0.0.1:7", "127.0.0.1:7"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(canonical(address).to_string(), bound);
         }
     }
 }
