@@ -1,7 +1,7 @@
 //! A TCP connection that is being made.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::net::{TcpStream, UdpSocket};
@@ -9,7 +9,7 @@ use mio::{Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::net::Attempt;
-use super::source::bind_source;
+use super::source::{SourceAddr, bind_source, datagram_socket};
 use super::stream_interests;
 
 /// `EINPROGRESS` on Linux: the connection is being made. The standard library has no
@@ -94,7 +94,7 @@ impl Dial {
     /// that is not this machine's, or if every local port to `address` is in use or in `TIME_WAIT`.
     pub fn start(
         address: SocketAddr,
-        source: Option<IpAddr>,
+        source: Option<impl Into<SourceAddr>>,
         options: &DialOptions,
     ) -> io::Result<Self> {
         let socket = Socket::new(
@@ -106,7 +106,7 @@ impl Dial {
         socket.set_tcp_nodelay(options.nodelay)?;
         options.size_buffers(&socket)?;
         if let Some(source) = source {
-            bind_source(&socket, source)?;
+            bind_source(&socket, source.into(), address)?;
         }
         match socket.connect(&address.into()) {
             Err(error) if !is_in_progress(&error) => Err(error),
@@ -161,17 +161,13 @@ impl Dial {
 /// Those of binding and connecting, which for datagrams sends nothing.
 pub fn dial_datagrams(
     address: SocketAddr,
-    source: Option<IpAddr>,
+    source: Option<impl Into<SourceAddr>>,
     options: &DialOptions,
 ) -> io::Result<UdpSocket> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    options.size_buffers(&socket)?;
-    if let Some(source) = source {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-    }
-    socket.connect(&address.into())?;
+    let socket = datagram_socket(address, source.map(Into::into), |socket| {
+        socket.set_nonblocking(true)?;
+        options.size_buffers(socket)
+    })?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
@@ -191,11 +187,14 @@ fn is_in_progress(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{IpAddr, TcpListener};
     use std::time::Instant;
 
     use super::*;
     use crate::reactor::{Event, Handler, Next, Reactor, fixed_token};
+
+    /// The source address that the system chooses.
+    const ANY: Option<SourceAddr> = None;
 
     /// Waits for one attempt to be decided.
     struct Caller(Option<Dial>, Option<io::Result<TcpStream>>);
@@ -272,7 +271,7 @@ mod tests {
     fn what_can_never_be_reached_is_an_error_at_once() {
         // There are no streams to many (RFC 9293, section 3.9.2.3).
         let many = SocketAddr::from(([224, 0, 0, 1], 7));
-        let error = Dial::start(many, None, &DialOptions::default()).unwrap_err();
+        let error = Dial::start(many, ANY, &DialOptions::default()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NetworkUnreachable);
     }
 
@@ -286,8 +285,8 @@ mod tests {
                 receive_buffer: Some(receive_buffer),
                 ..DialOptions::default()
             };
-            let dial = Dial::start(address, None, &options).unwrap();
-            let datagrams = dial_datagrams(address, None, &options).unwrap();
+            let dial = Dial::start(address, ANY, &options).unwrap();
+            let datagrams = dial_datagrams(address, ANY, &options).unwrap();
             [SockRef::from(&dial.stream), SockRef::from(&datagrams)].map(|socket| {
                 (
                     socket.send_buffer_size().unwrap(),
@@ -315,9 +314,9 @@ mod tests {
                 receive_buffer,
                 ..DialOptions::default()
             };
-            let error = Dial::start(address, None, &options).unwrap_err();
+            let error = Dial::start(address, ANY, &options).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-            let error = dial_datagrams(address, None, &options).unwrap_err();
+            let error = dial_datagrams(address, ANY, &options).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
     }
@@ -340,7 +339,7 @@ mod tests {
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let attempts: Vec<Dial> = (0..8)
-            .map(|_| Dial::start(address, None, &DialOptions::default()).unwrap())
+            .map(|_| Dial::start(address, ANY, &DialOptions::default()).unwrap())
             .collect();
         let mut pending = 0;
         for mut attempt in attempts {

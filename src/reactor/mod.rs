@@ -11,10 +11,12 @@ mod alarm;
 mod backlog;
 #[cfg(feature = "bench")]
 mod clock;
+mod connector;
 mod datagram;
 mod deadlines;
 mod dial;
 mod event;
+mod happy_eyeballs;
 mod listener;
 mod net;
 mod poller;
@@ -32,10 +34,12 @@ pub use alarm::Heartbeat;
 pub use backlog::{Accepted, Backlog};
 #[cfg(feature = "bench")]
 pub use clock::monotonic;
+pub use connector::{ConnectError, Connected, Connecting, Connector, connect_any};
 pub use datagram::{Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
 pub use dial::{BUFFER_MAX, Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use event::Event;
+pub use happy_eyeballs::{CONNECTION_ATTEMPT_DELAY, HappyEyeballs};
 pub use listener::{Accept, Listener, TcpOptions};
 /// What the loop's interface is made of, as in [mio](https://docs.rs/mio).
 pub use mio::{
@@ -49,7 +53,7 @@ pub(crate) use poller::Poller;
 pub(crate) use poller::drive;
 pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
-pub use source::connect_from;
+pub use source::{SourceAddr, connect_datagrams, connect_from};
 pub use stamp::Stamp;
 
 use self::poller::Poll;

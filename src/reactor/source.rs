@@ -1,12 +1,86 @@
-//! Connections from a source address that the caller chooses.
+//! Source addresses: the address that a socket is bound to before it connects.
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Binds `socket` to the address `source`. The kernel chooses the port.
+/// An IP address to connect from, and the interface of a link-local one.
+///
+/// A link-local address belongs to one interface. Its index (`scope_id`) tells which (RFC 4007); 0 is
+/// none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceAddr {
+    ip: IpAddr,
+    scope_id: u32,
+}
+
+impl SourceAddr {
+    /// The IP address.
+    pub const fn ip(self) -> IpAddr {
+        self.ip
+    }
+
+    /// The index of the interface, or 0.
+    pub const fn scope_id(self) -> u32 {
+        self.scope_id
+    }
+
+    /// Whether `target` has the same address family, IPv4 or IPv6.
+    pub const fn reaches(self, target: SocketAddr) -> bool {
+        self.ip.is_ipv4() == target.is_ipv4()
+    }
+
+    /// The socket address to bind before connecting to `target`. The kernel chooses the port.
+    ///
+    /// bind(2) of a link-local address needs an interface (ipv6(7)). Without one of its own, the
+    /// source has that of `target`: both ends of a connection are in one zone (RFC 4007, section 9).
+    const fn to_socket_addr(self, target: SocketAddr) -> SocketAddr {
+        match (self.ip, target) {
+            (IpAddr::V6(ip), SocketAddr::V6(target)) => {
+                let scope_id = match self.scope_id {
+                    0 if ip.is_unicast_link_local() => target.scope_id(),
+                    scope_id => scope_id,
+                };
+                SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, scope_id))
+            }
+            (ip, _) => SocketAddr::new(ip, 0),
+        }
+    }
+}
+
+impl From<IpAddr> for SourceAddr {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, scope_id: 0 }
+    }
+}
+
+/// Takes the interface with the address, and ignores the port.
+impl From<SocketAddr> for SourceAddr {
+    fn from(address: SocketAddr) -> Self {
+        let scope_id = match address {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(address) => address.scope_id(),
+        };
+        Self {
+            ip: address.ip(),
+            scope_id,
+        }
+    }
+}
+
+impl fmt::Display for SourceAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scope_id {
+            0 => write!(f, "{}", self.ip),
+            scope_id => write!(f, "{}%{scope_id}", self.ip),
+        }
+    }
+}
+
+/// Binds `socket` to `source` before it connects to `target`. The kernel chooses the port.
 ///
 /// # The port is chosen by `connect(2)`
 ///
@@ -18,9 +92,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 ///
 /// On other systems, older kernels, and without the features `batch` and `bench`, `bind(2)`
 /// reserves a port.
-pub(super) fn bind_source(socket: &Socket, source: IpAddr) -> io::Result<()> {
+pub(super) fn bind_source(
+    socket: &Socket,
+    source: SourceAddr,
+    target: SocketAddr,
+) -> io::Result<()> {
     defer_port(socket);
-    socket.bind(&SocketAddr::new(source, 0).into())
+    socket.bind(&source.to_socket_addr(target).into())
 }
 
 #[cfg(all(target_os = "linux", any(feature = "batch", feature = "bench")))]
@@ -50,16 +128,45 @@ pub fn connect_from(
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if let Some(source) = source {
-        bind_source(&socket, source)?;
+        bind_source(&socket, source.into(), address)?;
     }
     socket.connect_timeout(&address.into(), timeout)?;
     Ok(socket.into())
 }
 
+/// A blocking UDP socket that is connected to `address`, from `source` if that is given. Nothing is
+/// sent.
+///
+/// # Errors
+///
+/// Those of socket(2), bind(2) and connect(2).
+pub fn connect_datagrams(
+    address: SocketAddr,
+    source: Option<impl Into<SourceAddr>>,
+) -> io::Result<UdpSocket> {
+    let source = source.map(Into::into);
+    datagram_socket(address, source, |_| Ok(())).map(Into::into)
+}
+
+/// A UDP socket that is connected to `address`, from `source` if that is given. `set_up` is called
+/// before the socket is bound.
+pub(super) fn datagram_socket(
+    address: SocketAddr,
+    source: Option<SourceAddr>,
+    set_up: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    set_up(&socket)?;
+    if let Some(source) = source {
+        socket.bind(&source.to_socket_addr(address).into())?;
+    }
+    socket.connect(&address.into())?;
+    Ok(socket)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]
@@ -69,7 +176,7 @@ mod tests {
             let source: IpAddr = source.parse().unwrap();
             let domain = Domain::for_address((source, 0).into());
             let socket = Socket::new(domain, Type::STREAM, None).unwrap();
-            match bind_source(&socket, source) {
+            match bind_source(&socket, source.into(), (source, 1).into()) {
                 // This machine has no IPv6.
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => continue,
                 outcome => outcome.unwrap(),
@@ -80,16 +187,30 @@ mod tests {
         }
     }
 
+    /// bind(2) of a link-local address without an interface fails (ipv6(7)).
     #[test]
-    fn a_connection_comes_from_its_source() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let source = IpAddr::from([127, 0, 0, 9]);
-        let stream = connect_from(address, Some(source), Duration::from_secs(9)).unwrap();
-        assert_eq!(stream.local_addr().unwrap().ip(), source);
-        let (_, peer) = listener.accept().unwrap();
-        assert_eq!(peer, stream.local_addr().unwrap());
-        let stream = connect_from(address, None, Duration::from_secs(9)).unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), address);
+    fn link_local_source_without_interface_takes_that_of_the_target() {
+        let bound = |source: SourceAddr, target: &str| {
+            let target: SocketAddr = target.parse().unwrap();
+            source.to_socket_addr(target).to_string()
+        };
+        let ip: IpAddr = "fe80::77".parse().unwrap();
+        let scoped: SocketAddr = "[fe80::77%3]:9".parse().unwrap();
+        assert_eq!(bound(ip.into(), "[fe80::1%2]:7"), "[fe80::77%2]:0");
+        assert_eq!(bound(scoped.into(), "[fe80::1%2]:7"), "[fe80::77%3]:0");
+        assert_eq!(bound(scoped.into(), "[2001:db8::1]:7"), "[fe80::77%3]:0");
+        let global: IpAddr = "2001:db8::2".parse().unwrap();
+        assert_eq!(bound(global.into(), "[fe80::1%2]:7"), "[2001:db8::2]:0");
+        let v4 = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(bound(v4.into(), "127.0.0.1:7"), "127.0.0.1:0");
+        assert_eq!(SourceAddr::from(scoped).to_string(), "fe80::77%3");
+        assert_eq!(SourceAddr::from(ip).to_string(), "fe80::77");
+    }
+
+    #[test]
+    fn source_reaches_targets_of_its_address_family_only() {
+        let source = SourceAddr::from(IpAddr::from([127, 0, 0, 9]));
+        assert!(source.reaches(([192, 0, 2, 1], 1).into()));
+        assert!(!source.reaches("[::1]:1".parse().unwrap()));
     }
 }
