@@ -325,6 +325,68 @@ fn addresses_of_datagrams_are_tried_in_turn() {
     assert_eq!(client.finish().unwrap(), (2, 2));
 }
 
+/// Sends datagrams. Returns the replies, and the numbers of sent and of lost datagrams.
+fn exchange(
+    addresses: Vec<SocketAddr>,
+    said: &'static [u8],
+    wait: Duration,
+) -> (Vec<u8>, u64, u64) {
+    let mut reactor = Reactor::new().unwrap();
+    let options = DatagramOptions {
+        addresses,
+        source: None,
+        wait,
+    };
+    let (shown, input, output) = pipes(&reactor, said, Cut::Lines);
+    let mut client = DatagramClient::new(options, input, output).unwrap();
+    reactor.run(&mut client).unwrap();
+    let (sent, lost) = client.finish().unwrap();
+    let replied = shown.0.lock().unwrap().clone();
+    (replied, sent, lost)
+}
+
+#[test]
+fn datagram_without_reply_is_sent_again_to_the_next_address() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent_address = silent.local_addr().unwrap();
+    let serving = Serving::start(config(), Echo);
+    let addresses = vec![silent_address, serving.udp[0]];
+    let (replied, sent, lost) = exchange(addresses, b"one\ntwo\n", Duration::from_millis(500));
+    assert_eq!((replied, sent, lost), (b"one| leetwo| lee".to_vec(), 2, 0));
+    assert_eq!(serving.finish().datagrams.received, 2);
+    // The silent address got the first datagram only.
+    let mut datagram = [0; 9];
+    assert_eq!(silent.recv(&mut datagram).unwrap(), 3);
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.recv(&mut datagram).is_err());
+}
+
+#[test]
+fn after_a_datagram_without_any_reply_the_first_address_is_tried_again() {
+    let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let addresses = sockets
+        .each_ref()
+        .map(|socket| socket.local_addr().unwrap());
+    let [first, second] = sockets;
+    let server = thread::spawn(move || {
+        let mut datagram = [0; 9];
+        // The first datagram is lost, as is every datagram to the other address.
+        first.recv_from(&mut datagram).unwrap();
+        for _ in 0..2 {
+            let (size, client) = first.recv_from(&mut datagram).unwrap();
+            first.send_to(&datagram[..size], client).unwrap();
+        }
+    });
+    let said = b"one\ntwo\nthree\n";
+    let (replied, sent, lost) = exchange(addresses.to_vec(), said, Duration::from_millis(500));
+    assert_eq!((replied, sent, lost), (b"twothree".to_vec(), 3, 1));
+    server.join().unwrap();
+    second.set_nonblocking(true).unwrap();
+    let mut datagram = [0; 9];
+    assert_eq!(second.recv(&mut datagram).unwrap(), 3);
+    assert!(second.recv(&mut datagram).is_err());
+}
+
 #[test]
 fn each_line_is_a_datagram_and_each_answer_a_line() {
     let serving = Serving::start(config(), Echo);

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
 use crate::connection::Transfer;
 use crate::reactor::{
-    Event, Handler, Interest, Next, Registry, Token, UdpSocket, fixed_token, watch_again,
+    DialOptions, Event, Handler, Interest, Next, Registry, SourceAddr, Token, UdpSocket,
+    dial_datagrams, fixed_token, watch_again,
 };
 
 /// No datagram is larger.
@@ -21,12 +22,13 @@ const TOKEN: Token = fixed_token(0);
 /// How a [`DatagramClient`] asks.
 #[derive(Clone, Debug)]
 pub struct DatagramOptions {
-    /// The server's addresses, at least one, tried in this order: as long as no answer has come, one that
-    /// refuses what it is sent is given up for the next. Datagrams from anywhere else are not shown.
+    /// The server's addresses, at least one, in the order in which they are tried. Until one replies, a
+    /// datagram that is refused or gets no reply is sent again to the next address. After the last
+    /// address, the next datagram starts with the first again. Datagrams from others are not shown.
     pub addresses: Vec<SocketAddr>,
-    /// The address to send from; `None`: whichever the system takes.
-    pub source: Option<IpAddr>,
-    /// How long an answer is awaited before the next datagram is sent. Datagrams get lost.
+    /// The address to send from; `None`: the system chooses it.
+    pub source: Option<SourceAddr>,
+    /// How long a reply of one address is awaited. Datagrams get lost.
     pub wait: Duration,
 }
 
@@ -116,7 +118,8 @@ impl DatagramClient {
         }
     }
 
-    /// Goes on to the next address, if nobody has answered at this one and there is another.
+    /// Switches to the next address, if this one has not replied and there is another. The datagram
+    /// sent last is sent again.
     fn move_on(&mut self) -> bool {
         if self.answered || self.asked.is_none() {
             return false;
@@ -130,10 +133,26 @@ impl DatagramClient {
         true
     }
 
-    /// The datagram sent last got no answer, for this reason or for none that is known.
+    /// Returns the datagram to send now. After a datagram that no address has replied to, the first
+    /// address is tried again: the first datagram may have been lost on the way.
+    fn start_over(&mut self, piece: Vec<u8>) -> Option<Vec<u8>> {
+        let all_tried = self.sent > 1 && self.untried.is_empty();
+        if self.answered || !all_tried || self.options.addresses.len() < 2 {
+            return Some(piece);
+        }
+        self.untried = self.options.addresses.iter().copied().collect();
+        self.asked = Some(piece);
+        if self.move_on() {
+            None
+        } else {
+            self.asked.take()
+        }
+    }
+
+    /// The datagram sent last got no reply, for this reason, or within the time limit.
     fn lose(&mut self, why: Option<io::Error>) {
         self.awaited = None;
-        if why.is_some() && self.move_on() {
+        if self.move_on() {
             return;
         }
         self.lost += 1;
@@ -182,7 +201,10 @@ impl DatagramClient {
                 None => match self.input.next() {
                     Said::Piece(piece) => {
                         self.sent += 1;
-                        piece
+                        match self.start_over(piece) {
+                            Some(piece) => piece,
+                            None => return false,
+                        }
                     }
                     Said::Nothing => return false,
                     Said::Ended => return true,
@@ -242,25 +264,15 @@ impl Handler for DatagramClient {
 /// A socket that talks to the first of `untried` that the system knows a way to, and that address.
 fn open_next(
     untried: &mut VecDeque<SocketAddr>,
-    source: Option<IpAddr>,
+    source: Option<SourceAddr>,
 ) -> io::Result<(UdpSocket, SocketAddr)> {
     let mut outcome = Err(ErrorKind::InvalidInput.into());
     while let Some(address) = untried.pop_front() {
-        outcome = open(address, source).map(|socket| (socket, address));
+        outcome = dial_datagrams(address, source, &DialOptions::default())
+            .map(|socket| (socket, address));
         if outcome.is_ok() {
             break;
         }
     }
     outcome
-}
-
-fn open(address: SocketAddr, source: Option<IpAddr>) -> io::Result<UdpSocket> {
-    let any = if address.is_ipv4() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-    } else {
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-    };
-    let socket = UdpSocket::bind(SocketAddr::new(source.unwrap_or(any), 0))?;
-    socket.connect(address)?;
-    Ok(socket)
 }

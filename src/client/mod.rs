@@ -8,7 +8,6 @@ mod datagrams;
 mod pipes;
 mod stream;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -16,6 +15,7 @@ pub use datagrams::{DatagramClient, DatagramOptions};
 pub use pipes::{Cut, Heard, Input, Output, PIECE_MAX, Said};
 pub use stream::{Ending, StreamClient, StreamOptions};
 
+use crate::reactor::ConnectError;
 use crate::service::{Language, Phrase};
 
 /// How long the end waits for what came to be shown, if the loop was left before it was.
@@ -32,10 +32,8 @@ fn is_enough(error: &io::Error) -> bool {
 /// Why a conversation failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// No address could be connected to. This is what became of the last.
-    Connect(SocketAddr, io::Error),
-    /// The last address did not answer in this time.
-    ConnectTimeout(SocketAddr, Duration),
+    /// No address accepted a connection: the error of each, and the time limit of an attempt.
+    Connect(Vec<ConnectError>, Duration),
     /// The conversation was cut off.
     Lost(io::Error),
     /// What was said could not be read.
@@ -50,18 +48,11 @@ impl Failure {
         use io::ErrorKind as Kind;
         let text;
         let phrase = match self {
-            Self::Connect(address, error) => match error.kind() {
-                Kind::ConnectionRefused => Phrase::Refused(*address),
-                Kind::HostUnreachable | Kind::NetworkUnreachable => Phrase::Unreachable(*address),
-                kind => {
-                    text = error.to_string();
-                    match kind {
-                        Kind::AddrNotAvailable => Phrase::NotFromHere(*address, &text),
-                        _ => Phrase::NotConnected(*address, &text),
-                    }
-                }
-            },
-            Self::ConnectTimeout(address, time) => Phrase::ConnectTimeout(*address, *time),
+            Self::Connect(errors, timeout) => {
+                let errors = errors.iter();
+                let lines = errors.map(|error| describe(error, *timeout, language));
+                return lines.collect::<Vec<_>>().join("; ");
+            }
             Self::Lost(error) if error.kind() == Kind::ConnectionReset => Phrase::Reset,
             Self::Lost(error) => {
                 text = error.to_string();
@@ -78,6 +69,24 @@ impl Failure {
         };
         language.say(phrase).to_string()
     }
+}
+
+/// Why one address did not accept a connection.
+fn describe(failure: &ConnectError, timeout: Duration, language: Language) -> String {
+    use io::ErrorKind as Kind;
+    let address = failure.address;
+    let Some(error) = &failure.error else {
+        let phrase = Phrase::ConnectTimeout(address, timeout);
+        return language.say(phrase).to_string();
+    };
+    let text = error.to_string();
+    let phrase = match error.kind() {
+        Kind::ConnectionRefused => Phrase::Refused(address),
+        Kind::HostUnreachable | Kind::NetworkUnreachable => Phrase::Unreachable(address),
+        Kind::AddrNotAvailable => Phrase::NotFromHere(address, &text),
+        _ => Phrase::NotConnected(address, &text),
+    };
+    language.say(phrase).to_string()
 }
 
 impl fmt::Display for Failure {

@@ -1,15 +1,14 @@
 //! A conversation over TCP.
 
-use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::pipes::{Heard, Input, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
 use crate::connection::{Buffer, Readiness, Transfer};
 use crate::reactor::{
-    Dial, DialOptions, Dialled, Event, Handler, Next, Registry, TcpStream, fixed_token,
+    Connected, Connecting, Connector, Event, Handler, Next, Registry, SourceAddr, TcpStream, Token,
 };
 
 /// How many bytes that the server has not taken are kept before no more of what is said is looked at.
@@ -25,11 +24,11 @@ const READ_SIZE: usize = 64 * 1024;
 /// How a [`StreamClient`] connects and ends.
 #[derive(Clone, Debug)]
 pub struct StreamOptions {
-    /// The server's addresses, tried in this order.
+    /// The server's addresses, in the order of the resolver. See [`Connector`].
     pub addresses: Vec<SocketAddr>,
-    /// The address to connect from; `None`: whichever the system takes.
-    pub source: Option<IpAddr>,
-    /// How long each address has to answer.
+    /// The address to connect from; `None`: the system chooses it.
+    pub source: Option<SourceAddr>,
+    /// After how long an attempt to connect to one address fails.
     pub connect_timeout: Duration,
     /// How long to wait for the rest once everything has been said; `None`: until the server ends.
     pub wait: Option<Duration>,
@@ -42,10 +41,7 @@ pub struct StreamOptions {
 #[derive(Debug)]
 pub struct StreamClient {
     options: StreamOptions,
-    untried: VecDeque<SocketAddr>,
     phase: Phase,
-    /// An event has come for the attempt to connect.
-    decided: bool,
     seen: Readiness,
     input: Input,
     output: Output,
@@ -75,9 +71,9 @@ pub enum Ending {
 
 #[derive(Debug)]
 enum Phase {
-    Start,
-    Dialing(Dial, Instant),
-    Talking(TcpStream),
+    Connecting(Connector),
+    /// A connection, and the token that it is registered with.
+    Talking(TcpStream, Token),
     /// The conversation is over. What has been heard is still shown.
     Over,
 }
@@ -95,11 +91,14 @@ enum Talk {
 impl StreamClient {
     /// A conversation of `input` with a server, shown by `output`. It connects once it is run.
     pub fn new(options: StreamOptions, input: Input, output: Output) -> Self {
+        let connector = Connector::new(
+            &options.addresses,
+            options.source.as_slice(),
+            options.connect_timeout,
+        );
         Self {
-            untried: options.addresses.iter().copied().collect(),
             options,
-            phase: Phase::Start,
-            decided: false,
+            phase: Phase::Connecting(connector),
             seen: Readiness::new(),
             input,
             output,
@@ -140,51 +139,33 @@ impl StreamClient {
         }
     }
 
-    fn dial(&mut self, registry: &Registry, now: Instant) -> Phase {
-        self.seen = Readiness::new();
-        while let Some(address) = self.untried.pop_front() {
-            let options = DialOptions::default();
-            let dial = Dial::start(address, self.options.source, &options).and_then(|mut dial| {
-                dial.register(registry, fixed_token(0))?;
-                Ok(dial)
-            });
-            match dial {
-                Ok(dial) => {
-                    log::debug!("connecting to {address}");
-                    return Phase::Dialing(dial, now + self.options.connect_timeout);
-                }
-                Err(error) => self.failure = Some(Failure::Connect(address, error)),
+    /// Connects. Returns the next phase, and when the next step is due at the latest.
+    fn connect(
+        &mut self,
+        mut connector: Connector,
+        registry: &Registry,
+        now: Instant,
+    ) -> (Phase, Option<Instant>) {
+        match connector.turn(registry, now) {
+            Connecting::Pending(until) => (Phase::Connecting(connector), Some(until)),
+            Connecting::Connected(connected) => {
+                let Connected {
+                    stream,
+                    address,
+                    token,
+                    readiness,
+                    ..
+                } = connected;
+                self.output.push(Heard::Connected(address));
+                self.seen = readiness;
+                (Phase::Talking(stream, token), None)
+            }
+            Connecting::Failed(errors) => {
+                let timeout = self.options.connect_timeout;
+                self.failure = Some(Failure::Connect(errors, timeout));
+                (Phase::Over, None)
             }
         }
-        Phase::Over
-    }
-
-    fn dialing(&mut self, dial: Dial, until: Instant, registry: &Registry, now: Instant) -> Phase {
-        let address = dial.address();
-        let mut dial = dial;
-        if std::mem::take(&mut self.decided) {
-            dial = match dial.check() {
-                Dialled::Connected(stream) => {
-                    self.output.push(Heard::Connected(address));
-                    self.failure = None;
-                    return Phase::Talking(stream);
-                }
-                Dialled::Failed(error) => {
-                    self.failure = Some(Failure::Connect(address, error));
-                    return self.dial(registry, now);
-                }
-                Dialled::Pending(dial) => dial,
-            };
-        }
-        if now < until {
-            return Phase::Dialing(dial, until);
-        }
-        drop(dial);
-        self.failure = Some(Failure::ConnectTimeout(
-            address,
-            self.options.connect_timeout,
-        ));
-        self.dial(registry, now)
     }
 
     /// Moves what can be moved, once each way. Says whether anything was, or that it is over.
@@ -295,24 +276,26 @@ impl StreamClient {
 impl Handler for StreamClient {
     fn ready(&mut self, event: &Event) {
         // A wake-up by one of the pipes needs no more than the turn that follows.
-        if event.token() == fixed_token(0) {
-            self.decided = true;
-            self.seen.merge(event.readiness());
+        match &mut self.phase {
+            Phase::Connecting(connector) => connector.ready(event),
+            Phase::Talking(_, token) if event.token() == *token => {
+                self.seen.merge(event.readiness());
+            }
+            _ => {}
         }
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        let phase = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Start => self.dial(registry, now),
-            Phase::Dialing(dial, until) => self.dialing(dial, until, registry, now),
-            phase => phase,
+        let (phase, until) = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Connecting(connector) => self.connect(connector, registry, now),
+            phase => (phase, None),
         };
         match phase {
-            Phase::Dialing(dial, until) => {
-                self.phase = Phase::Dialing(dial, until);
-                Next::until(Some(until), now)
+            Phase::Connecting(connector) => {
+                self.phase = Phase::Connecting(connector);
+                Next::until(until, now)
             }
-            Phase::Talking(mut stream) => {
+            Phase::Talking(mut stream, token) => {
                 let wake = match self.talk(&mut stream, now) {
                     Ok(Talk::Busy) => Some(now),
                     Ok(Talk::Idle) => {
@@ -325,10 +308,10 @@ impl Handler for StreamClient {
                         return self.wind_up();
                     }
                 };
-                self.phase = Phase::Talking(stream);
+                self.phase = Phase::Talking(stream, token);
                 Next::until(wake, now)
             }
-            Phase::Start | Phase::Over => self.wind_up(),
+            Phase::Over => self.wind_up(),
         }
     }
 }

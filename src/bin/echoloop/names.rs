@@ -1,20 +1,186 @@
-//! Names of machines, looked up before a loop runs, because looking up blocks.
+//! Host names and addresses with an interface, looked up before a loop runs, because looking up
+//! blocks.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// Every address of `host`, in the order in which they are to be tried: at least one.
+use echoloop::reactor::SourceAddr;
+
+use crate::Failure;
+use crate::args::SourceArg;
+
+/// Every address of `host`, in the order of the resolver (RFC 6724): at least one.
+///
+/// Link-local addresses without an interface are left out: no socket can be bound or connected to them
+/// (ipv6(7)).
 ///
 /// # Errors
 ///
-/// When there is none: why, and what to do about it.
-pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+/// If there is no such address: why, and the remedy.
+pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let remedy = "check the name, or give a numeric address";
-    let found = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| format!("no address is known for '{host}' ({error}); {remedy}"))?;
-    let found: Vec<SocketAddr> = found.collect();
-    if found.is_empty() {
-        return Err(format!("'{host}' has no address; {remedy}"));
+    let found = (host, port).to_socket_addrs().map_err(|error| {
+        unknown_interface(host).unwrap_or_else(|| {
+            Failure::Failed(format!(
+                "no address is known for '{host}' ({error}); {remedy}"
+            ))
+        })
+    })?;
+    let (incomplete, usable): (Vec<_>, Vec<_>) =
+        found.partition(|&address| needs_interface(&address.into()));
+    match (usable.first(), incomplete.first()) {
+        (Some(address), _) if !has_interface(address) => Err(Failure::Usage(format!(
+            "'{host}': this machine has no interface of that number; see 'ip link'"
+        ))),
+        (Some(_), _) => Ok(usable),
+        (None, Some(address)) => Err(Failure::Usage(format!(
+            "{address} is a link-local address and needs an interface: write [{}%eth0]:{port} with \
+             a name from 'ip link'",
+            address.ip()
+        ))),
+        (None, None) => Err(Failure::Failed(format!(
+            "'{host}' has no address; {remedy}"
+        ))),
     }
-    Ok(found)
+}
+
+/// The address of `arg`, and the index of its interface.
+///
+/// # Errors
+///
+/// If this machine does not have the interface.
+pub(crate) fn source(arg: &SourceArg) -> Result<SourceAddr, Failure> {
+    if arg.interface.is_none() {
+        return Ok(arg.ip.into());
+    }
+    let found = addresses(&arg.to_string(), 0).map_err(|failure| {
+        let (Failure::Usage(line) | Failure::Failed(line)) = failure;
+        Failure::Usage(format!("--source {line}"))
+    })?;
+    let found = found.first().copied();
+    Ok(found.map_or_else(|| arg.ip.into(), Into::into))
+}
+
+/// Those of `addresses` that a connection from one of `sources` can reach. Without
+/// sources all of them.
+///
+/// # Errors
+///
+/// If all addresses are of the other family, or if a link-local source has no interface and the
+/// addresses have none either.
+pub(crate) fn reachable(
+    addresses: Vec<SocketAddr>,
+    sources: &[SourceAddr],
+) -> Result<Vec<SocketAddr>, Failure> {
+    let Some(source) = sources.first() else {
+        return Ok(addresses);
+    };
+    let gives_none = |address: &SocketAddr| SourceAddr::from(*address).scope_id() == 0;
+    let mut incomplete = sources.iter().copied().filter(needs_interface);
+    if let Some(source) = incomplete.next()
+        && addresses.iter().all(gives_none)
+    {
+        return Err(Failure::Usage(format!(
+            "--source {source} is a link-local address and needs an interface: write \
+             {source}%eth0 with a name from 'ip link'"
+        )));
+    }
+    let is_reached = |address: &SocketAddr| sources.iter().any(|source| source.reaches(*address));
+    let (reached, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_reached);
+    match (reached.first(), others.first()) {
+        (None, Some(other)) => Err(Failure::Usage(format!(
+            "{other} can't be reached from --source {source}: give addresses of the same kind, IPv4 \
+             or IPv6"
+        ))),
+        _ => Ok(reached),
+    }
+}
+
+/// Whether `address` needs an interface, and has none (RFC 4007, section 6).
+fn needs_interface(address: &SourceAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => address.scope_id() == 0 && is_link_local(ip),
+    }
+}
+
+/// Whether `ip` is a link-local unicast address, or a multicast address of interface-local or
+/// link-local scope (RFC 4291, sections 2.5.6 and 2.7).
+fn is_link_local(ip: Ipv6Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    ip.is_unicast_link_local() || (first == 0xff && matches!(second & 0xf, 1 | 2))
+}
+
+/// That the interface of an address such as fe80::1%eth0 is unknown, if `host` is such an address.
+fn unknown_interface(host: &str) -> Option<Failure> {
+    let (ip, interface) = host.split_once('%')?;
+    let ip: Ipv6Addr = ip.parse().ok()?;
+    Some(Failure::Usage(if is_link_local(ip) {
+        format!("'{host}': this machine has no interface '{interface}'; see 'ip link'")
+    } else {
+        format!("'{host}': only link-local addresses have an interface; leave out '%{interface}'")
+    }))
+}
+
+/// Whether this machine has the interface of `address`. The resolver takes every number.
+fn has_interface(address: &SocketAddr) -> bool {
+    #[cfg(target_os = "linux")]
+    if let SocketAddr::V6(address) = address
+        && address.scope_id() != 0
+    {
+        // nix 0.31 returns an empty name instead of the error ENXIO.
+        let name = nix::net::if_::if_indextoname(address.scope_id());
+        return name.is_ok_and(|name| !name.is_empty());
+    }
+    let _ = address;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(failure: Failure) -> String {
+        let (Failure::Usage(line) | Failure::Failed(line)) = failure;
+        line
+    }
+
+    #[test]
+    fn link_local_addresses_need_an_interface() {
+        for (host, part) in [
+            ("fe80::77", "write [fe80::77%eth0]:9"),
+            ("fe80::77%0", "write [fe80::77%eth0]:9"),
+            ("ff02::1", "write [ff02::1%eth0]:9"),
+            ("fe80::77%no-such", "no interface 'no-such'"),
+            ("fe80::77%999999", "no interface of that number"),
+            ("2001:db8::1%lo", "leave out '%lo'"),
+        ] {
+            let failure = addresses(host, 9).unwrap_err();
+            assert!(matches!(failure, Failure::Usage(_)), "{host}: {failure:?}");
+            let line = line(failure);
+            assert!(
+                line.contains(part) && line.contains(host.split('%').next().unwrap()),
+                "{line}"
+            );
+        }
+        for host in ["::1", "127.0.0.1", "2001:db8::1", "fe80::77%1", "ff05::1"] {
+            assert_eq!(addresses(host, 9).unwrap().len(), 1, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_of_the_family_of_a_source_are_reachable() {
+        let all = ["[::1]:7", "127.0.0.1:7"].map(|text| text.parse().unwrap());
+        let source = |text: &str| source(&text.parse().unwrap()).unwrap();
+        let reached = |sources: &[SourceAddr]| reachable(all.to_vec(), sources).unwrap();
+        assert_eq!(reached(&[]), all);
+        assert_eq!(reached(&[source("127.0.0.2")]), all[1..]);
+        assert_eq!(reached(&[source("fe80::2%1")]), all[..1]);
+        assert_eq!(reached(&[source("::2"), source("127.0.0.2")]), all);
+        let failure = reachable(all[..1].to_vec(), &[source("127.0.0.2")]).unwrap_err();
+        let line = line(failure);
+        assert!(
+            line.contains("[::1]:7 can't be reached from --source 127.0.0.2"),
+            "{line}"
+        );
+    }
 }

@@ -246,8 +246,12 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
             addresses.push(Address::Everywhere(port));
             continue;
         }
-        let found = names::addresses(&host, port).map_err(|why| {
-            Failure::Failed(format!("cannot listen on {scheme}://{host}:{port}: {why}"))
+        let found = names::addresses(&host, port).map_err(|failure| {
+            let why = |line| format!("cannot listen on {scheme}://{host}:{port}: {line}");
+            match failure {
+                Failure::Usage(line) => Failure::Usage(why(line)),
+                Failure::Failed(line) => Failure::Failed(why(line)),
+            }
         })?;
         addresses.extend(found.into_iter().map(Address::At));
     }

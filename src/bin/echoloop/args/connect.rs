@@ -1,12 +1,11 @@
 //! The arguments of `echoloop connect`.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{Lang, Listen};
+use super::{Lang, Listen, SourceArg};
 use crate::units::{Timeout, nonzero_size, time, timeout};
 
 /// The arguments of `echoloop connect`.
@@ -19,6 +18,9 @@ Otherwise what comes from standard input is sent as it is, and what the server s
 is. The end of standard input shuts our side, and the rest is awaited.
 
 To udp:// each line is a datagram, and each answer a line.
+
+All addresses of a name are tried. TCP: the next attempt starts when one fails, or after 250 ms, and the first \
+connection wins (RFC 8305). UDP: a datagram is sent to the next address if one does not reply.
 
 Times take ns, us, ms, s, m and h; a bare number is seconds.
 
@@ -35,16 +37,16 @@ pub(crate) struct ConnectArgs {
     /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP
     #[arg(value_name = "SERVER")]
     pub(crate) target: Target,
-    /// How long each address of the server has to answer; 0: as long as the system allows
+    /// Time limit for connecting to each address of the server; 0: that of the system
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub(crate) connect_timeout: Timeout,
     /// How long to wait for the rest after the end of input [default: until the server ends], and for
     /// the answer to each datagram [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) wait: Option<Duration>,
-    /// Connect from this address
+    /// Connect from this address: 127.0.0.1, or fe80::1%eth0 for a link-local one
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) source: Option<IpAddr>,
+    pub(crate) source: Option<SourceArg>,
     #[command(flatten)]
     pub(crate) lang: Lang,
     /// At the prompt, send each line with a line feed behind it: for servers that read lines

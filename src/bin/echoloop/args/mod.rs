@@ -11,6 +11,7 @@ mod lang;
 pub(crate) mod load_values;
 mod report;
 mod serve;
+mod source;
 mod study;
 mod traces;
 
@@ -27,6 +28,7 @@ pub(crate) use lab::LabArgs;
 pub(crate) use lang::Lang;
 pub(crate) use report::ReportArgs;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
+pub(crate) use source::SourceArg;
 pub(crate) use study::StudyArgs;
 pub(crate) use traces::MergeArgs;
 

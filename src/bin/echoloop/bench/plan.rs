@@ -112,7 +112,7 @@ fn targets(args: &LoadArgs) -> Result<(bool, Vec<SocketAddr>), Failure> {
                 "servers of TCP and of UDP are two loads: run one bench for each".to_owned(),
             ));
         }
-        let found = names::addresses(&target.host, target.port).map_err(Failure::Failed)?;
+        let found = names::addresses(&target.host, target.port)?;
         addresses.extend(found.first());
     }
     Ok((udp, addresses))

@@ -30,7 +30,9 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
         ));
     }
     let Target { host, port, udp } = &args.target;
-    let addresses = names::addresses(host, *port).map_err(Failure::Failed)?;
+    let source = args.source.as_ref().map(names::source).transpose()?;
+    let addresses = names::addresses(host, *port)?;
+    let addresses = names::reachable(addresses, source.as_slice())?;
     let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
     let language = args.lang.language();
     let style = Style {
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     if *udp {
         let options = DatagramOptions {
             addresses,
-            source: args.source,
+            source,
             wait,
         };
         exchange(
@@ -80,7 +82,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     } else {
         let options = StreamOptions {
             addresses,
-            source: args.source,
+            source,
             connect_timeout: args.connect_timeout.0.unwrap_or(TIME_MAX),
             // Who leaves the prompt has heard enough.
             wait: match screen {
