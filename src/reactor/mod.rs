@@ -53,7 +53,7 @@ pub(crate) use poller::Poller;
 pub(crate) use poller::drive;
 pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
-pub use source::{SourceAddr, connect_datagrams, connect_from};
+pub use source::{SourceAddr, connect_datagrams};
 pub use stamp::Stamp;
 
 use self::poller::Poll;

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -112,27 +111,6 @@ fn defer_port(socket: &Socket) {
 
 #[cfg(not(all(target_os = "linux", any(feature = "batch", feature = "bench"))))]
 const fn defer_port(_socket: &Socket) {}
-
-/// Connects to `address` from `source`, if that is given, and blocks for up to `timeout`. The port
-/// is chosen as by [`Dial::start`](super::Dial::start), so this call finds a port if an attempt of
-/// that kind would.
-///
-/// # Errors
-///
-/// Those of the system calls, and `TimedOut`.
-pub fn connect_from(
-    address: SocketAddr,
-    source: Option<IpAddr>,
-    timeout: Duration,
-) -> io::Result<TcpStream> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    if let Some(source) = source {
-        bind_source(&socket, source.into(), address)?;
-    }
-    socket.connect_timeout(&address.into(), timeout)?;
-    Ok(socket.into())
-}
 
 /// A blocking UDP socket that is connected to `address`, from `source` if that is given. Nothing is
 /// sent.

@@ -1,6 +1,5 @@
 //! The arguments of `echoloop bench` and `echoloop doctor`.
 
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +8,9 @@ use clap::{Args, ValueEnum};
 use echoloop::load::{Arrival, Churn, Close, Verify};
 
 use super::load_values::{
-    Message, Percentiles, RateArg, ReplyArg, SizesArg, SourcesArg, Verdicts, churn, label,
+    Message, Percentiles, RateArg, ReplyArg, SizesArg, Verdicts, churn, label,
 };
-use super::{StudyArgs, Target};
+use super::{SourceArg, SourcesArg, StudyArgs, Target};
 use crate::units::{Timeout, count, nonzero_size, percent, rate, time, timeout};
 
 /// The groups of options in the help.
@@ -110,7 +109,8 @@ pub(crate) struct DoctorArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Load")]
 pub(crate) struct LoadArgs {
-    /// The servers: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP. Connections go to them in turn
+    /// The servers: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP. Connections go to them in turn.
+    /// If a name has several addresses, TCP uses the one that accepts a connection first, UDP the first
     #[arg(value_name = "SERVER", required = true)]
     pub(crate) targets: Vec<Target>,
     /// Connections, or flows of datagrams
@@ -178,7 +178,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = MESSAGES)]
     pub(crate) seed: u64,
 
-    /// Addresses to connect from, in turn: 127.0.0.1, or 127.0.0.1-127.0.0.8,10.0.0.1
+    /// Addresses to connect from, in turn: 127.0.0.1, 127.0.0.1-127.0.0.8,10.0.0.1, or fe80::1%eth0
     #[arg(long, value_name = "ADDRESSES", help_heading = SOCKETS)]
     pub(crate) source: Option<SourcesArg>,
     /// How connections are closed: in good order, or by a reset, which leaves nothing in TIME_WAIT
@@ -259,9 +259,7 @@ impl From<CloseArg> for Close {
 
 impl LoadArgs {
     /// Every source address, as typed.
-    pub(crate) fn sources(&self) -> Vec<IpAddr> {
-        self.source
-            .as_ref()
-            .map_or_else(Vec::new, |sources| sources.0.clone())
+    pub(crate) fn sources(&self) -> &[SourceArg] {
+        self.source.as_ref().map_or(&[], |sources| &sources.0)
     }
 }

@@ -1,6 +1,5 @@
 //! What a load is described with: rates, sizes, answers and addresses, as typed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,9 +9,6 @@ use echoloop::report::{Verdict, parse_percentiles};
 
 use super::escapes::bytes;
 use crate::units;
-
-/// The most source addresses: a /16.
-const SOURCES_MAX: usize = 1 << 16;
 
 /// Verdicts that are accepted, separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,54 +194,6 @@ impl ReplyArg {
     }
 }
 
-/// Source addresses, as typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SourcesArg(pub(crate) Vec<IpAddr>);
-
-impl FromStr for SourcesArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let how = || "write addresses, such as 127.0.0.1 or 127.0.0.1-127.0.0.8,::1".to_owned();
-        let mut addresses = Vec::new();
-        for part in text.split(',') {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let first: IpAddr = first.parse().map_err(|_| how())?;
-            let last: IpAddr = last.parse().map_err(|_| how())?;
-            let room = SOURCES_MAX - addresses.len();
-            let range = range(first, last, room).ok_or_else(how)?;
-            addresses.extend(range);
-        }
-        Ok(Self(addresses))
-    }
-}
-
-/// The addresses from `first` to `last`, if they are in order and not more than `most`.
-fn range(first: IpAddr, last: IpAddr, most: usize) -> Option<Vec<IpAddr>> {
-    let fits = |count: u128| count < most as u128;
-    match (first, last) {
-        (IpAddr::V4(first), IpAddr::V4(last)) => {
-            let (first, last) = (first.to_bits(), last.to_bits());
-            let count = last.checked_sub(first)?;
-            fits(count.into()).then(|| {
-                (first..=last)
-                    .map(|bits| Ipv4Addr::from_bits(bits).into())
-                    .collect()
-            })
-        }
-        (IpAddr::V6(first), IpAddr::V6(last)) => {
-            let (first, last) = (first.to_bits(), last.to_bits());
-            let count = last.checked_sub(first)?;
-            fits(count).then(|| {
-                (first..=last)
-                    .map(|bits| Ipv6Addr::from_bits(bits).into())
-                    .collect()
-            })
-        }
-        _ => None,
-    }
-}
-
 /// After how many messages, or how much time, a connection is closed and opened again. A bare number is messages.
 pub(crate) fn churn(text: &str) -> Result<Churn, String> {
     let how = "write a number of messages, such as 100, or a time with its unit, such as 500ms";
@@ -320,22 +268,6 @@ mod tests {
         );
         for text in ["", "a", "1k..64", "64@", "64@0", "64@1,", "..", "-1"] {
             assert!(sizes(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sources_are_addresses_and_ranges_of_them() {
-        let sources: SourcesArg = "127.0.0.255-127.0.1.1,::1".parse().unwrap();
-        let texts: Vec<String> = sources.0.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["127.0.0.255", "127.0.1.0", "127.0.1.1", "::1"]);
-        for text in [
-            "",
-            "localhost",
-            "127.0.0.2-127.0.0.1",
-            "0.0.0.0-255.255.255.255",
-            "127.0.0.1-::1",
-        ] {
-            assert!(text.parse::<SourcesArg>().is_err(), "{text}");
         }
     }
 

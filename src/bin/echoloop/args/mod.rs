@@ -28,7 +28,7 @@ pub(crate) use lab::LabArgs;
 pub(crate) use lang::Lang;
 pub(crate) use report::ReportArgs;
 pub(crate) use serve::{Listen, Reply, ServeArgs};
-pub(crate) use source::SourceArg;
+pub(crate) use source::{SourceArg, SourcesArg};
 pub(crate) use study::StudyArgs;
 pub(crate) use traces::MergeArgs;
 

@@ -1,8 +1,11 @@
-//! A source address, as typed.
+//! Source addresses, as typed.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+/// The most source addresses: a /16.
+const SOURCES_MAX: usize = 1 << 16;
 
 /// An address to connect from: 127.0.0.1, ::1, or fe80::1%eth0 with the interface of a link-local
 /// address (RFC 4007, section 11).
@@ -49,6 +52,63 @@ impl fmt::Display for SourceArg {
     }
 }
 
+/// Source addresses, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourcesArg(pub(crate) Vec<SourceArg>);
+
+impl FromStr for SourcesArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let how = || "write addresses, such as 127.0.0.1 or 127.0.0.1-127.0.0.8,::1".to_owned();
+        let mut addresses = Vec::new();
+        for part in text.split(',') {
+            // The name of an interface may contain a hyphen, as in fe80::1-fe80::8%br-lan.
+            let (ips, interface) = match part.split_once('%') {
+                Some((ips, interface)) => (ips, Some(interface)),
+                None => (part, None),
+            };
+            let (first, last) = ips.split_once('-').unwrap_or((ips, ips));
+            let last = interface.map_or_else(|| last.to_owned(), |name| format!("{last}%{name}"));
+            let first: IpAddr = first.parse().map_err(|_| how())?;
+            let SourceArg { ip, interface } = last.parse().map_err(|_| how())?;
+            let room = SOURCES_MAX - addresses.len();
+            let range = range(first, ip, room).ok_or_else(how)?;
+            addresses.extend(range.into_iter().map(|ip| SourceArg {
+                ip,
+                interface: interface.clone(),
+            }));
+        }
+        Ok(Self(addresses))
+    }
+}
+
+/// The addresses from `first` to `last`, if they are in order and not more than `most`.
+fn range(first: IpAddr, last: IpAddr, most: usize) -> Option<Vec<IpAddr>> {
+    let fits = |count: u128| count < most as u128;
+    match (first, last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            let count = last.checked_sub(first)?;
+            fits(count.into()).then(|| {
+                (first..=last)
+                    .map(|bits| Ipv4Addr::from_bits(bits).into())
+                    .collect()
+            })
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            let count = last.checked_sub(first)?;
+            fits(count).then(|| {
+                (first..=last)
+                    .map(|bits| Ipv6Addr::from_bits(bits).into())
+                    .collect()
+            })
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +135,27 @@ mod tests {
             "[::1]",
         ] {
             assert!(text.parse::<SourceArg>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sources_are_addresses_and_ranges_of_them() {
+        let sources: SourcesArg = "127.0.0.255-127.0.1.1,::1".parse().unwrap();
+        let texts: Vec<String> = sources.0.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["127.0.0.255", "127.0.1.0", "127.0.1.1", "::1"]);
+        let sources: SourcesArg = "fe80::1-fe80::2%br-lan,fe80::9%1".parse().unwrap();
+        let texts: Vec<String> = sources.0.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["fe80::1%br-lan", "fe80::2%br-lan", "fe80::9%1"]);
+        for text in [
+            "",
+            "localhost",
+            "127.0.0.2-127.0.0.1",
+            "0.0.0.0-255.255.255.255",
+            "127.0.0.1-::1",
+            "127.0.0.1-127.0.0.2%lo",
+            "fe80::1%lo-fe80::2%lo",
+        ] {
+            assert!(text.parse::<SourcesArg>().is_err(), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use echoloop::report::{Context, ServerFigures};
 use jiff::Timestamp;
 
 use super::driven::Costs;
-use crate::args::{BenchArgs, Target};
+use crate::args::BenchArgs;
 
 /// What this client itself has used.
 pub(super) fn note_costs(costs: &Costs, context: &mut Context) {
@@ -32,20 +32,10 @@ pub(super) fn measured_from(created: Timestamp, outcome: &Outcome) -> Option<Str
 
 /// The part of the context that is known before the run.
 pub(super) fn context(args: &BenchArgs) -> Context {
-    let target = |target: &Target| {
-        let scheme = if target.udp { "udp" } else { "tcp" };
-        let Target { host, port, .. } = target;
-        if host.contains(':') {
-            format!("{scheme}://[{host}]:{port}")
-        } else {
-            format!("{scheme}://{host}:{port}")
-        }
-    };
     let version = fs::read_to_string("/proc/sys/kernel/osrelease");
     Context {
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         started_at: Some(Timestamp::now().to_string()),
-        targets: args.load.targets.iter().map(target).collect(),
         size: args
             .load
             .message

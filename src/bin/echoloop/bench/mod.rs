@@ -12,6 +12,7 @@ mod ports;
 mod preflight;
 mod processes;
 mod progress;
+mod servers;
 mod usage;
 
 use std::cell::RefCell;
@@ -31,6 +32,7 @@ use self::files::{Files, Outputs, Streams};
 use self::logs::Logs;
 use self::preflight::{Check, Health, Machine};
 use self::progress::Progress;
+use self::servers::Servers;
 use crate::args::BenchArgs;
 use crate::study::{self, Recorded, Study};
 use crate::{Failure, SIGNALLED, fail, signals};
@@ -54,20 +56,23 @@ const DESCRIPTORS_REMEDY: &str =
 
 /// Loads a server, and says what that has shown.
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
-    let plan = plan::plan(&args.load, args.interval)?;
+    let servers = Servers::look_up(&args.load)?;
+    let mut plan = plan::plan(&args.load, &servers, args.interval)?;
     let goals = goals(args)?;
     let outputs = Outputs::check(args)?;
     check_server(args.server_pid)?;
     let machine = Machine::before_a_run();
     let checks = machine.check(&plan);
-    if let Some(broken) = checks.iter().find(|check| check.verdict == Health::Broken) {
+    if let Some(broken) = checks.iter().find(|check| check.is_broken()) {
         return Err(Failure::Usage(broken.sentence()));
     }
+    servers.choose(&mut plan)?;
     let mut context = Context {
         warnings: warnings(args, &checks),
         cpus: Some(machine.cpus),
         fd_limit: Some(machine.descriptors),
         failures_max: Some(args.failures_max),
+        targets: servers.names(&plan),
         ..context::context(args)
     };
     let timer = plan::timer(args.load.timer);

@@ -2,19 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
 use echoloop::load::{Churn, MESSAGE_MAX, Plan, Stop};
-use echoloop::reactor::{DialOptions, Timer};
+use echoloop::reactor::{DialOptions, SourceAddr, Timer};
 use echoloop::server::TIME_MAX;
 
+use super::servers::Servers;
+use crate::Failure;
 use crate::args::escapes;
 use crate::args::load_values::Message;
 use crate::args::{LoadArgs, TimerArg};
-use crate::{Failure, names};
 
 /// How many datagrams may be in flight on one flow of an open loop: what is lost must not keep the next from being
 /// sent when it is due.
@@ -24,12 +24,16 @@ const DATAGRAMS_IN_FLIGHT: usize = 1024;
 const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_secs(1);
 
-/// The plan that follows from `args`, with names looked up and files read.
-pub(crate) fn plan(args: &LoadArgs, interval: Duration) -> Result<Plan, Failure> {
+/// The plan that follows from `args`, with files read. It has the first address of each of `servers`.
+pub(super) fn plan(
+    args: &LoadArgs,
+    servers: &Servers,
+    interval: Duration,
+) -> Result<Plan, Failure> {
     let mut plan = Plan::new();
-    (plan.udp, plan.targets) = targets(args)?;
-    plan.sources = args.sources();
-    check_families(&plan)?;
+    (plan.udp, plan.targets) = (servers.udp, servers.first_addresses());
+    let sources = servers.sources.iter().copied();
+    plan.sources = sources.map(SourceAddr::ip).collect();
     plan.connections = args.connections;
     plan.idle = args.idle;
     let all = args.connections as f64 + args.idle as f64;
@@ -99,43 +103,6 @@ pub(crate) const fn timer(arg: TimerArg) -> Timer {
         TimerArg::Auto | TimerArg::Timerfd => Timer::Timerfd,
         TimerArg::Spin => Timer::Spin,
         TimerArg::Poll => Timer::Poll,
-    }
-}
-
-/// Whether the servers are reached by UDP, and their addresses: the first one of each name.
-fn targets(args: &LoadArgs) -> Result<(bool, Vec<SocketAddr>), Failure> {
-    let udp = args.targets[0].udp;
-    let mut addresses = Vec::new();
-    for target in &args.targets {
-        if target.udp != udp {
-            return Err(Failure::Usage(
-                "servers of TCP and of UDP are two loads: run one bench for each".to_owned(),
-            ));
-        }
-        let found = names::addresses(&target.host, target.port)?;
-        addresses.extend(found.first());
-    }
-    Ok((udp, addresses))
-}
-
-/// Every server has to be reached from a source that speaks its protocol, and every source has to reach one.
-fn check_families(plan: &Plan) -> Result<(), Failure> {
-    let (sources, targets) = (&plan.sources, &plan.targets);
-    let alone = |is_ipv4: bool| sources.iter().all(|source| source.is_ipv4() != is_ipv4);
-    let lost = |is_ipv4: bool| targets.iter().all(|target| target.is_ipv4() != is_ipv4);
-    let refused = |what: String| {
-        Err(Failure::Usage(format!(
-            "{what}: give addresses of the same kind, IPv4 or IPv6"
-        )))
-    };
-    if let Some(source) = sources.iter().find(|source| lost(source.is_ipv4())) {
-        return refused(format!("--source {source} can't reach {}", targets[0]));
-    }
-    match targets.iter().find(|target| alone(target.is_ipv4())) {
-        Some(target) if !sources.is_empty() => {
-            refused(format!("{target} can't be reached from any --source"))
-        }
-        _ => Ok(()),
     }
 }
 

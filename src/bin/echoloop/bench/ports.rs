@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
 use echoloop::load::{Plan, port_range};
+use echoloop::reactor::connect_datagrams;
 use echoloop::report::thousands;
 
 use super::preflight::{Check, number, plural};
@@ -120,18 +121,13 @@ pub(super) fn are_used_up(error: &io::Error, plan: &Plan, target: SocketAddr) ->
 
 /// Whether this machine has the address that `plan` reaches `target` from.
 fn has_address(plan: &Plan, target: SocketAddr) -> bool {
-    let any: IpAddr = match target {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let source = source(plan, target).unwrap_or(any);
     // Connecting a UDP socket looks for the way and the address, and sends nothing.
-    let connected = UdpSocket::bind((source, 0)).and_then(|socket| socket.connect(target));
+    let connected = connect_datagrams(target, source(plan, target));
     !connected.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
 /// The first source of `plan` that is of the kind of `target`, IPv4 or IPv6.
-pub(super) fn source(plan: &Plan, target: SocketAddr) -> Option<IpAddr> {
+fn source(plan: &Plan, target: SocketAddr) -> Option<IpAddr> {
     let mut sources = plan.sources.iter();
     sources
         .find(|source| source.is_ipv4() == target.is_ipv4())

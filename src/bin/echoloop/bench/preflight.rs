@@ -24,7 +24,7 @@ pub(super) struct Check {
 }
 
 /// How it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
     Fine,
     /// The run can be made, and may tell less than it seems to.
@@ -170,6 +170,10 @@ impl Check {
             what,
             told,
         }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.verdict == Health::Broken
     }
 
     /// In one sentence.
