@@ -388,6 +388,29 @@ fn after_a_datagram_without_any_reply_the_first_address_is_tried_again() {
 }
 
 #[test]
+fn late_reply_of_the_first_address_ends_the_search() {
+    let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let addresses = sockets
+        .each_ref()
+        .map(|socket| socket.local_addr().unwrap());
+    let [slow, silent] = sockets;
+    let server = thread::spawn(move || {
+        let mut datagram = [0; 9];
+        for late in [true, false] {
+            let (size, client) = slow.recv_from(&mut datagram).unwrap();
+            if late {
+                // The other address has got the datagram by now, too.
+                silent.recv(&mut [0; 9]).unwrap();
+            }
+            slow.send_to(&datagram[..size], client).unwrap();
+        }
+    });
+    let (replied, sent, lost) = exchange(addresses.to_vec(), b"one\ntwo\n", DEADLINE / 20);
+    assert_eq!((replied, sent, lost), (b"onetwo".to_vec(), 2, 0));
+    server.join().unwrap();
+}
+
+#[test]
 fn each_line_is_a_datagram_and_each_answer_a_line() {
     let serving = Serving::start(config(), Echo);
     let target = format!("udp://{}", serving.udp[0]);

@@ -16,9 +16,6 @@ use crate::reactor::{
 /// No datagram is larger.
 const SIZE_MAX: usize = 64 * 1024;
 
-/// What the socket's events are told by.
-const TOKEN: Token = fixed_token(0);
-
 /// How a [`DatagramClient`] asks.
 #[derive(Clone, Debug)]
 pub struct DatagramOptions {
@@ -39,13 +36,13 @@ pub struct DatagramOptions {
 pub struct DatagramClient {
     options: DatagramOptions,
     untried: VecDeque<SocketAddr>,
-    socket: UdpSocket,
-    address: SocketAddr,
-    readable: bool,
-    registered: bool,
-    /// An error of its own may have made the poll forget it.
-    forgotten: bool,
-    /// An answer has come: this is the address to talk to.
+    /// The addresses that were tried, at least one. Once one of them has replied, it is the only one.
+    peers: Vec<Peer>,
+    /// The one that datagrams are sent to.
+    current: usize,
+    /// The address that was reported last.
+    reported: Option<SocketAddr>,
+    /// A reply has come.
     answered: bool,
     /// The datagram sent last, as long as it may have to be sent to another address.
     asked: Option<Vec<u8>>,
@@ -62,6 +59,18 @@ pub struct DatagramClient {
     over: bool,
 }
 
+/// One address of the server, and the socket that is connected to it.
+#[derive(Debug)]
+struct Peer {
+    socket: UdpSocket,
+    address: SocketAddr,
+    token: Token,
+    readable: bool,
+    registered: bool,
+    /// An error of the socket may have made the poll forget it.
+    forgotten: bool,
+}
+
 impl DatagramClient {
     /// A conversation of `input` with a server, shown by `output`.
     ///
@@ -70,15 +79,13 @@ impl DatagramClient {
     /// Those of binding and connecting the socket, for the last address; `InvalidInput` if there is none.
     pub fn new(options: DatagramOptions, input: Input, output: Output) -> io::Result<Self> {
         let mut untried = options.addresses.iter().copied().collect();
-        let (socket, address) = open_next(&mut untried, options.source)?;
+        let first = Peer::open_next(&mut untried, options.source, fixed_token(0))?;
         Ok(Self {
             options,
             untried,
-            socket,
-            address,
-            readable: false,
-            registered: false,
-            forgotten: false,
+            peers: vec![first],
+            current: 0,
+            reported: None,
             answered: false,
             asked: None,
             ask_again: false,
@@ -118,35 +125,27 @@ impl DatagramClient {
         }
     }
 
-    /// Switches to the next address, if this one has not replied and there is another. The datagram
-    /// sent last is sent again.
-    fn move_on(&mut self) -> bool {
-        if self.answered || self.asked.is_none() {
-            return false;
-        }
-        let Ok((socket, address)) = open_next(&mut self.untried, self.options.source) else {
-            return false;
-        };
-        (self.socket, self.address) = (socket, address);
-        (self.registered, self.forgotten) = (false, false);
-        (self.readable, self.ask_again) = (false, true);
-        true
+    /// Whether there is no other address to send the current datagram to.
+    fn is_last_address(&self) -> bool {
+        self.answered || (self.untried.is_empty() && self.current + 1 == self.peers.len())
     }
 
-    /// Returns the datagram to send now. After a datagram that no address has replied to, the first
-    /// address is tried again: the first datagram may have been lost on the way.
-    fn start_over(&mut self, piece: Vec<u8>) -> Option<Vec<u8>> {
-        let all_tried = self.sent > 1 && self.untried.is_empty();
-        if self.answered || !all_tried || self.options.addresses.len() < 2 {
-            return Some(piece);
+    /// Switches to the next address, if no address has replied and there is another. The datagram sent
+    /// last is sent again.
+    fn move_on(&mut self) -> bool {
+        if self.asked.is_none() || self.is_last_address() {
+            return false;
         }
-        self.untried = self.options.addresses.iter().copied().collect();
-        self.asked = Some(piece);
-        if self.move_on() {
-            None
-        } else {
-            self.asked.take()
+        if self.current + 1 == self.peers.len() {
+            let token = fixed_token(self.peers.len() as u32);
+            match Peer::open_next(&mut self.untried, self.options.source, token) {
+                Ok(peer) => self.peers.push(peer),
+                Err(_) => return false,
+            }
         }
+        self.current += 1;
+        self.ask_again = true;
+        true
     }
 
     /// The datagram sent last got no reply, for this reason, or within the time limit.
@@ -161,50 +160,70 @@ impl DatagramClient {
 
     /// Shows what has come, as far as there is room.
     fn receive(&mut self) {
-        while self.readable && self.output.has_room() {
-            match Transfer::of_datagram(self.socket.recv(&mut self.room)) {
-                Transfer::Moved(size) => {
-                    self.awaited = None;
-                    self.answered = true;
-                    self.output.push(Heard::Bytes(self.room[..size].to_vec()));
-                }
-                Transfer::WouldBlock => self.readable = false,
-                Transfer::Interrupted | Transfer::Eof => {}
-                Transfer::Failed(error) => {
-                    (self.readable, self.forgotten) = (false, true);
-                    if self.awaited.is_some() {
-                        self.lose(Some(error));
+        for index in 0..self.peers.len() {
+            while let Some(peer) = self.peers.get_mut(index)
+                && peer.readable
+                && self.output.has_room()
+            {
+                match Transfer::of_datagram(peer.socket.recv(&mut self.room)) {
+                    Transfer::Moved(size) => {
+                        self.awaited = None;
+                        self.output.push(Heard::Bytes(self.room[..size].to_vec()));
+                        if !self.answered {
+                            self.keep(index);
+                            return self.receive();
+                        }
+                    }
+                    Transfer::WouldBlock => peer.readable = false,
+                    Transfer::Interrupted | Transfer::Eof => {}
+                    Transfer::Failed(error) => {
+                        (peer.readable, peer.forgotten) = (false, true);
+                        if index == self.current && self.awaited.is_some() {
+                            self.lose(Some(error));
+                        }
                     }
                 }
             }
         }
     }
 
-    /// Has the socket among the sources of the loop.
+    /// Peer `index` is the first to reply: it is kept, even if another one was tried since. The others
+    /// are closed.
+    fn keep(&mut self, index: usize) {
+        self.answered = true;
+        self.peers.swap(0, index);
+        self.peers.truncate(1);
+        self.current = 0;
+        (self.asked, self.ask_again) = (None, false);
+    }
+
+    /// Has the sockets among the sources of the loop.
     fn watch(&mut self, registry: &Registry) -> io::Result<()> {
-        if !std::mem::replace(&mut self.registered, true) {
-            self.output.push(Heard::Connected(self.address));
-            registry.register(&mut self.socket, TOKEN, Interest::READABLE)
-        } else if std::mem::take(&mut self.forgotten) {
-            watch_again(registry, &mut self.socket, TOKEN, Interest::READABLE)
-        } else {
-            Ok(())
+        let address = self.peers[self.current].address;
+        if self.reported.replace(address) != Some(address) {
+            self.output.push(Heard::Connected(address));
         }
+        let mut peers = self.peers.iter_mut();
+        peers.try_for_each(|peer| peer.watch(registry))
     }
 
     /// Sends the next datagram, if no answer is awaited. Says whether that was all.
     fn send(&mut self, now: Instant) -> bool {
-        while self.registered && self.awaited.is_none() && self.output.has_room() {
+        while self.awaited.is_none() && self.output.has_room() {
+            if !self.peers[self.current].registered {
+                return false;
+            }
             let again = std::mem::take(&mut self.ask_again);
             let piece = match self.asked.take().filter(|_| again) {
                 Some(piece) => piece,
                 None => match self.input.next() {
                     Said::Piece(piece) => {
                         self.sent += 1;
-                        match self.start_over(piece) {
-                            Some(piece) => piece,
-                            None => return false,
+                        // The first datagram may have been lost on its way to the first address.
+                        if !self.answered && self.is_last_address() {
+                            self.current = 0;
                         }
+                        piece
                     }
                     Said::Nothing => return false,
                     Said::Ended => return true,
@@ -216,9 +235,9 @@ impl DatagramClient {
             };
             // A pending ICMP error of an earlier datagram is reported instead of sending this one (udp(7)). It is
             // reported once.
-            let sent = self.socket.send(&piece);
-            let sent = sent.or_else(|_| self.socket.send(&piece));
-            self.asked = (!self.answered && !self.untried.is_empty()).then_some(piece);
+            let socket = &self.peers[self.current].socket;
+            let sent = socket.send(&piece).or_else(|_| socket.send(&piece));
+            self.asked = (!self.is_last_address()).then_some(piece);
             match sent {
                 Ok(_) => self.awaited = Some(now + self.options.wait),
                 // This one can't be sent.
@@ -231,7 +250,10 @@ impl DatagramClient {
 
 impl Handler for DatagramClient {
     fn ready(&mut self, event: &Event) {
-        self.readable |= event.token() == TOKEN;
+        let mut peers = self.peers.iter_mut();
+        if let Some(peer) = peers.find(|peer| peer.token == event.token()) {
+            peer.readable = true;
+        }
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
@@ -252,7 +274,8 @@ impl Handler for DatagramClient {
             self.over = true;
             return self.wind_up();
         }
-        let wake = if self.registered && !self.forgotten {
+        let mut peers = self.peers.iter();
+        let wake = if peers.all(|peer| peer.registered && !peer.forgotten) {
             self.awaited.filter(|_| has_room)
         } else {
             Some(now)
@@ -261,18 +284,39 @@ impl Handler for DatagramClient {
     }
 }
 
-/// A socket that talks to the first of `untried` that the system knows a way to, and that address.
-fn open_next(
-    untried: &mut VecDeque<SocketAddr>,
-    source: Option<SourceAddr>,
-) -> io::Result<(UdpSocket, SocketAddr)> {
-    let mut outcome = Err(ErrorKind::InvalidInput.into());
-    while let Some(address) = untried.pop_front() {
-        outcome = dial_datagrams(address, source, &DialOptions::default())
-            .map(|socket| (socket, address));
-        if outcome.is_ok() {
-            break;
+impl Peer {
+    /// A socket that is connected to the first of `untried` that the system has a route to.
+    fn open_next(
+        untried: &mut VecDeque<SocketAddr>,
+        source: Option<SourceAddr>,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut outcome = Err(ErrorKind::InvalidInput.into());
+        while let Some(address) = untried.pop_front() {
+            let socket = dial_datagrams(address, source, &DialOptions::default());
+            outcome = socket.map(|socket| Self {
+                socket,
+                address,
+                token,
+                readable: false,
+                registered: false,
+                forgotten: false,
+            });
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Has the socket among the sources of the loop.
+    fn watch(&mut self, registry: &Registry) -> io::Result<()> {
+        if !std::mem::replace(&mut self.registered, true) {
+            registry.register(&mut self.socket, self.token, Interest::READABLE)
+        } else if std::mem::take(&mut self.forgotten) {
+            watch_again(registry, &mut self.socket, self.token, Interest::READABLE)
+        } else {
+            Ok(())
         }
     }
-    outcome
 }
