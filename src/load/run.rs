@@ -307,18 +307,12 @@ impl<P: Probe, H: Host> Load<P, H> {
 
     fn tell_interval(&mut self, now: u64) {
         let (interval, response) = self.shared.recorder.end_interval(now);
-        let left = match self.shared.plan.stop {
-            Stop::After(_) => Some(Duration::from_nanos(
-                self.shared.schedule.until.saturating_sub(now),
-            )),
-            Stop::Messages(_) => None,
-        };
         let tick = Tick {
             interval: &interval,
             response: &response,
             connections: self.table.connected,
             warming_up: self.phase != Phase::Measuring,
-            left,
+            left: self.shared.schedule.time_left(now),
         };
         (self.listener)(&tick);
     }

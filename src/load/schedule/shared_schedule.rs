@@ -44,6 +44,12 @@ impl Schedule {
         matches!(self.left, Some(0))
     }
 
+    /// How long the schedule still lasts at `now`, if it ends at a time.
+    pub(crate) fn time_left(&self, now: u64) -> Option<Duration> {
+        let left = Duration::from_nanos(self.until.saturating_sub(now));
+        (self.until != u64::MAX).then_some(left)
+    }
+
     /// One message less is left to be sent.
     #[inline]
     pub(crate) const fn take_one(&mut self) {
