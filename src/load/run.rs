@@ -32,7 +32,6 @@ pub struct Load<P = Off, H: Host = SystemHost> {
     turn_ended: Instant,
     failure: Option<io::Error>,
     listener: Listener,
-    /// The loop is woken so often that it notices when it could not run.
     has_heartbeat: bool,
 }
 
