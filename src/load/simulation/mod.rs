@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use self::host::{Shared, log_last, log_next};
 use self::log::What;
+use self::oracle::Facts;
 use self::settings::{Settings, chance};
 use self::world::World;
 use super::plan::Plan;
@@ -144,6 +145,13 @@ impl Handler for Watched {
         self.idle_turns = if hurries { self.idle_turns + 1 } else { 0 };
         assert!(self.idle_turns <= IDLE_TURNS_MAX, "it spins");
         next
+    }
+}
+
+impl SimulatedRun {
+    /// What its log says that its verdict depends on.
+    pub(crate) fn facts(&self) -> Option<Facts> {
+        oracle::facts(self)
     }
 }
 

@@ -4,6 +4,8 @@ mod client_limited;
 mod rate_not_reached;
 mod remarks;
 mod server_failed;
+#[cfg(test)]
+mod simulation;
 mod unstable;
 
 use std::fmt;
