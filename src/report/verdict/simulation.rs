@@ -30,7 +30,8 @@ fn judge_and_check(seed: u64) -> u64 {
         return 1;
     }
     if facts.is_interrupted && facts.offered == 0 {
-        assert_eq!(verdict, Verdict::TooFewSamples, "{}", context());
+        let is_excused = verdict == Verdict::TooFewSamples || !facts.is_clean;
+        assert!(is_excused, "{}", context());
         return 1;
     }
     let server_failed =
