@@ -42,12 +42,13 @@ const PITFALLS: u32 = 60;
 const SUITE: Duration = Duration::from_secs(1800);
 
 /// The figures that tests print, behind `proof: ` and a number.
-const FIGURES: [&str; 6] = [
+const FIGURES: [&str; 7] = [
     "fault cells survived",
     "errors injected",
     "sequences enumerated",
     "seeds lived",
     "bytes verified",
+    "messages accounted for",
     "packets for one spoofed datagram",
 ];
 

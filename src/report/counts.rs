@@ -157,7 +157,7 @@ impl Failures {
 }
 
 impl Rates {
-    /// `None` if nothing was measured, or too few messages for a rate.
+    /// `None` if nothing was measured.
     pub(super) fn of(outcome: &Outcome, plan: &Plan) -> Option<Self> {
         let seconds = rated_seconds(outcome, plan)?;
         let per_second = |count: u64| count as f64 / seconds;

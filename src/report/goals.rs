@@ -185,7 +185,7 @@ impl Figure {
             }
             Self::Rate => match rated_seconds(outcome, plan) {
                 Some(seconds) => Ok(messages.completed_in_window as f64 / seconds),
-                None => Err("nothing was measured, or too few messages"),
+                None => Err("nothing was measured"),
             },
             Self::Failures if messages.offered == 0 => Err("nothing was offered"),
             Self::Failures => Ok(messages.share(messages.failed())),

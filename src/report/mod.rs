@@ -97,9 +97,6 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The fewest messages of a closed loop whose rate is more than the inverse of a few reply times.
-const RATED_MIN: u64 = 10;
-
 /// The time by which the counts of the window are divided, in seconds. `None` if nothing was
 /// measured, or if a number of messages was to be sent in a closed loop and there are too few for a
 /// rate.
@@ -110,7 +107,7 @@ const RATED_MIN: u64 = 10;
 fn rated_seconds(outcome: &Outcome, plan: &Plan) -> Option<f64> {
     let measured = outcome.measured.as_secs_f64();
     let offered = outcome.messages.offered;
-    if measured == 0.0 || too_few_for_rate(outcome, plan) {
+    if measured == 0.0 {
         return None;
     }
     let scheduled = match (&plan.rate, plan.stop) {
@@ -124,13 +121,6 @@ fn rated_seconds(outcome: &Outcome, plan: &Plan) -> Option<f64> {
     } else {
         measured
     })
-}
-
-/// Whether so few messages were to be sent in a closed loop that a rate would only repeat how long
-/// their replies took.
-fn too_few_for_rate(outcome: &Outcome, plan: &Plan) -> bool {
-    let by_number = matches!(plan.stop, Stop::Messages(_)) && !plan.is_open();
-    by_number && outcome.messages.offered < RATED_MIN
 }
 
 /// Whether a rate stays the same as long as it is measured.

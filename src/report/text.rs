@@ -5,7 +5,7 @@ use super::page::{INDENT, Page, Row, Table, escaped};
 use super::units::{bytes, percent, rate, thousands, three_digits, time, whole_percent};
 use super::{
     Report, busy_share, datagrams, is_steady, latency, mismatches, rated_seconds, servers,
-    system_calls, too_few_for_rate,
+    system_calls,
 };
 use crate::load::{Arrival, Churn, Outcome, Plan, Profile, Reply, State, Verify};
 
@@ -34,10 +34,6 @@ pub(super) fn write(report: &Report<'_>, spectrum: bool) -> String {
     page.gap();
     write_where(report, &mut page);
     messages(outcome, plan).write(&mut page);
-    if too_few_for_rate(outcome, plan) {
-        let remark = "Too few messages for a rate: measure 10 or more.";
-        page.words(&" ".repeat(INDENT), INDENT, remark);
-    }
     write_failures(outcome, &mut page);
     servers::write(outcome, plan, &mut page);
     write_bytes(outcome, plan, &mut page);
@@ -242,13 +238,10 @@ fn write_failures(outcome: &Outcome, page: &mut Page) {
 }
 
 fn write_bytes(outcome: &Outcome, plan: &Plan, page: &mut Page) {
-    if outcome.measured.is_zero() {
+    let Some(seconds) = rated_seconds(outcome, plan) else {
         return;
-    }
-    let told = |count: u64| match rated_seconds(outcome, plan) {
-        Some(seconds) => format!("{}/s", bytes(count as f64 / seconds)),
-        None => bytes(count as f64),
     };
+    let told = |count: u64| format!("{}/s", bytes(count as f64 / seconds));
     page.items(
         "bytes",
         &[

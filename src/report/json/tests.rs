@@ -66,17 +66,6 @@ fn every_figure_is_where_the_schema_has_it() {
 }
 
 #[test]
-fn closed_loop_of_few_messages_has_null_rates() {
-    let (mut outcome, mut plan) = (sample::outcome(), sample::plan());
-    (plan.rate, plan.stop) = (None, load::Stop::Messages(9));
-    outcome.messages.offered = 9;
-    let context = sample::context();
-    let report = Report::new(&outcome, &plan, &context);
-    let document: Value = serde_json::from_str(&report.json()).unwrap();
-    assert_eq!(document["rates"], Value::Null);
-}
-
-#[test]
 fn figures_not_measured_are_null_and_a_closed_loop_has_equal_response_and_service() {
     let (outcome, mut plan) = (Outcome::new(true, &[]), sample::plan());
     (plan.rate, plan.udp) = (None, true);
