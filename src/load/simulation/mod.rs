@@ -31,7 +31,7 @@ use crate::probe::{Off, Turns};
 use crate::reactor::{Event, Handler, Next, Poller, Reactor, Registry, drive};
 use crate::seeds::live_all;
 
-const SEEDS: u64 = 256;
+const SEEDS: u64 = 1024;
 
 /// More loop iterations than any run needs.
 const TURNS_MAX: u64 = 400_000;

@@ -1,5 +1,4 @@
-//! What one run is to be: the plan of a load, and what its servers and its machine do to it. Plain values, drawn from a
-//! seed.
+//! The settings of a simulated run, drawn from a seed: the plan of the load, its servers, and its machine.
 
 use crate::service::Random;
 
@@ -393,7 +392,8 @@ fn machine(has_faults: bool, random: &mut Random) -> MachineSettings {
             machine.oversleep = Some((50, 300 * MS));
         }
         if chance(random, 3) {
-            machine.inbox = 1 + random.below(8) as usize;
+            machine.inbox = 1 + random.below(3) as usize;
+            machine.oversleep = Some((2, 3 * MS));
         }
     }
     machine
