@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::connections::table::ConnectionTable;
+use super::connections::timers::Timer;
 use super::host::{Host, SystemHost};
 use super::phase::Phase;
 use super::plan::{Plan, Stop};
@@ -264,7 +265,7 @@ impl<P: Probe, H: Host> Load<P, H> {
         self.shared.recorder.begin(from, until, now);
         (self.phase, self.phase_until) = (Phase::WarmingUp, from);
         let interval_end = self.shared.instant(now) + self.shared.plan.interval;
-        self.table.timers.restart_interval(interval_end);
+        self.table.timers.arm(interval_end, Timer::Interval);
         self.table.slots.queue_all();
         if warmup == 0 {
             self.measure(now);

@@ -68,10 +68,17 @@ impl<H: Host> Shared<H> {
     /// The next message of a connection that is free at `now`. Messages that are too late are dropped and counted.
     #[inline]
     pub(crate) fn next_due(&mut self, pacer: &mut Pacer, now: u64) -> Due {
+        if self.schedule.deadline.is_some() {
+            self.drop_late(pacer, now);
+        }
+        pacer.next(&self.schedule, now)
+    }
+
+    #[cold]
+    fn drop_late(&mut self, pacer: &mut Pacer, now: u64) {
         while let Some(due) = pacer.too_late(&self.schedule, now) {
             self.skip(pacer, due, State::Shed);
         }
-        pacer.next(&self.schedule, now)
     }
 
     /// The message of `size` bytes that was due at `due` is sent at `now`.

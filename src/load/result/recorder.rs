@@ -204,14 +204,14 @@ impl Recorder {
     }
 
     /// The right reply to a message in flight came at `now`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn replied(&mut self, server: u32, message: &SentMessage, now: u64) {
         self.in_flight.leave(message.sent, now);
         self.replied_late(server, message, now);
     }
 
     /// The right reply came at `now`, to a message that is not in flight any more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn replied_late(&mut self, server: u32, message: &SentMessage, now: u64) {
         let response = elapsed(message.due, now).max(1);
         let service = elapsed(message.sent, now).max(1);

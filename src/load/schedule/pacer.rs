@@ -76,7 +76,6 @@ impl Pacer {
     }
 
     /// When the next message was due, if it is too late by now to be sent: it is to be [skipped](Self::skip).
-    #[inline]
     pub(crate) fn too_late(&self, schedule: &Schedule, now: u64) -> Option<u64> {
         let deadline = schedule.deadline?;
         let due = self.next_unsent(schedule, now)?;

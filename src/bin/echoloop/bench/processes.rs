@@ -1,7 +1,8 @@
 //! The processes of this machine: what they have used, and which of them serve a port.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// The most processes that are looked at, so that a crowded machine does not delay a run for long.
@@ -115,17 +116,24 @@ fn inodes(ports: &HashSet<u16>, udp: bool) -> HashSet<u64> {
     } else {
         (["tcp", "tcp6"], LISTENS)
     };
-    let tables = names.map(|name| fs::read_to_string(format!("/proc/net/{name}")));
-    let tables = tables.iter().flatten();
-    let rows = tables.flat_map(|table| table.lines().skip(1));
-    rows.filter_map(|row| {
-        let fields: Vec<&str> = row.split_whitespace().collect();
-        let port = fields.get(1)?.rsplit_once(':')?.1;
-        let port = u16::from_str_radix(port, 16).ok()?;
-        let serves = ports.contains(&port) && *fields.get(3)? == wanted;
-        fields.get(9)?.parse().ok().filter(|_| serves)
-    })
-    .collect()
+    // Row by row: the table has one for every connection of this machine.
+    let tables = names.map(|name| File::open(format!("/proc/net/{name}")));
+    let tables = tables.into_iter().flatten();
+    let rows = tables.flat_map(|table| BufReader::new(table).lines().skip(1));
+    rows.map_while(Result::ok)
+        .filter_map(|row| inode(&row, ports, wanted))
+        .collect()
+}
+
+/// The inode of the socket in `row`, if it is in this state at one of the ports.
+fn inode(row: &str, ports: &HashSet<u16>, state: &str) -> Option<u64> {
+    let mut fields = row.split_whitespace();
+    let port = fields.nth(1)?.rsplit_once(':')?.1;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    if !ports.contains(&port) || fields.nth(1)? != state {
+        return None;
+    }
+    fields.nth(5)?.parse().ok()
 }
 
 /// Whether the process has one of the sockets open. `false` if it is not ours to look at.
