@@ -162,7 +162,7 @@ impl<P: Probe, H: Host> Load<P, H> {
         &self.shared.plan
     }
 
-    /// Whether the connections are there, and the load runs.
+    /// Whether messages are sent.
     pub fn is_running(&self) -> bool {
         self.phase.is_running()
     }
@@ -234,7 +234,6 @@ impl<P: Probe, H: Host> Load<P, H> {
 
     /// No reply will come any more. If messages are left to be sent, the run is given up.
     fn stop_waiting(&mut self, now: u64) {
-        // What was done in this iteration is in the window.
         let end = self.shared.now() + 1;
         let progress = &self.shared.recorder.progress;
         let ended = if self.shared.schedule.is_used_up() {
@@ -366,7 +365,7 @@ impl<P: Probe, H: Host> Load<P, H> {
         }
         let phase_until = (self.phase_until != u64::MAX).then_some(self.phase_until);
         let quiet = (self.phase == Phase::Draining)
-            .then(|| self.table.quiet_at(&self.shared))
+            .then(|| self.table.quiet_at(&self.shared, now))
             .flatten();
         let next = phase_until
             .into_iter()

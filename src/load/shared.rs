@@ -98,8 +98,10 @@ impl<H: Host> Shared<H> {
         message
     }
 
-    /// Messages that were due and have not been sent by `now`, the end of the run, never will be.
+    /// Messages that were due and have not been sent by `now`, the end of the run, never will be. Those that are too late by then
+    /// are dropped for that.
     pub(crate) fn give_up_unsent(&mut self, pacer: &mut Pacer, now: u64) {
+        self.drop_late(pacer, now);
         while let Some(due) = pacer.next_unsent(&self.schedule, now) {
             self.skip(pacer, due, State::NeverSent);
         }

@@ -98,8 +98,7 @@ impl<'a> Report<'a> {
 }
 
 /// The time by which the counts of the window are divided, in seconds. `None` if nothing was
-/// measured, or if a number of messages was to be sent in a closed loop and there are too few for a
-/// rate.
+/// measured.
 ///
 /// The window of a number of messages ends with the last reply, and the last message is due one
 /// interval before the schedule of all of them ends: N messages at 1,000/s take N ms, although the

@@ -85,7 +85,8 @@ impl PendingQueue {
             Some(_) if self.next > now => return NextOpen::At(self.next),
             // Not faster afterwards, if it could not keep up.
             Some(distance) => {
-                self.next = (self.next + distance).max(now.saturating_sub(distance * 8));
+                let next = self.next.saturating_add(distance);
+                self.next = next.max(now.saturating_sub(distance.saturating_mul(8)));
             }
             None if connecting >= CONNECTING_MAX => return NextOpen::Later,
             None => {}

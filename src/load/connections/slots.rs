@@ -7,6 +7,7 @@ use crate::load::connections::timers::{Timer, Timers};
 use crate::load::datagrams::flow::{FLOW_INTERESTS, Flow};
 use crate::load::host::Host;
 use crate::load::schedule::pacer::Pacer;
+use crate::load::schedule::shared_schedule::Schedule;
 use crate::load::shared::Shared;
 use crate::load::time::nanoseconds;
 use crate::load::verify::mismatch::Place;
@@ -17,8 +18,8 @@ pub(crate) struct Slot<H: Host> {
     pub(crate) socket: Socket<H>,
     /// It is on the ready list.
     queued: bool,
-    /// A timer serves it when its next message is due.
-    pub(crate) due_armed: bool,
+    /// When a timer serves it next, because its next message is due then; `u64::MAX` if there is none.
+    pub(crate) due_at: u64,
     /// A timer looks for messages in flight whose time limit has passed.
     pub(crate) expiry_armed: bool,
     /// How often in a row it could not be opened.
@@ -35,7 +36,7 @@ impl<H: Host> Slot<H> {
         Self {
             socket,
             queued: false,
-            due_armed: false,
+            due_at: u64::MAX,
             expiry_armed: false,
             failures,
         }
@@ -43,6 +44,13 @@ impl<H: Host> Slot<H> {
 }
 
 impl<H: Host> Socket<H> {
+    const fn pacer(&self) -> &Pacer {
+        match self {
+            Self::Stream(connection) => &connection.pacer,
+            Self::Flow(flow) => &flow.pacer,
+        }
+    }
+
     pub(crate) fn pacer_mut(&mut self) -> &mut Pacer {
         match self {
             Self::Stream(connection) => &mut connection.pacer,
@@ -154,6 +162,12 @@ impl<H: Host> SocketSlots<H> {
 
     pub(crate) fn keys(&self) -> Vec<Key> {
         self.slots.keys().collect()
+    }
+
+    /// Whether a message of an open loop was due before `now`, and is still to be sent.
+    pub(crate) fn has_unsent(&self, schedule: &Schedule, now: u64) -> bool {
+        let mut pacers = self.slots.values().map(|slot| slot.socket.pacer());
+        pacers.any(|pacer| pacer.next_unsent(schedule, now).is_some())
     }
 
     pub(crate) fn pacers_mut(&mut self) -> impl Iterator<Item = &mut Pacer> {

@@ -114,9 +114,9 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
         match next {
             Ok(NextStep::Wait) => {}
             Ok(NextStep::Again) => self.slots.queue(key),
-            Ok(NextStep::At(_)) if slot.due_armed => {}
+            Ok(NextStep::At(at)) if at >= slot.due_at => {}
             Ok(NextStep::At(at)) => {
-                slot.due_armed = true;
+                slot.due_at = at;
                 self.timers.arm(shared.instant(at), Timer::Due(key));
             }
             Err(cause) => self.close(key, cause, shared),
@@ -281,7 +281,7 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
             match timer {
                 Timer::Due(key) => {
                     if let Some(slot) = self.slots.get_mut(key) {
-                        slot.due_armed = false;
+                        slot.due_at = u64::MAX;
                     }
                     self.slots.queue(key);
                 }
@@ -354,8 +354,8 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
         if shared.recorder.in_flight() > 0 || self.slots.has_ready() {
             return false;
         }
-        if let Some(quiet_at) = self.quiet_at(shared) {
-            return now >= quiet_at;
+        if shared.plan.udp {
+            return self.quiet_at(shared, now).is_some_and(|at| now >= at);
         }
         // A connection that is opened again may have something to send. One that is open and can't has something in flight.
         let is_opening = self.opener.connecting > 0 || self.opener.pending.is_paused();
@@ -363,11 +363,14 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
     }
 
     /// When no duplicate of the last datagram is to be expected any more. `None`: there are no datagrams, or some are
-    /// still awaited.
-    pub(crate) fn quiet_at(&self, shared: &Shared<H>) -> Option<u64> {
+    /// awaited or still to be sent at `now`.
+    pub(crate) fn quiet_at(&self, shared: &Shared<H>, now: u64) -> Option<u64> {
+        if !shared.plan.udp || shared.recorder.in_flight() > 0 {
+            return None;
+        }
         let last = shared.recorder.progress.last().max(shared.schedule.until);
-        let nothing_awaited = shared.recorder.in_flight() == 0;
-        (shared.plan.udp && nothing_awaited).then(|| last.saturating_add(QUIET))
+        let has_unsent = self.slots.has_unsent(&shared.schedule, now);
+        (!has_unsent).then(|| last.saturating_add(QUIET))
     }
 
     /// The servers of sending sockets that can't send: the last attempt to connect failed, or the last datagram was refused.

@@ -149,18 +149,18 @@ impl<D: ConnectedDatagrams> Flow<D> {
             RepliesTo::Altered(number, at) => {
                 counts.corrupt += 1;
                 self.sequence.see(number);
-                self.mismatch(now, at, size, MismatchKind::Altered, shared);
-                return self.replied_wrongly(number, shared, now);
+                self.replied_wrongly(number, shared, now);
+                return self.mismatch(now, at, size, MismatchKind::Altered, shared);
             }
             RepliesTo::Damaged(at, kind) => {
                 counts.corrupt += 1;
-                self.mismatch(now, at, size, kind, shared);
-                return self.replied_wrongly_to_any(shared, now);
+                self.replied_wrongly_to_any(shared, now);
+                return self.mismatch(now, at, size, kind, shared);
             }
             RepliesTo::Foreign(kind) => {
                 counts.foreign += 1;
-                self.mismatch(now, 0, size, kind, shared);
-                return self.replied_wrongly_to_any(shared, now);
+                self.replied_wrongly_to_any(shared, now);
+                return self.mismatch(now, 0, size, kind, shared);
             }
             RepliesTo::OtherRun => return counts.foreign += 1,
         };
@@ -239,8 +239,8 @@ impl<D: ConnectedDatagrams> Flow<D> {
         self.awaited.take(number);
         if let PlainReply::Wrong(at, kind) = reply {
             shared.recorder.datagrams().corrupt += 1;
-            self.mismatch(now, at, size, kind, shared);
-            return self.end(&message, State::Mismatched, shared, now);
+            self.end(&message, State::Mismatched, shared, now);
+            return self.mismatch(now, at, size, kind, shared);
         }
         self.replied(&message, shared, now);
     }

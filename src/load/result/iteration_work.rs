@@ -5,7 +5,7 @@
 pub(crate) struct IterationWork {
     /// Events that came.
     pub(crate) events: u64,
-    /// Attempts to connect.
+    /// Attempts to connect, which are calls as well.
     pub(crate) attempts: u64,
     /// Reads and writes of all iterations before.
     calls_before: u64,
@@ -20,6 +20,13 @@ impl IterationWork {
         self.last_calls = moved + std::mem::take(&mut self.attempts);
         self.calls_before = calls;
         std::mem::take(&mut self.events)
+    }
+
+    /// The counts of reads and writes begin again: `calls` were made so far.
+    pub(crate) fn restart(&mut self, calls: u64) {
+        // Those of this iteration still belong to it.
+        self.attempts += calls.saturating_sub(self.calls_before);
+        self.calls_before = 0;
     }
 
     /// System calls of the iteration before.
@@ -40,8 +47,10 @@ mod tests {
         assert_eq!(work.last_calls(), 11);
         assert_eq!(work.end(13), 0);
         assert_eq!(work.last_calls(), 3);
-        // The counts of calls begin again with the window.
-        assert_eq!(work.end(0), 0);
-        assert_eq!(work.last_calls(), 0);
+        work.restart(20);
+        assert_eq!(work.end(2), 0);
+        assert_eq!(work.last_calls(), 7 + 2, "calls before the restart count");
+        assert_eq!(work.end(5), 0);
+        assert_eq!(work.last_calls(), 3);
     }
 }

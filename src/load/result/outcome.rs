@@ -177,23 +177,23 @@ pub struct Datagrams {
     pub numbered: bool,
     /// Sent, in the whole run.
     pub sent: u64,
-    /// ReplyVerifier received, whatever they were.
+    /// Replies received, whatever they were.
     pub received: u64,
     /// Sent, and no reply came until the end of the run. Those that our own buffer had no room for are among them.
     pub lost: u64,
     /// Replies after the time limit.
     pub late: u64,
-    /// ReplyVerifier that had come before.
+    /// Replies that had come before.
     pub duplicate: u64,
-    /// ReplyVerifier overtaken by one to a later message (RFC 4737).
+    /// Replies overtaken by one to a later message (RFC 4737).
     pub reordered: u64,
     /// By how many messages, at most.
     pub reorder_extent: u64,
-    /// ReplyVerifier that were not what they should be.
+    /// Replies that were not what they should be.
     pub corrupt: u64,
     /// Whole answers that carry the number of another run or flow, or one that was not sent yet.
     pub foreign: u64,
-    /// ReplyVerifier that our own receive buffer had no room for. Not lost in the network. `None` where that is not known.
+    /// Replies that our own receive buffer had no room for. Not lost in the network. `None` where that is not known.
     pub overflow: Option<u64>,
     /// The mean difference between the times of one answer and the next, smoothed (RFC 3550), in nanoseconds.
     pub jitter_ns: u64,

@@ -115,7 +115,9 @@ impl Recorder {
             let messages = &mut self.server(server).messages;
             messages.offered += 1;
             messages.sent_in_window += u64::from(message.in_window);
-            self.after_reply.sent(server, now);
+            if message.in_window {
+                self.after_reply.sent(server, now);
+            }
             if self.is_open {
                 let lag = elapsed(ideal, now);
                 self.outcome.latency.lag.saturating_record(lag.max(1));
@@ -387,6 +389,8 @@ impl Recorder {
 
     /// The window begins. Costs and figures of intervals are reset. `queued`: see [`end_measuring`](Self::end_measuring).
     pub(crate) fn begin_measuring(&mut self, queued: Option<Duration>, now: u64) {
+        let Client { reads, writes, .. } = self.outcome.client;
+        self.work.restart(reads + writes);
         self.outcome.client.restart();
         self.queued_from = queued;
         self.progress.begin(self.from);

@@ -1,7 +1,7 @@
 //! Simulated runs of the load generator: its own loop and accounting, on a modelled poll, clock, network and servers.
 //!
 //! Plans, faults of servers and of the network, and the behaviour of the machine are drawn from a seed. The oracle shares
-//! no code with the load: it recomputes the result from a log of every byte and time. A failure names its seed;
+//! no code with the load but the random generator: it recomputes the result from a log of every byte and time. A failure names its seed;
 //! `ECHOLOOP_SEED=N cargo test --lib load::simulation` repeats that run, `ECHOLOOP_SEEDS=N` runs N times as many.
 
 mod host;
@@ -197,7 +197,7 @@ fn simulate_and_check(seed: u64) -> u64 {
 }
 
 #[test]
-fn every_result_is_what_the_log_of_its_bytes_says() {
+fn results_match_the_log_of_every_byte() {
     if let Some(messages) = live_all(SEEDS, simulate_and_check) {
         println!("proof: {messages} messages accounted for");
         assert!(

@@ -74,8 +74,8 @@ pub(super) enum Fault {
     Lose,
     /// Of datagrams: its end is missing.
     Truncate,
-    /// Of datagrams: it comes from another run.
-    Foreign,
+    /// Of datagrams: the number of its run is another.
+    DamageHead,
     /// Of datagrams: it is overtaken by later ones.
     Reorder,
 }
@@ -96,7 +96,7 @@ const STREAM_FAULTS: [Fault; 10] = [
 const DATAGRAM_FAULTS: [Fault; 7] = [
     Fault::Lose,
     Fault::Truncate,
-    Fault::Foreign,
+    Fault::DamageHead,
     Fault::Reorder,
     Fault::Alter,
     Fault::Twice,

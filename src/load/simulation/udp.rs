@@ -61,6 +61,8 @@ impl World {
         }
         if std::mem::take(&mut self.flows[flow].refused) {
             let error = ECONNREFUSED;
+            // The poll may forget a socket that had an error: no event comes before it is registered again.
+            self.flows[flow].token = None;
             self.log_received(What::ReceiveFailed { error });
             return Err(error);
         }
@@ -132,8 +134,7 @@ impl World {
                 let index = self.random.below(reply.len() as u64) as usize;
                 reply[index] ^= 0x55;
             }
-            // Another run has another number there, and a check that fits it.
-            Some(Fault::Foreign) if reply.len() >= 32 => reply[8] ^= 0x55,
+            Some(Fault::DamageHead) if reply.len() >= 32 => reply[8] ^= 0x55,
             Some(Fault::Reorder) => at += self.random.below(5 * MS),
             Some(Fault::Late) => {
                 at += self.settings.timeout + self.random.below(self.settings.timeout)

@@ -59,7 +59,7 @@ fn judge_and_check(seed: u64) -> u64 {
 }
 
 #[test]
-fn every_verdict_is_justified_by_the_log_of_its_run() {
+fn verdicts_are_justified_by_the_log_of_every_byte() {
     if let Some(checked) = live_all(SEEDS, judge_and_check) {
         assert!(checked > SEEDS / 2, "{checked} verdicts");
     }

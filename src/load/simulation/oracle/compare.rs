@@ -8,7 +8,11 @@ use super::totals::{Counts, ROUNDING, Totals};
 use crate::load::result::messages::{Messages, State};
 use crate::load::result::outcome::Datagrams;
 use crate::load::simulation::log::What;
-use crate::load::simulation::settings::{ReplyKind, RunLength, Settings};
+use crate::load::simulation::settings::{MS, ReplyKind, RunLength, Settings};
+
+/// How late a message may be sent on a free connection by a client that is not paused, besides the time of the calls on all
+/// others, in nanoseconds.
+const PROMPT: u64 = MS;
 
 /// A pause that the load has to notice, in nanoseconds.
 const LONG: u64 = 100_000_000;
@@ -56,6 +60,17 @@ fn check_window(totals: &Totals<'_>) {
     assert_eq!(outcome.aborted, aborted.is_some());
     if !totals.was_measured() || outcome.measured.is_zero() {
         return;
+    }
+    // The load began to send in the iteration before the mark.
+    let running = totals.stamp(|what| matches!(what, What::Running)).unwrap();
+    let origin = totals.from - totals.settings.warmup;
+    assert!(origin <= running, "the window begins too late");
+    let calls = 100 * totals.settings.machine.call;
+    if !totals.settings.has_pauses() {
+        assert!(
+            running - origin <= calls + MS,
+            "the window begins too early"
+        );
     }
     match totals.settings.end {
         RunLength::After(time) => {
@@ -205,6 +220,13 @@ fn check_times(totals: &Totals<'_>) {
         return;
     }
     same("response", &latency.response, totals.response.clone());
+    if totals.settings.is_clean() && totals.settings.machine.short_one_in.is_none() {
+        let settings = totals.settings;
+        let calls = 4 * settings.pipeline as u64 * settings.connections as u64;
+        let most = PROMPT + calls.max(256) * settings.machine.call;
+        let late = totals.lag.iter().filter(|lag| lag.0 > most);
+        assert_eq!(late.count(), 0, "sent late on a free connection");
+    }
     // A message that was withdrawn had a lag.
     assert!(latency.lag.len() >= totals.lag.len() as u64);
     if latency.lag.len() > totals.lag.len() as u64 {
@@ -298,6 +320,11 @@ fn same(what: &str, histogram: &Histogram<u64>, mut values: Vec<u64>) {
 fn check_datagrams(expected: &flows::Datagrams, got: &Datagrams, settings: &Settings) {
     assert_eq!(got.sent, expected.sent);
     assert_eq!(got.received, expected.received);
+    assert_eq!(
+        got.overflow,
+        Some(expected.dropped),
+        "dropped by the kernel"
+    );
     if settings.is_numbered() {
         assert_eq!(got.duplicate, expected.duplicate, "duplicates");
         assert_eq!(got.reordered, expected.reordered, "reordered");

@@ -186,9 +186,12 @@ impl<'a> Totals<'a> {
         }
     }
 
+    /// Whether rounding decides on which side of an end of the window `due` is. The first message of all is due exactly when
+    /// the schedule begins.
     fn is_near_an_end(&self, due: u64) -> bool {
-        self.settings.is_open()
-            && (due.abs_diff(self.from) <= ROUNDING || due.abs_diff(self.until) <= ROUNDING)
+        let is_first = self.settings.warmup == 0 && due == self.from;
+        let is_near = |end: u64| due.abs_diff(end) <= ROUNDING;
+        self.settings.is_open() && !is_first && (is_near(self.from) || is_near(self.until))
     }
 
     fn count(&mut self) {
