@@ -277,7 +277,7 @@ fn link_local_addresses_have_an_interface_in_every_command() {
     if !namespace::enter("link_local_addresses_have_an_interface_in_every_command") {
         return;
     }
-    for ip in ["fe80::77/64", "fe80::78/64"] {
+    for ip in ["fe80::77/64", "fe80::78/64", "fd00::77/64"] {
         let add = ["-6", "addr", "add", ip, "dev", "lo", "nodad"];
         if !Command::new("ip").args(add).status().unwrap().success() {
             println!("skipped: this machine has no IPv6");
@@ -310,6 +310,22 @@ fn link_local_addresses_have_an_interface_in_every_command() {
             }
         }
     }
+    // The source keeps its interface if the address of the server has none.
+    let mut command = Command::new(program());
+    let tcp = "[fd00::77]:25555";
+    let _other = Process::start(command.args(["-q", "serve", "--tcp", tcp]));
+    let source = ["--source", "fe80::78%lo", "--json", "-"];
+    let servers = [tcp, "[fe80::77%lo]:25555"];
+    let bench = [
+        &["-q", "bench"],
+        &NOISE[..],
+        &source,
+        &["-n", "20"],
+        &servers,
+    ]
+    .concat();
+    let output = echoloop(&bench, "");
+    assert_output(&output, 0, &["fe80::78%1"]);
     // Nothing listens at this port.
     let refused = ["connect", "--source", "fe80::77%lo", "[fe80::77%lo]:9"];
     assert_output(&echoloop(&refused, ""), 1, &["[fe80::77%1]:9: refused"]);

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::result::overflow::dropped_at;
 use super::result::run_queue::run_queue_wait;
 use crate::reactor::{
-    Attempt, ConnectedDatagrams, Dial, DialOptions, Heartbeat, Registry, UdpSocket, dial_datagrams,
+    Attempt, ConnectedDatagrams, Dial, DialOptions, Heartbeat, Registry, SourceAddr, UdpSocket,
+    dial_datagrams,
 };
 
 /// What a load runs on: this machine ([`SystemHost`]), or the model of one in a simulation.
@@ -30,7 +31,7 @@ pub trait Host {
     fn connect(
         &mut self,
         to: SocketAddr,
-        from: Option<IpAddr>,
+        from: Option<SourceAddr>,
         options: &DialOptions,
     ) -> io::Result<Self::Attempt>;
 
@@ -42,7 +43,7 @@ pub trait Host {
     fn open_datagrams(
         &mut self,
         to: SocketAddr,
-        from: Option<IpAddr>,
+        from: Option<SourceAddr>,
         options: &DialOptions,
     ) -> io::Result<Self::Datagrams>;
 
@@ -89,7 +90,7 @@ impl Host for SystemHost {
     fn connect(
         &mut self,
         to: SocketAddr,
-        from: Option<IpAddr>,
+        from: Option<SourceAddr>,
         options: &DialOptions,
     ) -> io::Result<Dial> {
         Dial::start(to, from, options)
@@ -98,7 +99,7 @@ impl Host for SystemHost {
     fn open_datagrams(
         &mut self,
         to: SocketAddr,
-        from: Option<IpAddr>,
+        from: Option<SourceAddr>,
         options: &DialOptions,
     ) -> io::Result<UdpSocket> {
         dial_datagrams(to, from, options)

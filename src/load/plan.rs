@@ -1,12 +1,12 @@
 //! What a load is to be: where, how much, in which shape, and what counts as an answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use crate::load::schedule::arrivals::Arrival;
 use crate::load::schedule::rate::Profile;
 use crate::load::schedule::sizes::Sizes;
-use crate::reactor::{BUFFER_MAX, DialOptions};
+use crate::reactor::{BUFFER_MAX, DialOptions, SourceAddr};
 
 /// The most messages that may be in flight on one connection or flow.
 pub const PIPELINE_MAX: usize = 1 << 20;
@@ -28,7 +28,7 @@ pub struct Plan {
     /// The servers, at least one. Connections go to them in turn.
     pub targets: Vec<SocketAddr>,
     /// The addresses that connections come from, in turn. Empty: whichever the system takes.
-    pub sources: Vec<IpAddr>,
+    pub sources: Vec<SourceAddr>,
     /// How many connections, or flows of datagrams, carry the load.
     pub connections: usize,
     /// How many more are opened and stay silent.

@@ -94,7 +94,7 @@ impl Dial {
     /// that is not this machine's, or if every local port to `address` is in use or in `TIME_WAIT`.
     pub fn start(
         address: SocketAddr,
-        source: Option<impl Into<SourceAddr>>,
+        source: Option<SourceAddr>,
         options: &DialOptions,
     ) -> io::Result<Self> {
         let socket = Socket::new(
@@ -106,7 +106,7 @@ impl Dial {
         socket.set_tcp_nodelay(options.nodelay)?;
         options.size_buffers(&socket)?;
         if let Some(source) = source {
-            bind_source(&socket, source.into(), address)?;
+            bind_source(&socket, source, address)?;
         }
         match socket.connect(&address.into()) {
             Err(error) if !is_in_progress(&error) => Err(error),
@@ -161,10 +161,10 @@ impl Dial {
 /// Those of binding and connecting, which for datagrams sends nothing.
 pub fn dial_datagrams(
     address: SocketAddr,
-    source: Option<impl Into<SourceAddr>>,
+    source: Option<SourceAddr>,
     options: &DialOptions,
 ) -> io::Result<UdpSocket> {
-    let socket = datagram_socket(address, source.map(Into::into), |socket| {
+    let socket = datagram_socket(address, source, |socket| {
         socket.set_nonblocking(true)?;
         options.size_buffers(socket)
     })?;
@@ -192,9 +192,6 @@ mod tests {
 
     use super::*;
     use crate::reactor::{Event, Handler, Next, Reactor, fixed_token};
-
-    /// The source address that the system chooses.
-    const ANY: Option<SourceAddr> = None;
 
     /// Waits for one attempt to be decided.
     struct Caller(Option<Dial>, Option<io::Result<TcpStream>>);
@@ -228,6 +225,7 @@ mod tests {
 
     fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
         let mut reactor = Reactor::new().unwrap();
+        let source = source.map(SourceAddr::from);
         let mut dial = Dial::start(address, source, &DialOptions::default())?;
         dial.register(reactor.registry(), fixed_token(0)).unwrap();
         let mut caller = Caller(Some(dial), None);
@@ -261,7 +259,7 @@ mod tests {
         // Documentation addresses (RFC 5737) are no machine's.
         let error = Dial::start(
             ([127, 0, 0, 1], 1).into(),
-            Some(IpAddr::from([192, 0, 2, 1])),
+            Some(IpAddr::from([192, 0, 2, 1]).into()),
             &DialOptions::default(),
         );
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
@@ -271,7 +269,7 @@ mod tests {
     fn what_can_never_be_reached_is_an_error_at_once() {
         // There are no streams to many (RFC 9293, section 3.9.2.3).
         let many = SocketAddr::from(([224, 0, 0, 1], 7));
-        let error = Dial::start(many, ANY, &DialOptions::default()).unwrap_err();
+        let error = Dial::start(many, None, &DialOptions::default()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NetworkUnreachable);
     }
 
@@ -285,8 +283,8 @@ mod tests {
                 receive_buffer: Some(receive_buffer),
                 ..DialOptions::default()
             };
-            let dial = Dial::start(address, ANY, &options).unwrap();
-            let datagrams = dial_datagrams(address, ANY, &options).unwrap();
+            let dial = Dial::start(address, None, &options).unwrap();
+            let datagrams = dial_datagrams(address, None, &options).unwrap();
             [SockRef::from(&dial.stream), SockRef::from(&datagrams)].map(|socket| {
                 (
                     socket.send_buffer_size().unwrap(),
@@ -314,9 +312,9 @@ mod tests {
                 receive_buffer,
                 ..DialOptions::default()
             };
-            let error = Dial::start(address, ANY, &options).unwrap_err();
+            let error = Dial::start(address, None, &options).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-            let error = dial_datagrams(address, ANY, &options).unwrap_err();
+            let error = dial_datagrams(address, None, &options).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
     }
@@ -339,7 +337,7 @@ mod tests {
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let attempts: Vec<Dial> = (0..8)
-            .map(|_| Dial::start(address, ANY, &DialOptions::default()).unwrap())
+            .map(|_| Dial::start(address, None, &DialOptions::default()).unwrap())
             .collect();
         let mut pending = 0;
         for mut attempt in attempts {

@@ -118,11 +118,7 @@ const fn defer_port(_socket: &Socket) {}
 /// # Errors
 ///
 /// Those of socket(2), bind(2) and connect(2).
-pub fn connect_datagrams(
-    address: SocketAddr,
-    source: Option<impl Into<SourceAddr>>,
-) -> io::Result<UdpSocket> {
-    let source = source.map(Into::into);
+pub fn connect_datagrams(address: SocketAddr, source: Option<SourceAddr>) -> io::Result<UdpSocket> {
     datagram_socket(address, source, |_| Ok(())).map(Into::into)
 }
 

@@ -287,7 +287,8 @@ fn churn_opens_connections_anew_from_every_source() {
     ] {
         let outcome = run(plan(serving.tcp[0], |plan| {
             (plan.connections, plan.close, plan.churn) = (4, close, Some(churn));
-            plan.sources = (1..=3).map(|last| [127, 0, 0, last].into()).collect();
+            let source = |last| std::net::IpAddr::from([127, 0, 0, last]).into();
+            plan.sources = (1..=3).map(source).collect();
             if let Churn::After(_) = churn {
                 plan.stop = Stop::After(300 * MS);
             }

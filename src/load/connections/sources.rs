@@ -1,7 +1,9 @@
 //! Which address each connection comes from, and the ports that the system has for it.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+
+use crate::reactor::SourceAddr;
 
 /// What Linux hands out unless told otherwise (ip(7), `ip_local_port_range`).
 const PORTS_DEFAULT: (u16, u16) = (32_768, 60_999);
@@ -20,13 +22,13 @@ pub(crate) struct Sources {
 
 #[derive(Debug)]
 struct Cycle {
-    sources: Vec<IpAddr>,
+    sources: Vec<SourceAddr>,
     next: usize,
 }
 
 impl Sources {
-    pub(crate) fn new(sources: &[IpAddr]) -> Self {
-        let (v4, v6) = sources.iter().partition(|source| source.is_ipv4());
+    pub(crate) fn new(sources: &[SourceAddr]) -> Self {
+        let (v4, v6) = sources.iter().partition(|source| source.ip().is_ipv4());
         Self {
             kinds: [v4, v6].map(|sources| Cycle { sources, next: 0 }),
         }
@@ -34,7 +36,7 @@ impl Sources {
 
     /// Where the next connection to `target` comes from. `None`: from the address that the system
     /// chooses.
-    pub(crate) fn next(&mut self, target: SocketAddr) -> Option<IpAddr> {
+    pub(crate) fn next(&mut self, target: SocketAddr) -> Option<SourceAddr> {
         let Cycle { sources, next } = &mut self.kinds[usize::from(target.is_ipv6())];
         let source = *sources.get(*next)?;
         *next = (*next + 1) % sources.len();
@@ -61,12 +63,16 @@ pub fn port_range() -> (u16, u16) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn sources_of_the_servers_kind_are_used_in_turn() {
-        let mut all: Vec<IpAddr> = (1..=5).map(|last| [127, 0, 0, last].into()).collect();
-        all.push([0, 0, 0, 0, 0, 0, 0, 1].into());
+        let v4 = (1..=5).map(|last| IpAddr::from([127, 0, 0, last]).into());
+        let mut all: Vec<SourceAddr> = v4.collect();
+        // The interface is part of a link-local address.
+        all.push("[fe80::1%3]:0".parse::<SocketAddr>().unwrap().into());
         let (one, other) = ("127.0.0.9:7".parse().unwrap(), "[::1]:7".parse().unwrap());
         let mut sources = Sources::new(&all);
         for number in 0..12 {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::connection::Stream;
 use crate::load::host::Host;
 use crate::reactor::{
     Attempt, ConnectedDatagrams, DialOptions, Dialled, Interest, OutgoingStream, Registry, Source,
-    Token,
+    SourceAddr, Token,
 };
 
 /// The port of the first server of the world.
@@ -39,7 +39,7 @@ impl Host for Shared {
     fn connect(
         &mut self,
         to: SocketAddr,
-        _: Option<IpAddr>,
+        _: Option<SourceAddr>,
         _: &DialOptions,
     ) -> io::Result<Connecting> {
         let server = usize::from(to.port() - FIRST_PORT);
@@ -51,7 +51,7 @@ impl Host for Shared {
     fn open_datagrams(
         &mut self,
         to: SocketAddr,
-        _: Option<IpAddr>,
+        _: Option<SourceAddr>,
         _: &DialOptions,
     ) -> io::Result<Socket> {
         let server = usize::from(to.port() - FIRST_PORT);

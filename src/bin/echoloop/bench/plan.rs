@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use echoloop::load::{Churn, MESSAGE_MAX, Plan, Stop};
-use echoloop::reactor::{DialOptions, SourceAddr, Timer};
+use echoloop::reactor::{DialOptions, Timer};
 use echoloop::server::TIME_MAX;
 
 use super::servers::Servers;
@@ -32,8 +32,7 @@ pub(super) fn plan(
 ) -> Result<Plan, Failure> {
     let mut plan = Plan::new();
     (plan.udp, plan.targets) = (servers.udp, servers.first_addresses());
-    let sources = servers.sources.iter().copied();
-    plan.sources = sources.map(SourceAddr::ip).collect();
+    plan.sources.clone_from(&servers.sources);
     plan.connections = args.connections;
     plan.idle = args.idle;
     let all = args.connections as f64 + args.idle as f64;

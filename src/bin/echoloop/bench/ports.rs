@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use echoloop::load::{Plan, port_range};
-use echoloop::reactor::connect_datagrams;
+use echoloop::reactor::{SourceAddr, connect_datagrams};
 use echoloop::report::thousands;
 
 use super::preflight::{Check, number, plural};
@@ -127,11 +127,9 @@ fn has_address(plan: &Plan, target: SocketAddr) -> bool {
 }
 
 /// The first source of `plan` that is of the kind of `target`, IPv4 or IPv6.
-fn source(plan: &Plan, target: SocketAddr) -> Option<IpAddr> {
-    let mut sources = plan.sources.iter();
-    sources
-        .find(|source| source.is_ipv4() == target.is_ipv4())
-        .copied()
+fn source(plan: &Plan, target: SocketAddr) -> Option<SourceAddr> {
+    let mut sources = plan.sources.iter().copied();
+    sources.find(|source| source.reaches(target))
 }
 
 /// That the ports to `target` are used up, why, and what to do.
@@ -170,6 +168,8 @@ fn time_wait_in(sockstat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::bench::preflight::Health;
 
@@ -249,7 +249,8 @@ mod tests {
         assert_eq!(ports.check(&udp).verdict, Health::Doubtful);
         udp.udp = true;
         assert_eq!(ports.check(&udp).verdict, Health::Broken);
-        udp.sources = vec![[127, 0, 0, 1].into(), [127, 0, 0, 2].into()];
+        let source = |last| IpAddr::from([127, 0, 0, last]).into();
+        udp.sources = vec![source(1), source(2)];
         assert_eq!(ports.check(&udp).verdict, Health::Fine);
     }
 
@@ -268,7 +269,7 @@ mod tests {
         assert!(!used_up(ErrorKind::ConnectionRefused, &tcp));
         // A documentation address (RFC 5737) is no machine's.
         let mut elsewhere = tcp;
-        elsewhere.sources = vec![[192, 0, 2, 1].into()];
+        elsewhere.sources = vec![IpAddr::from([192, 0, 2, 1]).into()];
         assert!(!used_up(ErrorKind::AddrNotAvailable, &elsewhere));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, UdpSocket};
 
 use echoloop::load::Plan;
+use echoloop::reactor::{SourceAddr, connect_datagrams};
 use echoloop::report::thousands;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -80,7 +80,11 @@ impl Machine {
     /// Everything that is known about whether `plan` can be carried out here.
     pub(super) fn check(&self, plan: &Plan) -> Vec<Check> {
         let mut checks = vec![self.check_descriptors(plan)];
-        checks.extend(plan.sources.iter().find_map(check_source));
+        checks.extend(
+            plan.sources
+                .iter()
+                .find_map(|&source| check_source(source, plan)),
+        );
         checks.push(self.ports.check(plan));
         if !plan.udp {
             checks.push(self.check_backlog(plan));
@@ -183,8 +187,12 @@ impl Check {
 }
 
 /// A source that is no address of this machine.
-fn check_source(source: &IpAddr) -> Option<Check> {
-    let error = UdpSocket::bind((*source, 0)).err()?;
+fn check_source(source: SourceAddr, plan: &Plan) -> Option<Check> {
+    // bind(2) takes the interface of a link-local source from the server, if it has none.
+    let mut targets = plan.targets.iter().copied();
+    let target = targets.find(|&target| source.reaches(target))?;
+    // Connecting a UDP socket binds it, and sends nothing.
+    let error = connect_datagrams(target, Some(source)).err()?;
     // Any other error, such as a lack of descriptors, is not one of the address.
     if error.kind() != io::ErrorKind::AddrNotAvailable {
         return None;
@@ -203,7 +211,13 @@ pub(super) const fn plural(count: u64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+
+    fn sources(all: &[[u8; 4]]) -> Vec<SourceAddr> {
+        all.iter().map(|&ip| IpAddr::from(ip).into()).collect()
+    }
 
     fn machine() -> Machine {
         Machine {
@@ -259,7 +273,7 @@ mod tests {
     fn sources_and_servers_multiply_the_ports() {
         let plan = plan(|plan| {
             plan.connections = 50_000;
-            plan.sources = (1..=4).map(|last| [127, 0, 0, last].into()).collect();
+            plan.sources = sources(&[1, 2, 3, 4].map(|last| [127, 0, 0, last]));
         });
         assert_eq!(told(&machine(), &plan, "ports").0, Health::Fine);
     }
@@ -269,14 +283,14 @@ mod tests {
         let plan = plan(|plan| {
             plan.connections = 30_000;
             plan.targets = vec![plan.targets[0]; 3];
-            plan.sources = vec![[127, 0, 0, 1].into(); 2];
+            plan.sources = sources(&[[127, 0, 0, 1]; 2]);
         });
         assert_eq!(told(&machine(), &plan, "ports").0, Health::Broken);
     }
 
     #[test]
     fn a_source_that_is_elsewhere_is_named() {
-        let plan = plan(|plan| plan.sources = vec![[127, 0, 0, 1].into(), [192, 0, 2, 1].into()]);
+        let plan = plan(|plan| plan.sources = sources(&[[127, 0, 0, 1], [192, 0, 2, 1]]));
         let (health, told_) = told(&machine(), &plan, "source");
         assert_eq!(health, Health::Broken);
         assert!(told_.starts_with("192.0.2.1: "), "{told_}");

@@ -60,14 +60,6 @@ impl Servers {
     fn check_sources(&self) -> Result<(), Failure> {
         let addresses = || self.all.iter().flat_map(|server| &server.addresses);
         for source in &self.sources {
-            // The plan has no interfaces of sources: a source takes that of the server.
-            let scope_id = |address: &SocketAddr| SourceAddr::from(*address).scope_id();
-            if source.scope_id() != 0 && addresses().any(|to| scope_id(to) != source.scope_id()) {
-                return Err(Failure::Usage(format!(
-                    "--source {source} reaches link-local addresses of its interface only: leave \
-                     it out, or give such a server"
-                )));
-            }
             if !addresses().any(|&address| source.reaches(address)) {
                 return Err(Failure::Usage(format!(
                     "--source {source} can't reach {}: give addresses of the same kind, IPv4 or IPv6",
