@@ -27,6 +27,9 @@ pub struct Plan {
     pub udp: bool,
     /// The servers, at least one. Connections go to them in turn.
     pub targets: Vec<SocketAddr>,
+    /// The other addresses of each server, in the same order, or nothing. UDP tries them in turn until a datagram comes from
+    /// the server.
+    pub other_addresses: Vec<Vec<SocketAddr>>,
     /// The addresses that connections come from, in turn. Empty: whichever the system takes.
     pub sources: Vec<SourceAddr>,
     /// How many connections, or flows of datagrams, carry the load.
@@ -135,6 +138,7 @@ impl Plan {
         Self {
             udp: false,
             targets: Vec::new(),
+            other_addresses: Vec::new(),
             sources: Vec::new(),
             connections: 1,
             idle: 0,
@@ -159,6 +163,12 @@ impl Plan {
             interval: Duration::from_secs(1),
             seed: 1,
         }
+    }
+
+    /// All addresses of all servers.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let others = self.other_addresses.iter().flatten();
+        self.targets.iter().chain(others).copied()
     }
 
     /// Whether the load is offered on a schedule of its own, whatever the answers do.

@@ -71,10 +71,6 @@ impl<P: Probe> Load<P> {
 
 impl<P: Probe, H: Host> Load<P, H> {
     /// A load that runs on `host`.
-    ///
-    /// # Errors
-    ///
-    /// The same.
     pub(crate) fn on_host(
         mut plan: Plan,
         listener: impl FnMut(&Tick<'_>) + 'static,
@@ -352,6 +348,8 @@ impl<P: Probe, H: Host> Load<P, H> {
         // After serving: connections that ended or were established make room for other attempts.
         self.table.open(&mut self.shared, registry, now);
         self.table.watch_again(&mut self.shared, registry);
+        self.table
+            .try_next_addresses(&mut self.shared, registry, now);
         self.go_on(now);
         self.tell(now);
         self.turn_ended = self.shared.host.now();

@@ -199,7 +199,7 @@ pub(crate) fn count_established(server: u32, connected: usize, shared: &mut Shar
 }
 
 /// Whether this machine had no descriptor, port or memory for a connection. No server can help it.
-fn is_local(error: &io::Error) -> bool {
+pub(crate) fn is_local(error: &io::Error) -> bool {
     // ENFILE, EMFILE and ENOBUFS have no kind of their own; EAGAIN is the lack of a UDP port (connect(2)).
     matches!(
         error.kind(),

@@ -120,18 +120,17 @@ impl Opener {
         }
     }
 
-    /// Opens the socket of a flow.
+    /// Opens the socket of the flow of this number.
     ///
     /// # Errors
     ///
     /// Why that can't be done.
     pub(crate) fn open_datagrams<H: Host>(
         &mut self,
-        pending: &PendingConnection,
+        number: usize,
         shared: &mut Shared<H>,
     ) -> io::Result<H::Datagrams> {
-        count_attempt(pending.pacer.server(), shared);
-        let target = target(&shared.plan, pending.number);
+        let target = target(&shared.plan, number);
         let source = self.sources.next(target);
         shared
             .host

@@ -5,13 +5,11 @@ use std::time::Instant;
 
 use crate::load::connections::close::{close, count_established};
 use crate::load::connections::connect_state::{CloseCause, ConnectState};
-use crate::load::connections::connection::Connection;
 use crate::load::connections::finish::finish;
 use crate::load::connections::opener::Opener;
-use crate::load::connections::pending::PendingConnection;
 use crate::load::connections::slots::{Slot, Socket, SocketSlots};
 use crate::load::connections::timers::{Timer, Timers};
-use crate::load::datagrams::flow::{FLOW_INTERESTS, Flow};
+use crate::load::connections::untried_addresses::UntriedAddresses;
 use crate::load::host::Host;
 use crate::load::next_step::NextStep;
 use crate::load::plan::{Close, Plan, Reply};
@@ -20,7 +18,7 @@ use crate::load::result::overflow::{Drops, ports};
 use crate::load::shared::Shared;
 use crate::load::time::{elapsed, nanoseconds};
 use crate::probe::{Probe, What};
-use crate::reactor::{Attempt, Key, OutgoingStream, Registry};
+use crate::reactor::{Key, OutgoingStream, Registry};
 
 /// How long duplicates are waited for after the last reply, in nanoseconds.
 const QUIET: u64 = 50_000_000;
@@ -32,6 +30,8 @@ pub(crate) struct ConnectionTable<P, H: Host> {
     pub(crate) slots: SocketSlots<H>,
     pub(crate) timers: Timers,
     pub(crate) opener: Opener,
+    /// Addresses of servers from which no datagram has come.
+    pub(crate) untried: UntriedAddresses,
     /// How many connections and flows are open.
     pub(crate) connected: usize,
     /// An interval has ended.
@@ -52,6 +52,7 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
             slots: SocketSlots::new(plan.connections + plan.idle),
             timers: Timers::new(start),
             opener: Opener::new(plan, entropy),
+            untried: UntriedAddresses::new(plan),
             connected: 0,
             interval_ended: false,
             overdue: Vec::new(),
@@ -159,7 +160,7 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
     /// A connection is over. It is opened again: after a pause, if it could not be opened or was of no use.
     #[cold]
     #[inline(never)]
-    fn close(&mut self, key: Key, cause: CloseCause, shared: &mut Shared<H>) {
+    pub(crate) fn close(&mut self, key: Key, cause: CloseCause, shared: &mut Shared<H>) {
         let now = shared.now();
         let places = matches!(cause, CloseCause::Mismatched(..)).then(|| self.slots.places());
         let Some(Slot {
@@ -190,88 +191,6 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
         }
         let timers = &mut self.timers;
         self.opener.open_again(closed.pending, shared, timers, now);
-    }
-
-    /// Opens as many connections as may be opened now.
-    pub(crate) fn open(&mut self, shared: &mut Shared<H>, registry: &Registry, now: u64) {
-        while let Some(pending) = self.opener.next(shared, &mut self.timers, now) {
-            let opened = if shared.plan.udp {
-                self.open_flow(pending, shared, registry)
-            } else {
-                self.open_stream(pending, shared, registry, now)
-            };
-            if let Err((pending, error)) = opened {
-                let timers = &mut self.timers;
-                self.opener.failed(pending, error, shared, timers, now);
-            }
-        }
-    }
-
-    fn open_stream(
-        &mut self,
-        pending: PendingConnection,
-        shared: &mut Shared<H>,
-        registry: &Registry,
-        now: u64,
-    ) -> Result<(), (PendingConnection, io::Error)> {
-        // connect(2) is part of the time: on loopback it does the whole handshake.
-        let since = shared.now();
-        let attempt = match self.opener.connect(&pending, shared) {
-            Ok(attempt) => attempt,
-            Err(error) => return Err((pending, error)),
-        };
-        let failures = pending.failures;
-        let connection = Connection::new(pending.number, attempt, pending.pacer, since, shared);
-        let slot = Slot::new(Socket::Stream(Box::new(connection)), failures);
-        let Some(key) = self.slots.insert(slot) else {
-            return Ok(());
-        };
-        self.opener.connecting += 1;
-        let until = shared.instant(now) + shared.plan.connect_timeout;
-        self.timers.arm(until, Timer::Connect(key));
-        if let Some(Socket::Stream(connection)) = self.slots.socket_mut(key)
-            && let ConnectState::Connecting(attempt) = &mut connection.socket
-            && let Err(error) = attempt.register(registry, key.token())
-        {
-            self.close(key, CloseCause::Failed(Step::Connect, error), shared);
-        }
-        Ok(())
-    }
-
-    fn open_flow(
-        &mut self,
-        pending: PendingConnection,
-        shared: &mut Shared<H>,
-        registry: &Registry,
-    ) -> Result<(), (PendingConnection, io::Error)> {
-        let (server, failures) = (pending.pacer.server(), pending.failures);
-        let socket = match self.opener.open_datagrams(&pending, shared) {
-            Ok(socket) => socket,
-            Err(error) => return Err((pending, error)),
-        };
-        let run = self.opener.run();
-        let flow = Flow::new(pending.number, socket, run, pending.pacer, shared);
-        let slot = Slot::new(Socket::Flow(Box::new(flow)), failures);
-        let Some(key) = self.slots.insert(slot) else {
-            return Ok(());
-        };
-        if let Some(Socket::Flow(flow)) = self.slots.socket_mut(key)
-            && let Err(error) = registry.register(&mut flow.socket, key.token(), FLOW_INTERESTS)
-            && let Some(Slot {
-                socket: Socket::Flow(flow),
-                ..
-            }) = self.slots.remove(key)
-        {
-            let pending = PendingConnection {
-                number: flow.number,
-                pacer: flow.pacer,
-                failures,
-            };
-            return Err((pending, error));
-        }
-        self.connected += 1;
-        count_established(server, self.connected, shared);
-        Ok(())
     }
 
     /// Does what is due at `now`.

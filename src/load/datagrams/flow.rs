@@ -55,6 +55,8 @@ pub(crate) struct Flow<D> {
     /// Wrong replies that do not show which message they reply to.
     unattributed: u64,
     pub(crate) refusals: Refusals,
+    /// A message was not replied to in time, at the address in use.
+    pub(crate) has_timed_out: bool,
     /// How often in a row the kernel did not take a datagram.
     failures: u32,
     sequence: SequenceWindow,
@@ -84,6 +86,7 @@ impl<D: ConnectedDatagrams> Flow<D> {
             expired: ExpiredDatagrams::new(&shared.plan),
             unattributed: 0,
             refusals: Refusals::default(),
+            has_timed_out: false,
             failures: 0,
             sequence: SequenceWindow::of(&shared.plan),
             jitter: Jitter::default(),
@@ -268,6 +271,7 @@ impl<D: ConnectedDatagrams> Flow<D> {
                 return Some(until);
             }
             self.awaited.take(number);
+            self.has_timed_out = true;
             shared.recorder.timed_out();
             shared.recorder.stop_waiting(&message, now);
             self.pacer.release(now, &shared.recorder.pauses);

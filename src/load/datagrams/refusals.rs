@@ -13,18 +13,28 @@ const SENT_MIN: u32 = 8;
 pub(crate) struct Refusals {
     /// The last that was heard from the server is a refusal.
     refused: bool,
-    /// How many datagrams had been sent by the first.
+    /// How many datagrams had been sent to other addresses before.
+    sent_before: u64,
+    /// How many datagrams had been sent to this address by the first.
     first_after: Option<u64>,
     /// How many have been sent since the last.
     sent_since: u32,
 }
 
 impl Refusals {
+    /// None yet, of an address that is used after `sent` datagrams.
+    pub(crate) fn after(sent: u64) -> Self {
+        Self {
+            sent_before: sent,
+            ..Self::default()
+        }
+    }
+
     /// A call has failed, after `sent` datagrams.
     pub(crate) fn note(&mut self, error: &io::Error, sent: u64) {
         if error.kind() == ErrorKind::ConnectionRefused {
             (self.refused, self.sent_since) = (true, 0);
-            self.first_after.get_or_insert(sent);
+            self.first_after.get_or_insert(sent - self.sent_before);
         }
     }
 
@@ -70,6 +80,15 @@ mod tests {
             refusals.heard();
             assert!(!refusals.is_refused());
             refusals.note(&refused, 1_000);
+            assert_eq!(refusals.is_refused_from_the_beginning(), from_the_beginning);
+        }
+    }
+
+    #[test]
+    fn datagrams_to_other_addresses_do_not_count() {
+        for (sent, from_the_beginning) in [(101, true), (103, false)] {
+            let mut refusals = Refusals::after(100);
+            refusals.note(&ErrorKind::ConnectionRefused.into(), sent);
             assert_eq!(refusals.is_refused_from_the_beginning(), from_the_beginning);
         }
     }
