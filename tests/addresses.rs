@@ -189,6 +189,41 @@ fn bench_uses_the_address_of_a_name_that_accepts_a_connection() {
 }
 
 #[test]
+fn bench_udp_moves_on_to_the_address_of_a_name_that_replies() {
+    let Some(hosts) = Hosts::new("bench-udp") else {
+        return;
+    };
+    for silent in [false, true] {
+        let (server, other, port) = serve(silent);
+        let target = format!("udp://{NAME}:{port}");
+        let used = format!("{target} (127.0.0.1:{port})");
+        let progress =
+            format!("{NAME}:{port}: using 127.0.0.1:{port} ([::1]:{port} did not reply)");
+        // The flows have sent one message each when the first is refused, or times out.
+        let options = [
+            "-c",
+            "3",
+            "-n",
+            "200",
+            "--timeout",
+            "200ms",
+            "--drain",
+            "200ms",
+        ];
+        let bench = [&["-v", "bench"], &NOISE[..], &options, &[&target]].concat();
+        let output = hosts.run(&bench, "");
+        assert_output(&output, 0, &[&used, &progress, "loss 3 ("]);
+        drop(server);
+        let output = hosts.run(&bench, "");
+        let refused = format!(
+            "cannot connect to 127.0.0.1:{port}: refused: nothing listens there (tried [::1]:{port} before)"
+        );
+        assert_output(&output, 1, &[&refused]);
+        drop(other);
+    }
+}
+
+#[test]
 fn bench_opens_no_extra_connection_to_a_server_with_one_address() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

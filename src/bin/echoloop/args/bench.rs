@@ -110,7 +110,8 @@ pub(crate) struct DoctorArgs {
 #[command(next_help_heading = "Load")]
 pub(crate) struct LoadArgs {
     /// The servers: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP. Connections go to them in turn.
-    /// If a name has several addresses, TCP uses the one that accepts a connection first, UDP the first
+    /// If a name has several addresses, TCP uses the one that accepts a connection first. UDP uses the next one if an
+    /// address refuses the first messages or does not reply within --timeout
     #[arg(value_name = "SERVER", required = true)]
     pub(crate) targets: Vec<Target>,
     /// Connections, or flows of datagrams

@@ -54,7 +54,8 @@ impl<P: Probe> Driven<P> {
         let plan = load.plan();
         // A run of a number of messages may be shorter than a look at all processes takes.
         let names = matches!(plan.stop, Stop::After(_));
-        let competition = Competition::new(&plan.targets, plan.udp, server, names);
+        let addresses: Vec<_> = plan.addresses().collect();
+        let competition = Competition::new(&addresses, plan.udp, server, names);
         Ok(Self {
             load,
             signals,

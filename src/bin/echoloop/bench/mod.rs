@@ -72,7 +72,6 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         cpus: Some(machine.cpus),
         fd_limit: Some(machine.descriptors),
         failures_max: Some(args.failures_max),
-        targets: servers.names(&plan),
         ..context::context(args)
     };
     let timer = plan::timer(args.load.timer);
@@ -91,6 +90,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         disturbances,
         mut written,
     } = measure(args, &plan, timer, streams)?;
+    servers.note_addresses(&mut plan, &outcome);
+    context.targets = servers.names(&plan);
     context.measured_from = context::measured_from(created, &outcome);
     context.ended_at = Some(Timestamp::now().to_string());
     let exhausted = exhausted(&outcome, &plan);
@@ -286,9 +287,10 @@ fn measured<P: Probe>(
         competition,
         ..
     } = driven;
+    let used = load.plan().targets.clone();
     let outcome = load
         .finish()
-        .map_err(|error| unreachable_server(plan, &error))?;
+        .map_err(|error| servers::unreachable_at(used, plan, &error))?;
     let logs = logs.unwrap_or_default();
     let written = logs.close(costs.began, stopped_by.is_some());
     Ok(Measured {

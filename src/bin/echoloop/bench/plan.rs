@@ -24,7 +24,7 @@ const DATAGRAMS_IN_FLIGHT: usize = 1024;
 const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_secs(1);
 
-/// The plan that follows from `args`, with files read. It has the first address of each of `servers`.
+/// The plan that follows from `args`, with files read. It begins with the first address of each of `servers`.
 pub(super) fn plan(
     args: &LoadArgs,
     servers: &Servers,
@@ -32,6 +32,7 @@ pub(super) fn plan(
 ) -> Result<Plan, Failure> {
     let mut plan = Plan::new();
     (plan.udp, plan.targets) = (servers.udp, servers.first_addresses());
+    plan.other_addresses = servers.other_addresses();
     plan.sources.clone_from(&servers.sources);
     plan.connections = args.connections;
     plan.idle = args.idle;

@@ -189,8 +189,7 @@ impl Check {
 /// A source that is no address of this machine.
 fn check_source(source: SourceAddr, plan: &Plan) -> Option<Check> {
     // bind(2) takes the interface of a link-local source from the server, if it has none.
-    let mut targets = plan.targets.iter().copied();
-    let target = targets.find(|&target| source.reaches(target))?;
+    let target = plan.addresses().find(|&address| source.reaches(address))?;
     // Connecting a UDP socket binds it, and sends nothing.
     let error = connect_datagrams(target, Some(source)).err()?;
     // Any other error, such as a lack of descriptors, is not one of the address.

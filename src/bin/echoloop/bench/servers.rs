@@ -1,9 +1,9 @@
 //! The servers of a run: their addresses, and the one of each that is in use.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use echoloop::load::Plan;
+use echoloop::load::{Outcome, Plan};
 use echoloop::reactor::{ConnectError, SourceAddr, connect_any};
 
 use super::unreachable_server;
@@ -54,6 +54,12 @@ impl Servers {
     pub(super) fn first_addresses(&self) -> Vec<SocketAddr> {
         let first = self.all.iter().map(|server| server.addresses.first());
         first.flatten().copied().collect()
+    }
+
+    /// All but the first address of each server.
+    pub(super) fn other_addresses(&self) -> Vec<Vec<SocketAddr>> {
+        let others = self.all.iter().map(|server| &server.addresses[1..]);
+        others.map(<[_]>::to_vec).collect()
     }
 
     /// Every source has to reach a server.
@@ -107,6 +113,17 @@ impl Servers {
         Ok(())
     }
 
+    /// Has `plan` name the addresses that were in use at the end: UDP may have moved on to others.
+    pub(super) fn note_addresses(&self, plan: &mut Plan, outcome: &Outcome) {
+        let used = outcome.servers.iter().map(|server| server.address);
+        for ((server, target), used) in self.all.iter().zip(&mut plan.targets).zip(used) {
+            if *target != used {
+                log::debug!("{}: using {used} ({target} did not reply)", server.name());
+                *target = used;
+            }
+        }
+    }
+
     /// The servers as they were given, with the address of `plan` where a name has several.
     pub(super) fn names(&self, plan: &Plan) -> Vec<String> {
         let servers = self.all.iter().zip(&plan.targets);
@@ -140,6 +157,26 @@ fn list(failures: &[ConnectError]) -> String {
     }
     let failures = failures.iter().map(ToString::to_string);
     format!(" (tried {})", failures.collect::<Vec<_>>().join("; "))
+}
+
+/// The failure of a run that ended when the servers had the addresses `used`.
+pub(super) fn unreachable_at(used: Vec<SocketAddr>, plan: &Plan, error: &io::Error) -> Failure {
+    let (first, last) = (plan.targets[0], used[0]);
+    let plan = Plan {
+        targets: used,
+        ..plan.clone()
+    };
+    let failure = unreachable_server(&plan, error);
+    if first == last {
+        return failure;
+    }
+    let (Failure::Usage(line) | Failure::Failed(line)) = failure;
+    let others = plan.other_addresses.iter().take(1).flatten();
+    let before = [first].into_iter().chain(others.copied());
+    let before = before.take_while(|address| *address != last);
+    let before = before.map(|address| address.to_string());
+    let before = before.collect::<Vec<_>>().join(", ");
+    Failure::Failed(format!("{line} (tried {before} before)"))
 }
 
 /// The failure of a run to a server that has several addresses.
