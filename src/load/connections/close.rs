@@ -37,7 +37,7 @@ pub(crate) fn close<A: Attempt>(
     shared: &mut Shared<impl Host>,
     now: u64,
 ) -> Closed {
-    let is_mismatched = matches!(cause, CloseCause::Mismatched(..));
+    let is_mismatched = matches!(cause, CloseCause::Mismatched(..)) && connection.has_sent();
     let was_useful = matches!(cause, CloseCause::Churned) || was_useful(&connection, now);
     // Without replies it is not known whether the server took what was written.
     let was_written = shared.plan.reply == Reply::None && connection.has_sent();
@@ -171,11 +171,17 @@ fn end_mismatched(
     let Shared {
         recorder, expected, ..
     } = shared;
-    recorder.mismatch(now, || {
+    let description = || {
         let received = connection.verifier.received();
         let origin = (connection.number, connection.local());
         describe(origin, wrong, received, got, &expected.pattern, others)
-    });
+    };
+    if !connection.has_sent() {
+        // It is no reply: a run whose messages can't be sent must not wait for its end forever.
+        recorder.outcome.add_mismatch(description);
+        return recorder.progress.failed(now);
+    }
+    recorder.mismatch(now, description);
     // Without a reply to come, it replied to nothing.
     if expected.reply != Reply::None {
         connection.end_mismatched(recorder, now);

@@ -195,7 +195,7 @@ fn reopen<D: ConnectedDatagrams>(
     Ok(())
 }
 
-/// The socket of `flow` is a new one: what was sent over the old one gets no reply any more.
+/// The socket of `flow` is a new one: datagrams that were sent over the old one get no reply any more.
 fn restart<D: ConnectedDatagrams>(flow: &mut Flow<D>, shared: &mut Shared<impl Host>, now: u64) {
     flow.abandon(shared, now);
     flow.pacer.release(now, &shared.recorder.pauses);

@@ -339,6 +339,14 @@ impl Outcome {
         *self.errors.entry((step, name.to_owned())).or_default() += 1;
     }
 
+    /// Something came that is not what was to come. `describe` is called for the first few.
+    pub(crate) fn add_mismatch(&mut self, describe: impl FnOnce() -> Mismatch) {
+        self.wrong_replies += 1;
+        if self.mismatches.len() < MISMATCHES_MAX {
+            self.mismatches.push(describe());
+        }
+    }
+
     pub(crate) fn add_interval(&mut self, interval: Interval) {
         if self.intervals.len() < INTERVALS_MAX {
             self.intervals.push(interval);

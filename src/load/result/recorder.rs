@@ -12,9 +12,7 @@ use crate::load::result::in_flight::InFlightCount;
 use crate::load::result::intervals::IntervalRecorder;
 use crate::load::result::iteration_work::IterationWork;
 use crate::load::result::messages::State;
-use crate::load::result::outcome::{
-    Client, Datagrams, Interval, MISMATCHES_MAX, Mismatch, Outcome, Server, Step,
-};
+use crate::load::result::outcome::{Client, Datagrams, Interval, Mismatch, Outcome, Server, Step};
 use crate::load::result::progress::Progress;
 use crate::load::schedule::message::SentMessage;
 use crate::load::schedule::pauses::Pauses;
@@ -286,11 +284,8 @@ impl Recorder {
 
     /// A reply was wrong, or there was nothing that it could reply to. `describe` is called for the first few.
     pub(crate) fn mismatch(&mut self, now: u64, describe: impl FnOnce() -> Mismatch) {
-        self.outcome.wrong_replies += 1;
         self.note_reply(now);
-        if self.outcome.mismatches.len() < MISMATCHES_MAX {
-            self.outcome.mismatches.push(describe());
-        }
+        self.outcome.add_mismatch(describe);
     }
 
     /// The counts of datagrams.
