@@ -38,7 +38,7 @@ pub struct Plan {
     pub idle: usize,
     /// How many connections may be opened in a second. `None`: as fast as they are answered, so many at once.
     pub connect_rate: Option<f64>,
-    /// How long a connection may take to be opened.
+    /// How long a connection may take to be opened, and then how long its greeting may take.
     pub connect_timeout: Duration,
     /// How sockets are set up.
     pub dial: DialOptions,
@@ -62,6 +62,8 @@ pub struct Plan {
     pub sizes: Sizes,
     /// What they say. `None`: bytes that differ from place to place and from connection to connection.
     pub message: Option<Vec<u8>>,
+    /// What ends the greeting of a server, which it sends before the first message. `None`: it sends none.
+    pub greeting: Option<Vec<u8>>,
     /// What is expected of an answer.
     pub reply: Reply,
     /// How much of it is verified.
@@ -155,6 +157,7 @@ impl Plan {
             think: Duration::ZERO,
             sizes: Sizes::fixed(64),
             message: None,
+            greeting: None,
             reply: Reply::Echo,
             verify: Verify::Full,
             timeout: Duration::from_secs(2),
@@ -190,7 +193,11 @@ impl Plan {
         let all = (self.connections + self.idle) as f64;
         let paced = self.connect_rate.map_or(0.0, |rate| all / rate);
         let paced = Duration::try_from_secs_f64(paced).unwrap_or(Duration::MAX);
-        self.connect_timeout.saturating_add(paced)
+        let greeting = self.greeting.as_ref().map(|_| self.connect_timeout);
+        let each = self
+            .connect_timeout
+            .saturating_add(greeting.unwrap_or_default());
+        each.saturating_add(paced)
     }
 
     /// Whether the plan makes sense.
@@ -279,6 +286,9 @@ impl Plan {
         if matches!(self.reply, Reply::Until(_)) {
             return Err("--reply until: is for TCP: an answer over UDP is one datagram".to_owned());
         }
+        if self.greeting.is_some() {
+            return Err("--greeting is for TCP: a UDP server replies to datagrams only".to_owned());
+        }
         Ok(())
     }
 
@@ -290,6 +300,9 @@ impl Plan {
             return Err(format!(
                 "a message of {largest} bytes is too large: give {MESSAGE_MAX} at most"
             ));
+        }
+        if self.greeting.as_ref().is_some_and(Vec::is_empty) {
+            return Err("--greeting until: needs the text that ends the greeting".to_owned());
         }
         match (&self.message, &self.reply) {
             (Some(message), _) if message.is_empty() && !self.udp => {

@@ -12,6 +12,7 @@ use super::schedule::random::{Random, mix};
 use super::schedule::shared_schedule::Schedule;
 use super::verify::pattern::Pattern;
 use super::verify::reply_verifier::Expected;
+use super::verify::terminator::Terminator;
 
 /// The size of the receive buffer: the most bytes that one read returns.
 const RECEIVE_BUFFER: usize = 64 * 1024;
@@ -23,6 +24,8 @@ pub(crate) struct Shared<H> {
     pub(crate) plan: Plan,
     pub(crate) schedule: Schedule,
     pub(crate) expected: Expected,
+    /// What ends the greeting of a server, if there is one.
+    pub(crate) greeting: Option<Terminator>,
     pub(crate) recorder: Recorder,
     random: Random,
     /// What was read last.
@@ -40,6 +43,7 @@ impl<H: Host> Shared<H> {
             host,
             schedule: Schedule::new(plan.rate.clone(), plan.think, plan.deadline),
             expected: Expected::new(pattern, plan.reply.clone(), plan.verify),
+            greeting: plan.greeting.as_deref().map(Terminator::new),
             recorder: Recorder::new(&plan),
             random: Random::new(mix(plan.seed ^ 0x51_5e)),
             buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),

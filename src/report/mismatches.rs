@@ -90,7 +90,9 @@ pub(super) fn suffix_option(outcome: &Outcome, plan: &Plan) -> Option<String> {
     if plan.reply != Reply::Echo {
         return None;
     }
-    let mut suffixes = outcome.mismatches.iter().filter_map(added);
+    let mismatches = outcome.mismatches.iter();
+    let mismatches = mismatches.filter(|mismatch| greeting(mismatch, plan).is_none());
+    let mut suffixes = mismatches.filter_map(added);
     let first = suffixes.next()?;
     let constant = suffixes.all(|suffix| suffix == first);
     reply_option(first).filter(|_| constant)
@@ -98,6 +100,11 @@ pub(super) fn suffix_option(outcome: &Outcome, plan: &Plan) -> Option<String> {
 
 /// What to say if the server is meant to answer so.
 fn remedy(mismatch: &Mismatch, plan: &Plan) -> Option<String> {
+    if let Some(option) = greeting(mismatch, plan).map(greeting_option) {
+        return Some(format!(
+            "If the server sends that before the first message, use {option}."
+        ));
+    }
     if plan.reply != Reply::Echo {
         return None;
     }
@@ -119,7 +126,8 @@ fn remedy(mismatch: &Mismatch, plan: &Plan) -> Option<String> {
 fn added(mismatch: &Mismatch) -> Option<&[u8]> {
     let Mismatch { got, expected, .. } = mismatch;
     match mismatch.kind {
-        MismatchKind::Surplus => Some(got),
+        // Before the first reply, nothing can be a suffix.
+        MismatchKind::Surplus if mismatch.offset > 0 => Some(got),
         MismatchKind::Size(size) if mismatch.offset == size as u64 && !got.is_empty() => Some(got),
         // The next answer goes on behind it.
         MismatchKind::Altered => (1..got.len().saturating_sub(AGREE - 1))
@@ -129,11 +137,49 @@ fn added(mismatch: &Mismatch) -> Option<&[u8]> {
     }
 }
 
+/// The first bytes of a TCP connection, if they may be a greeting: nothing was to come yet, or they are text in place of
+/// the first reply.
+fn greeting<'a>(mismatch: &'a Mismatch, plan: &Plan) -> Option<&'a [u8]> {
+    let is_awaited = plan.greeting.is_some();
+    if plan.udp || is_awaited || plan.reply == Reply::None || mismatch.offset > 0 {
+        return None;
+    }
+    let got = mismatch.got.as_slice();
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    let is_line = got.ends_with(b"\n") || got.len() >= KEPT;
+    match mismatch.kind {
+        MismatchKind::Surplus => Some(got),
+        // Either the reply follows at once, or there is nothing but a line of text.
+        MismatchKind::Altered => {
+            added(mismatch).or_else(|| (is_line && got.iter().all(is_text)).then_some(got))
+        }
+        _ => None,
+    }
+}
+
+/// The option for this greeting, which ends in the last bytes unless there may have been more than were kept.
+fn greeting_option(greeting: &[u8]) -> String {
+    let end = match greeting {
+        [.., b'\r', b'\n'] => b"\r\n",
+        [.., last] if last.is_ascii_punctuation() || *last == b'\n' => std::slice::from_ref(last),
+        _ => &[],
+    };
+    if greeting.len() >= KEPT || end.is_empty() {
+        return "--greeting 'until:TEXT'".to_owned();
+    }
+    option("--greeting 'until:", end)
+}
+
 /// The option for this suffix, quoted for a shell. `None` if there may have been more bytes than
 /// were kept.
 fn reply_option(suffix: &[u8]) -> Option<String> {
+    (suffix.len() < KEPT).then(|| option("--reply 'suffix:", suffix))
+}
+
+/// An option whose value, in single quotes for a shell, begins as `beginning` does and ends in `text`.
+fn option(beginning: &str, text: &[u8]) -> String {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
-    let escapes = if suffix.iter().all(plain) { "" } else { "-e " };
+    let escapes = if text.iter().all(plain) { "" } else { "-e " };
     let escaped = |&byte: &u8| match byte {
         b'\n' => r"\n".to_owned(),
         b'\r' => r"\r".to_owned(),
@@ -143,9 +189,9 @@ fn reply_option(suffix: &[u8]) -> Option<String> {
         b' '..=b'~' => char::from(byte).to_string(),
         _ => format!("\\x{byte:02x}"),
     };
-    let text: String = suffix.iter().map(escaped).collect();
+    let text: String = text.iter().map(escaped).collect();
     let quoted = text.replace('\'', r"'\''");
-    (suffix.len() < KEPT).then(|| format!("{escapes}--reply 'suffix:{quoted}'"))
+    format!("{escapes}{beginning}{quoted}'")
 }
 
 #[cfg(test)]
@@ -204,6 +250,56 @@ mod tests {
             let told = told(surplus, &sample::plan());
             assert!(told.contains(option), "{told}");
             assert!(!told.contains('\x1b'), "{told}");
+        }
+    }
+
+    #[test]
+    fn first_bytes_of_a_connection_suggest_a_greeting() {
+        let first = |kind, got: &[u8]| Mismatch {
+            kind,
+            offset: 0,
+            got: got.to_vec(),
+            ..sample::mismatch()
+        };
+        for (kind, got, option) in [
+            (
+                MismatchKind::Surplus,
+                &b"220 ready\r\n"[..],
+                r"-e --greeting 'until:\r\n'",
+            ),
+            (
+                MismatchKind::Altered,
+                b"hello\n",
+                r"-e --greeting 'until:\n'",
+            ),
+            (MismatchKind::Surplus, b"login>", "--greeting 'until:>'"),
+            (MismatchKind::Surplus, b"220 re", "--greeting 'until:TEXT'"),
+            (
+                MismatchKind::Surplus,
+                b"220 mail.example",
+                "--greeting 'until:TEXT'",
+            ),
+        ] {
+            let mut plan = sample::plan();
+            let text = told(first(kind, got), &plan);
+            assert!(text.contains(option) && !text.contains("suffix"), "{text}");
+            plan.greeting = Some(b"\n".to_vec());
+            assert!(!told(first(kind, got), &plan).contains("--greeting"));
+        }
+        let before_the_reply = Mismatch {
+            expected: b"0123456789abcdef".to_vec(),
+            ..first(MismatchKind::Altered, b"hi\r\n0123456789ab")
+        };
+        let text = told(before_the_reply, &sample::plan());
+        assert!(text.contains(r"-e --greeting 'until:\r\n'"), "{text}");
+        for (mismatch, udp) in [
+            (sample::mismatch(), false),
+            (first(MismatchKind::Altered, b"\x00\x80\n"), false),
+            (first(MismatchKind::Altered, b"hello\n"), true),
+        ] {
+            let mut plan = sample::plan();
+            plan.udp = udp;
+            assert!(!told(mismatch, &plan).contains("--greeting"));
         }
     }
 

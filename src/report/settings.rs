@@ -29,6 +29,9 @@ pub(super) struct Config<'a> {
     size: String,
     /// How long the text of all messages is, if they have one.
     message_bytes: Option<usize>,
+    /// How the end of a greeting is found. The field is absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    greeting: Option<&'static str>,
     reply: &'static str,
     verify: &'static str,
     duration_ns: Option<u64>,
@@ -84,6 +87,7 @@ impl<'a> Config<'a> {
             think_ns: nanoseconds(plan.think),
             size: size(plan, context),
             message_bytes: plan.message.as_ref().map(Vec::len),
+            greeting: plan.greeting.as_ref().map(|_| "until"),
             reply: match plan.reply {
                 Reply::Echo => "echo",
                 Reply::Suffix(_) => "suffix",

@@ -5,6 +5,7 @@
 mod destinations;
 mod failures;
 mod folder;
+mod greeting;
 mod injected;
 mod limits;
 mod outputs;

@@ -5,6 +5,7 @@
 mod accounting;
 mod adversity;
 mod datagrams;
+mod greeting;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -82,7 +82,7 @@ fn count_end(
 ) -> Option<io::Error> {
     let now = shared.now();
     let in_flight = connection.verifier.len();
-    let replies = shared.plan.reply != Reply::None;
+    let replies = shared.plan.reply != Reply::None || connection.socket.awaits_greeting();
     let server = connection.pacer.server();
     let recorder = &mut shared.recorder;
     let connections = &mut recorder.outcome.connections;
@@ -108,13 +108,16 @@ fn count_end(
             return Some(code.map_or_else(again, io::Error::from_raw_os_error));
         }
         CloseCause::Failed(step, error) => recorder.error(*step, error),
+        CloseCause::NoGreeting => recorder.error_named(Step::Read, "no greeting"),
         CloseCause::Mismatched(..) => {}
     }
-    if !matches!(end, CloseCause::Eof | CloseCause::Failed(..)) {
-        return None;
-    }
     let connections = &mut recorder.outcome.connections;
-    connections.closes.add(connection.replies);
+    match end {
+        CloseCause::Eof | CloseCause::Failed(..) => connections.closes.add(connection.replies),
+        // It is this client that closes it.
+        CloseCause::NoGreeting => {}
+        CloseCause::Churned | CloseCause::Mismatched(..) => return None,
+    }
     if connection.replies > 0 || !replies {
         return None;
     }

@@ -13,6 +13,9 @@ use crate::reactor::{Attempt, Dialled, OutgoingStream};
 #[derive(Debug)]
 pub(crate) enum ConnectState<A: Attempt> {
     Connecting(A),
+    /// Connected: the greeting is awaited, and this number of bytes at its end match.
+    Greeting(A::Stream, usize),
+    /// Messages may be sent.
     Connected(A::Stream),
     /// Taken, to be put back.
     Gone,
@@ -21,6 +24,30 @@ pub(crate) enum ConnectState<A: Attempt> {
 impl<A: Attempt> ConnectState<A> {
     pub(crate) const fn is_connected(&self) -> bool {
         matches!(self, Self::Connected(_))
+    }
+
+    pub(crate) const fn is_connecting(&self) -> bool {
+        matches!(self, Self::Connecting(_))
+    }
+
+    pub(crate) const fn awaits_greeting(&self) -> bool {
+        matches!(self, Self::Greeting(..))
+    }
+
+    /// The server is to send a greeting before the first message.
+    pub(crate) fn await_greeting(&mut self) {
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Connected(stream) => Self::Greeting(stream, 0),
+            other => other,
+        };
+    }
+
+    /// The stream, once it is connected.
+    pub(crate) const fn stream(&self) -> Option<&A::Stream> {
+        match self {
+            Self::Connected(stream) | Self::Greeting(stream, _) => Some(stream),
+            Self::Connecting(_) | Self::Gone => None,
+        }
     }
 
     /// Whether it has become connected since the last call.
@@ -51,10 +78,7 @@ impl<A: Attempt> ConnectState<A> {
 
     /// Our own address, once it is connected.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Connected(stream) => stream.local_addr().ok(),
-            _ => None,
-        }
+        self.stream()?.local_addr().ok()
     }
 }
 
@@ -66,6 +90,8 @@ pub(crate) enum CloseCause {
     /// It was used for as long as `--churn` allows.
     Churned,
     Failed(Step, io::Error),
+    /// The greeting did not come in time.
+    NoGreeting,
     /// A reply was wrong: when it came, and from the first wrong byte on, the rest of what was read.
     Mismatched(u64, Discrepancy, Vec<u8>),
 }
@@ -87,6 +113,7 @@ impl CloseCause {
             Self::Eof => "peer closed",
             Self::Churned => "churned",
             Self::Failed(..) => "failed",
+            Self::NoGreeting => "no greeting",
             Self::Mismatched(..) => "mismatch",
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod close;
 pub(crate) mod connect_state;
 pub(crate) mod connection;
 pub(crate) mod finish;
+pub(crate) mod greeting;
 pub(crate) mod open;
 pub(crate) mod opener;
 pub(crate) mod pending;

@@ -199,7 +199,15 @@ impl<H: Host> SocketSlots<H> {
     pub(crate) fn is_connecting(&mut self, key: Key) -> bool {
         matches!(
             self.slots.get_mut(key).map(|slot| &slot.socket),
-            Some(Socket::Stream(connection)) if !connection.socket.is_connected()
+            Some(Socket::Stream(connection)) if connection.socket.is_connecting()
+        )
+    }
+
+    /// Whether `key` names a connection whose greeting is not complete.
+    pub(crate) fn awaits_greeting(&mut self, key: Key) -> bool {
+        matches!(
+            self.slots.get_mut(key).map(|slot| &slot.socket),
+            Some(Socket::Stream(connection)) if connection.socket.awaits_greeting()
         )
     }
 
@@ -281,6 +289,7 @@ impl<H: Host> SocketSlots<H> {
         timers.prune(self.slots.len(), |timer| match timer {
             Timer::Due(key) | Timer::Expiry(key) => self.slots.get_mut(*key).is_some(),
             Timer::Connect(key) => self.is_connecting(*key),
+            Timer::Greeting(key) => self.awaits_greeting(*key),
             Timer::Retry(_) | Timer::Open | Timer::Interval => true,
         });
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::load::connections::close::{close, count_established};
-use crate::load::connections::connect_state::{CloseCause, ConnectState};
+use crate::load::connections::connect_state::CloseCause;
 use crate::load::connections::finish::finish;
 use crate::load::connections::opener::Opener;
 use crate::load::connections::slots::{Slot, Socket, SocketSlots};
@@ -131,6 +131,9 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
         let Some(Socket::Stream(connection)) = self.slots.socket_mut(key) else {
             return;
         };
+        if connection.socket.awaits_greeting() {
+            return self.serve_greeting(key, shared, now);
+        }
         match connection.socket.connects() {
             Ok(false) => {}
             Ok(true) => {
@@ -145,16 +148,29 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
                         self.probe.opened(key.client(), local);
                     }
                 }
-                self.opener.connecting -= 1;
                 self.connected += 1;
                 count_established(connection.pacer.server(), self.connected, shared);
-                if let Some(at) = connection.used_up_at(shared) {
-                    self.timers.arm(shared.instant(at), Timer::Due(key));
+                if shared.greeting.is_some() {
+                    connection.socket.await_greeting();
+                    let until = shared.instant(connected_at) + shared.plan.connect_timeout;
+                    self.timers.arm(until, Timer::Greeting(key));
+                    return self.serve_greeting(key, shared, now);
                 }
-                self.serve_one(key, shared, now);
+                self.begin_use(key, shared, now);
             }
             Err(error) => self.close(key, CloseCause::Failed(Step::Connect, error), shared),
         }
+    }
+
+    /// Messages may be sent on the connection that `key` names.
+    pub(crate) fn begin_use(&mut self, key: Key, shared: &mut Shared<H>, now: u64) {
+        self.opener.connecting -= 1;
+        if let Some(Socket::Stream(connection)) = self.slots.socket_mut(key)
+            && let Some(at) = connection.used_up_at(shared)
+        {
+            self.timers.arm(shared.instant(at), Timer::Due(key));
+        }
+        self.serve_one(key, shared, now);
     }
 
     /// A connection is over. It is opened again: after a pause, if it could not be opened or was of no use.
@@ -171,13 +187,14 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
         else {
             return;
         };
-        if let ConnectState::Connected(stream) = &connection.socket {
+        if let Some(stream) = connection.socket.stream() {
             if shared.plan.close == Close::Reset || places.is_some() {
                 let _ = stream.reset_on_close();
             }
             self.probe.closed(key.client(), cause.name());
             self.connected -= 1;
-        } else {
+        }
+        if !connection.socket.is_connected() {
             self.opener.connecting -= 1;
         }
         let places = places.unwrap_or_default();
@@ -209,7 +226,10 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
                     let error = io::ErrorKind::TimedOut.into();
                     self.close(key, CloseCause::Failed(Step::Connect, error), shared);
                 }
-                Timer::Connect(_) => {}
+                Timer::Greeting(key) if self.slots.awaits_greeting(key) => {
+                    self.close(key, CloseCause::NoGreeting, shared);
+                }
+                Timer::Connect(_) | Timer::Greeting(_) => {}
                 Timer::Retry(number) => self.opener.pending.resume(number),
                 Timer::Open => self.opener.timer_expired(),
                 Timer::Interval => {

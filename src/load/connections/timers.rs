@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Expiry(Key),
     /// The time limit of an attempt to connect.
     Connect(Key),
+    /// The time limit of a greeting.
+    Greeting(Key),
     /// The connection of this number may be tried again.
     Retry(usize),
     /// Another connection may be opened.

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use echoloop::load::{Arrival, Churn, Close, Verify};
 
 use super::load_values::{
-    Message, Percentiles, RateArg, ReplyArg, SizesArg, Verdicts, churn, label,
+    GreetingArg, Message, Percentiles, RateArg, ReplyArg, SizesArg, Verdicts, churn, label,
 };
 use super::{SourceArg, SourcesArg, StudyArgs, Target};
 use crate::units::{Timeout, count, nonzero_size, percent, rate, time, timeout};
@@ -157,7 +157,7 @@ pub(crate) struct LoadArgs {
     /// What they say: a text, or @FILE. Otherwise bytes that tell every place and connection apart
     #[arg(short = 'm', long, value_name = "TEXT", conflicts_with = "size", help_heading = MESSAGES)]
     pub(crate) message: Option<Message>,
-    /// Interpret \n, \r, \t, \0, \\ and \xHH in --message and --reply; without it a backslash is sent literally
+    /// Interpret \n, \r, \t, \0, \\ and \xHH in --message, --reply and --greeting; without it a backslash is sent literally
     #[arg(short = 'e', long, help_heading = MESSAGES)]
     pub(crate) escapes: bool,
     /// What of an answer is verified
@@ -166,6 +166,10 @@ pub(crate) struct LoadArgs {
     /// What an answer is: echo, suffix:TEXT behind the message, size:N bytes, whatever ends in until:TEXT, or none
     #[arg(long, value_name = "REPLY", default_value = "echo", help_heading = MESSAGES)]
     pub(crate) reply: ReplyArg,
+    /// What a TCP server sends before the first message, such as SMTP's 220 line: everything up to TEXT. It is not
+    /// counted as a reply, and may take as long as --connect-timeout
+    #[arg(long, value_name = "until:TEXT", help_heading = MESSAGES)]
+    pub(crate) greeting: Option<GreetingArg>,
     /// How long an answer may take, from when its message was sent, before it is counted as timed out
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time, help_heading = MESSAGES)]
     pub(crate) timeout: Duration,

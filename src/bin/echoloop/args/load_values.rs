@@ -194,6 +194,21 @@ impl ReplyArg {
     }
 }
 
+/// What ends the greeting of a server, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GreetingArg(pub(crate) String);
+
+impl FromStr for GreetingArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("until:") {
+            Some(end) if !end.is_empty() => Ok(Self(end.to_owned())),
+            _ => Err("write until: and the text that ends the greeting".to_owned()),
+        }
+    }
+}
+
 /// After how many messages, or how much time, a connection is closed and opened again. A bare number is messages.
 pub(crate) fn churn(text: &str) -> Result<Churn, String> {
     let how = "write a number of messages, such as 100, or a time with its unit, such as 500ms";

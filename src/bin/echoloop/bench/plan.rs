@@ -70,6 +70,9 @@ pub(super) fn plan(
     plan.sizes = args.size.0.clone();
     plan.message = message(args)?;
     plan.reply = args.reply.reply(args.escapes).map_err(Failure::Usage)?;
+    let greeting = args.greeting.as_ref();
+    let greeting = greeting.map(|greeting| escapes::bytes(&greeting.0, args.escapes));
+    plan.greeting = greeting.transpose().map_err(Failure::Usage)?;
     plan.verify = args.verify.into();
     plan.timeout = args.timeout;
     plan.deadline = args.deadline;
@@ -128,7 +131,9 @@ pub(super) fn literal_backslash(args: &LoadArgs) -> Option<String> {
         _ => None,
     };
     let reply = args.reply.text().map(|text| ("--reply", text));
-    let mut texts = [message, reply].into_iter().flatten();
+    let greeting = args.greeting.as_ref();
+    let greeting = greeting.map(|greeting| ("--greeting", greeting.0.as_str()));
+    let mut texts = [message, reply, greeting].into_iter().flatten();
     let (option, text) = texts.find(|(_, text)| escapes::has_escape(text))?;
     (!args.escapes).then(|| {
         format!("{option} '{text}': the backslash is sent literally; add -e to interpret \\n and other escapes")
