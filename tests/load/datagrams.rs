@@ -285,3 +285,42 @@ fn an_answer_to_another_flow_is_a_mismatch_that_names_it() {
     let other = 1 - mismatch.connection;
     assert_eq!(mismatch.kind, MismatchKind::Foreign(other));
 }
+
+/// connect(2) to the broadcast address fails: the socket does not have `SO_BROADCAST` (ip(7)).
+#[test]
+fn unreachable_address_is_skipped_and_the_result_names_the_one_in_use() {
+    let serving = Serving::start(config(), Echo);
+    let unreachable = SocketAddr::from(([255, 255, 255, 255], 9));
+    let outcome = run(udp(unreachable, |plan| {
+        plan.other_addresses = vec![vec![unreachable, serving.udp[0]]];
+        plan.connections = 3;
+    }));
+    assert_clean(&outcome, 1_000);
+    assert_eq!(outcome.servers[0].address, serving.udp[0]);
+    assert_eq!(outcome.servers[0].failed, 0);
+    serving.finish();
+}
+
+#[test]
+fn addresses_are_not_left_once_a_datagram_has_come() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let serving = Serving::start(config(), Echo);
+    // It replies to one datagram.
+    let replied = thread::spawn(move || {
+        let mut datagram = [0; 64];
+        let (size, from) = server.recv_from(&mut datagram).unwrap();
+        let reply = [&datagram[..size], b"| lee"].concat();
+        server.send_to(&reply, from).unwrap();
+        server
+    });
+    let outcome = run(udp(address, |plan| {
+        plan.other_addresses = vec![vec![serving.udp[0]]];
+        (plan.timeout, plan.drain) = (50 * MS, 500 * MS);
+        plan.stop = Stop::Messages(5);
+    }));
+    assert_eq!((outcome.messages.replied, outcome.messages.lost), (1, 4));
+    assert_eq!(outcome.servers[0].address, address);
+    drop(replied.join().unwrap());
+    serving.finish();
+}
