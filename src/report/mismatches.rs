@@ -85,16 +85,22 @@ fn meaning(kind: MismatchKind, member: &str) -> String {
 }
 
 /// The option that describes the suffix that the server seems to append to each reply: all wrong
-/// replies that have one agree.
+/// replies that have one agree, and none comes after a reply without one.
 pub(super) fn suffix_option(outcome: &Outcome, plan: &Plan) -> Option<String> {
     if plan.reply != Reply::Echo {
         return None;
     }
     let mismatches = outcome.mismatches.iter();
     let mismatches = mismatches.filter(|mismatch| greeting(mismatch, plan).is_none());
-    let mut suffixes = mismatches.filter_map(added);
-    let first = suffixes.next()?;
-    let constant = suffixes.all(|suffix| suffix == first);
+    let mut suffixes = mismatches.filter_map(|mismatch| Some((mismatch.offset, added(mismatch)?)));
+    let largest = plan
+        .message
+        .as_ref()
+        .map_or_else(|| plan.sizes.largest(), Vec::len);
+    let is_first = |offset| plan.udp || offset <= largest as u64;
+    let (offset, first) = suffixes.next()?;
+    let constant =
+        is_first(offset) && suffixes.all(|(offset, suffix)| suffix == first && is_first(offset));
     reply_option(first).filter(|_| constant)
 }
 

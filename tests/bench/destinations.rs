@@ -140,13 +140,18 @@ fn output_that_would_replace_an_input_is_refused() {
     assert_eq!(folder.read("hard"), "old");
 }
 
+/// Where there is no terminal, the view is a line a second.
 #[test]
-fn watch_without_a_terminal_and_an_output_on_stdout_are_refused() {
+fn watch_lines_go_to_stderr_when_json_goes_to_stdout() {
     let folder = Folder::new();
-    let line = folder.refusal("bench", &["--watch", "--json", "-", "127.0.0.1:1"]);
-    assert!(line.contains("--watch draws on stderr"), "{line}");
-    let line = folder.refusal("serve", &["--watch", "--trace", "-"]);
-    assert!(line.contains("--watch"), "{line}");
+    let server = Process::serve(&[]);
+    let address = server.tcp[0].to_string();
+    let arguments = ["-d", "1.5", "--warmup", "0", "--watch", "--json", "-"];
+    let output = folder.bench(&[&arguments[..], &[&address]].concat());
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(json["messages"]["offered"].as_u64() > Some(0));
+    let err = text(&output.stderr);
+    assert!(err.contains("system calls/message  wasted"), "{err}");
 }
 
 #[test]

@@ -33,6 +33,9 @@ use crate::seeds::live_all;
 
 const SEEDS: u64 = 1024;
 
+/// A pause of the client, in nanoseconds.
+const LONG: u64 = 25_000_000;
+
 /// More loop iterations than any run needs.
 const TURNS_MAX: u64 = 400_000;
 
@@ -86,6 +89,8 @@ struct Watched {
     was_running: bool,
     was_measuring: bool,
     stops: u32,
+    /// When the iteration before began.
+    turn_at: u64,
     turns: u64,
     idle_turns: usize,
 }
@@ -112,6 +117,9 @@ impl Watched {
         let Some(one_in) = world.settings.stops_one_in.filter(|_| self.stops < 2) else {
             return;
         };
+        // A signal that comes while the client is paused is noticed after the pause.
+        let was_paused = world.now() - std::mem::replace(&mut self.turn_at, world.now()) > LONG;
+        let one_in = if was_paused { 2 } else { one_in };
         if !chance(&mut world.random, one_in) {
             return;
         }
@@ -172,6 +180,7 @@ pub(crate) fn simulate(seed: u64) -> SimulatedRun {
         was_running: false,
         was_measuring: false,
         stops: 0,
+        turn_at: 0,
         turns: 0,
         idle_turns: 0,
     };

@@ -245,7 +245,7 @@ impl Settings {
             connect_timeout: (5 + random.below(100)) * MS,
             reset: chance(random, 4),
             seed: random.bits(),
-            stops_one_in: chance(random, 8).then(|| 20 + random.below(400)),
+            stops_one_in: chance(random, 4).then(|| 20 + random.below(400)),
         }
     }
 

@@ -223,6 +223,7 @@ impl World {
         } else {
             most
         };
+        self.check_clock();
         let offered = bytes.to_vec();
         self.log(What::Wrote {
             stream,

@@ -97,6 +97,7 @@ impl World {
             self.log(What::SendFailed { error });
             return Err(error);
         }
+        self.check_clock();
         let bytes = bytes.to_vec();
         self.log(What::Sent {
             flow,

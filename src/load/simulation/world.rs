@@ -11,6 +11,9 @@ use crate::connection::Readiness;
 use crate::reactor::{Event, Token};
 use crate::service::Random;
 
+/// The most calls between a reading of the clock and a message that is sent at that time: some may be interrupted.
+const CALLS_MAX: u64 = 32;
+
 /// What is to happen at a time.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
@@ -79,8 +82,9 @@ pub(super) struct World {
     pub(super) log: Vec<Entry>,
     /// Entries that get the time of the next look at the clock.
     unstamped: Vec<usize>,
-    /// Calls on sockets so far.
+    /// Calls on sockets so far, and when the clock was last read.
     pub(super) calls: u64,
+    calls_at_reading: u64,
 }
 
 impl World {
@@ -99,6 +103,7 @@ impl World {
             log: Vec::new(),
             unstamped: Vec::new(),
             calls: 0,
+            calls_at_reading: 0,
             settings,
         };
         for server in 0..world.settings.servers.len() {
@@ -125,7 +130,7 @@ impl World {
             self.advance_to(from + time);
             self.note_pause(from);
         }
-        self.seen = self.now;
+        (self.seen, self.calls_at_reading) = (self.now, self.calls);
         for entry in self.unstamped.drain(..) {
             self.log[entry].at = self.now;
         }
@@ -257,6 +262,12 @@ impl World {
     pub(super) fn call(&mut self) {
         self.calls += 1;
         self.advance_to(self.now + self.settings.machine.call);
+    }
+
+    /// A message is being sent: its time is that of the last reading of the clock.
+    pub(super) fn check_clock(&self) {
+        let calls = self.calls - self.calls_at_reading;
+        assert!(calls <= CALLS_MAX, "{calls} calls since the clock was read");
     }
 
     /// Whether a call is to be interrupted, or to come to a part of what it could.

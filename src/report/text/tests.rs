@@ -65,7 +65,11 @@ fn a_closed_loop_with_a_server_that_adds_a_suffix() {
         ..Default::default()
     };
     outcome.wrong_replies = 10;
-    outcome.mismatches = vec![sample::mismatch(); 10];
+    let first = crate::load::Mismatch {
+        offset: 64,
+        ..sample::mismatch()
+    };
+    outcome.mismatches = vec![first; 10];
     outcome
         .errors
         .insert((Step::Connect, "ECONNREFUSED".to_owned()), 12);
@@ -106,11 +110,11 @@ MISMATCH  closed loop, 1 TCP connection, pipeline 4, 64..1024 B,
               stalls: --rate shows them.
   connections 200 of 212 established, 12 failed, 2 closed by the server
   errors      connect ECONNREFUSED 12, read ECONNRESET 3
-  mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
+  mismatch    connection 7 (127.0.0.1:40000), byte 64, got 7c 20 6c 65 65
               Nothing more was to come. If the server adds that to every reply,
               use --reply 'suffix:| lee'.
-  mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
-  mismatch    connection 7 (127.0.0.1:40000), byte 6 400, got 7c 20 6c 65 65
+  mismatch    connection 7 (127.0.0.1:40000), byte 64, got 7c 20 6c 65 65
+  mismatch    connection 7 (127.0.0.1:40000), byte 64, got 7c 20 6c 65 65
               and 7 more
   client      busy -, 0.00 system calls/message
 ";

@@ -209,20 +209,16 @@ impl TextStream {
         }
     }
 
-    /// Refuses `--watch` beside an output on stdout, unless only the view is at a terminal.
+    /// Refuses `--watch` and an output on stdout that would share a terminal.
     pub(crate) fn check_watch(self, watch: bool) -> Result<(), Failure> {
-        if !watch || self == Self::Stdout {
+        let shares = Self::Stdout.is_terminal() && Self::Stderr.is_terminal();
+        if !watch || self == Self::Stdout || !shares {
             return Ok(());
         }
-        let why = if !Self::Stderr.is_terminal() {
-            "--watch draws on stderr when an output option uses standard output, and stderr is not a terminal: give \
-             the output a file, or leave --watch out"
-        } else if Self::Stdout.is_terminal() {
+        Err(Failure::Usage(
             "--watch and an output option cannot share this terminal: redirect standard output, or give the output \
              a file"
-        } else {
-            return Ok(());
-        };
-        Err(Failure::Usage(why.to_owned()))
+                .to_owned(),
+        ))
     }
 }

@@ -53,7 +53,7 @@ impl View {
             drawn.stream = stream;
             let text = match piece {
                 Piece::Picture(width, lines) => drawn.picture(width, &lines),
-                Piece::Line(line) => line + "\n",
+                Piece::Line(line) => drawn.line(&line),
             };
             stream.write(&text)
         };
@@ -145,6 +145,12 @@ impl Drawn {
         text
     }
 
+    /// What writes a line below the picture, which stays: what comes later does not take its place.
+    fn line(&mut self, line: &str) -> String {
+        self.lines = 0;
+        format!("{line}\n")
+    }
+
     /// What takes the picture away.
     fn wipe(&mut self) -> String {
         match std::mem::take(&mut self.lines) {
@@ -189,5 +195,14 @@ mod tests {
         assert_eq!(drawn.wipe(), "\x1b[1F\x1b[J");
         assert_eq!(drawn.wipe(), "");
         assert_eq!(drawn.picture(40, &lines(1)), "x\x1b[K\n\x1b[J");
+    }
+
+    /// A log line after the report must not erase the end of the report.
+    #[test]
+    fn last_picture_is_not_wiped_by_what_is_written_below_it() {
+        let mut drawn = Drawn::nothing();
+        drawn.picture(80, &["x".to_owned(), "y".to_owned()]);
+        assert_eq!(drawn.line(""), "\n");
+        assert_eq!(drawn.wipe(), "");
     }
 }

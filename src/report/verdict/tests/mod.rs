@@ -50,16 +50,29 @@ fn one_wrong_reply_is_a_mismatch() {
 
 /// The sample with wrong replies that have these bytes after the message.
 fn appended(suffixes: &[&[u8]]) -> String {
+    appended_after(64, suffixes)
+}
+
+/// The same, after so many bytes of replies on the connection.
+fn appended_after(offset: u64, suffixes: &[&[u8]]) -> String {
     let (verdict, said) = judged(|outcome, _| {
         outcome.wrong_replies = 20;
         let mismatch = |suffix: &&[u8]| crate::load::Mismatch {
             got: suffix.to_vec(),
+            offset,
             ..sample::mismatch()
         };
         outcome.mismatches = suffixes.iter().map(mismatch).collect();
     });
     assert_eq!(verdict, Verdict::Mismatch);
     said.split(". ").next().unwrap().to_owned()
+}
+
+/// A server that adds something to its 21st reply only appends no suffix.
+#[test]
+fn no_suffix_is_suggested_after_replies_without_one() {
+    let said = appended_after(21 * 64, &[b"XX"]);
+    assert!(!said.contains("suffix:XX"), "{said}");
 }
 
 #[test]
