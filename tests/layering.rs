@@ -220,7 +220,7 @@ fn files_of_the_load_generator_do_not_import_each_other_in_a_cycle() {
         .filter(|(name, _)| !name.starts_with("simulation"))
         .collect();
     assert!(imports.iter().any(|(_, imports)| !imports.is_empty()));
-    // Files that import nothing that is left are taken away until none is left, or only cycles are.
+    // Repeatedly removes files that import no remaining file. The rest are cycles.
     while !imports.is_empty() {
         let names: Vec<String> = imports.iter().map(|(name, _)| name.clone()).collect();
         let before = imports.len();

@@ -27,7 +27,7 @@ pub trait Host {
     ///
     /// # Errors
     ///
-    /// What is known at once, such as `NetworkUnreachable` or `AddrNotAvailable`.
+    /// Errors that connect(2) reports at once, such as `NetworkUnreachable` or `AddrNotAvailable`.
     fn connect(
         &mut self,
         to: SocketAddr,

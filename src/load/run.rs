@@ -119,7 +119,7 @@ impl<P: Probe, H: Host> Load<P, H> {
             self.measure(now);
         }
         if self.phase == Phase::Measuring {
-            // What was done at this very time is in the window.
+            // Events at this very time are in the window.
             self.drain(now, (now + 1).min(self.phase_until));
         }
     }
@@ -325,7 +325,7 @@ impl<P: Probe, H: Host> Handler for Load<P, H> {
     }
 
     fn turn(&mut self, registry: &Registry, began: Instant) -> Next {
-        // It was told to stop: nothing more is sent.
+        // After a stop, nothing more is sent.
         if self.phase == Phase::Over {
             return Next::Stop;
         }

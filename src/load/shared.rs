@@ -102,8 +102,8 @@ impl<H: Host> Shared<H> {
         message
     }
 
-    /// Messages that were due and have not been sent by `now`, the end of the run, never will be. Those that are too late by then
-    /// are dropped for that.
+    /// Messages that were due and have not been sent by `now`, the end of the run, never will be. With `--deadline`, late ones are
+    /// counted as dropped.
     pub(crate) fn give_up_unsent(&mut self, pacer: &mut Pacer, now: u64) {
         self.drop_late(pacer, now);
         while let Some(due) = pacer.next_unsent(&self.schedule, now) {

@@ -48,7 +48,7 @@ pub trait Attempt: Debug + Sized {
     /// Those of the system call.
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
 
-    /// What has become of the attempt.
+    /// The state of the attempt.
     fn check(self) -> Dialled<Self>;
 }
 
@@ -75,7 +75,7 @@ pub trait ConnectedDatagrams: Source + Debug {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if none is there; an ICMP error of a datagram sent before (udp(7)).
+    /// `WouldBlock` without a datagram; an ICMP error of a datagram sent before (udp(7)).
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Sends one datagram.

@@ -16,7 +16,7 @@ use crate::load::verify::mismatch::{Place, describe};
 use crate::load::verify::reply_verifier::Discrepancy;
 use crate::reactor::Attempt;
 
-/// What is left of a connection that is over.
+/// The remains of a closed connection.
 #[derive(Debug)]
 pub(crate) struct Closed {
     /// To be opened again.

@@ -202,7 +202,7 @@ impl<A: Attempt> Connection<A> {
         let mut has_begun = false;
         loop {
             if !self.write(stream, shared, now, spent)? {
-                // What is due by then waits for room.
+                // Messages that are due now wait for room.
                 self.pacer.hold(now);
                 return Ok(NextStep::Wait);
             }
@@ -223,7 +223,7 @@ impl<A: Attempt> Connection<A> {
         }
     }
 
-    /// Begins as many messages as are due and may be in flight. If there are none, says what is to be waited for.
+    /// Begins all messages that are due and may be in flight. Without any, returns when to try again.
     #[inline]
     fn begin(&mut self, shared: &mut Shared<impl Host>, now: u64) -> NextStep {
         while self.verifier.len() < shared.plan.pipeline {

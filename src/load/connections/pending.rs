@@ -20,7 +20,7 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct PendingConnection {
     pub(crate) number: usize,
-    /// What is left of its part of the schedule.
+    /// The rest of its part of the schedule.
     pub(crate) pacer: Pacer,
     /// How often in a row it could not be opened, or was of no use.
     pub(crate) failures: u32,
@@ -55,7 +55,7 @@ pub(crate) enum NextOpen {
 #[derive(Debug)]
 pub(crate) struct PendingQueue {
     waiting: VecDeque<PendingConnection>,
-    /// Those that wait for the end of a pause, by their numbers.
+    /// Connections in a pause after a failure, by their numbers.
     paused: Vec<Option<PendingConnection>>,
     /// The time between two attempts, in nanoseconds, if there is a rate.
     distance: Option<u64>,

@@ -18,7 +18,7 @@ pub(crate) struct Slot<H: Host> {
     pub(crate) socket: Socket<H>,
     /// It is on the ready list.
     queued: bool,
-    /// When a timer serves it next, because its next message is due then; `u64::MAX` if there is none.
+    /// When a timer serves it next, because its next message is due then; `u64::MAX` without a timer.
     pub(crate) due_at: u64,
     /// A timer looks for messages in flight whose time limit has passed.
     pub(crate) expiry_armed: bool,
@@ -264,7 +264,7 @@ impl<H: Host> SocketSlots<H> {
         };
         slot.expiry_armed = next.is_some();
         if is_flow {
-            // What was given up makes room for the next.
+            // A message that is not awaited any more makes room for the next.
             self.queue(key);
         }
         next

@@ -266,7 +266,7 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
         }
     }
 
-    /// What is due `from` then on is measured, and intervals are counted from now on.
+    /// Messages due at `from` or later are measured, and intervals are counted from now on.
     pub(crate) fn begin_measuring(&mut self, shared: &mut Shared<H>, from: u64, now: u64) {
         for pacer in self
             .slots

@@ -63,7 +63,7 @@ impl Recorder {
         }
     }
 
-    /// The load begins at `now`. What is due from `from` on, and before `until`, is measured.
+    /// The load begins at `now`. Messages due at `from` or later, and before `until`, are measured.
     pub(crate) fn begin(&mut self, from: u64, until: u64, now: u64) {
         (self.from, self.until) = (from, until);
         self.interval.begin(now);

@@ -109,8 +109,7 @@ impl Pacer {
         }
     }
 
-    /// What was due before `from` and could not be sent is not sent any more: it is not measured, and would only be in
-    /// the way of what is.
+    /// Drops messages that were due before `from`: they are not measured, and would delay those that are.
     pub(crate) fn skip_to(&mut self, from: u64, schedule: &Schedule) {
         if let (Some(arrivals), Some(profile)) = (&mut self.arrivals, &schedule.profile) {
             let since = Duration::from_nanos(from.saturating_sub(schedule.origin));

@@ -16,7 +16,7 @@ pub(crate) struct Schedule {
     pub(crate) deadline: Option<u64>,
     /// When it begins.
     pub(crate) origin: u64,
-    /// What is due at this time or later is not sent. 0 while connections are being opened.
+    /// Messages due at this time or later are not sent. 0 while connections are being opened.
     pub(crate) until: u64,
     /// How many more messages may be sent, in a run of a number of messages.
     pub(crate) left: Option<u64>,

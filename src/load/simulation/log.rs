@@ -82,7 +82,7 @@ pub(super) enum What {
     Draining,
     /// The load has been left by its loop.
     Over,
-    /// It was told to stop, and to stop at once.
+    /// A first signal, and a second one.
     Stopped,
     Aborted,
     /// An interval was reported.

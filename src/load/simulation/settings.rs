@@ -108,7 +108,7 @@ const DATAGRAM_FAULTS: [Fault; 7] = [
 pub(super) struct ServerSettings {
     /// How long a reply takes, at least and at most.
     pub(super) delay: (u64, u64),
-    /// Faults of messages, one in so many.
+    /// Faults, and the mean number of messages per fault.
     pub(super) faults: Option<(Vec<Fault>, u64)>,
     /// It is dead from then on: connections are reset, later ones refused.
     pub(super) dies_at: Option<u64>,
@@ -127,15 +127,15 @@ pub(super) struct ServerSettings {
 pub(super) struct MachineSettings {
     /// How long a call takes.
     pub(super) call: u64,
-    /// One call in so many is interrupted, or comes to a part of what it could.
+    /// The mean number of calls per interrupted or partial one.
     pub(super) short_one_in: Option<u64>,
-    /// One call in so many fails for want of memory, and one attempt to connect for want of ports.
+    /// The mean number of calls per failure for lack of memory or ports.
     pub(super) lacks_one_in: Option<u64>,
-    /// One look at the clock in so many takes up to this long.
+    /// The mean number of clock readings per delayed one, and the longest delay.
     pub(super) hiccup: Option<(u64, u64)>,
-    /// One sleep in so many lasts up to this much longer.
+    /// The mean number of sleeps per late wake-up, and the longest delay.
     pub(super) oversleep: Option<(u64, u64)>,
-    /// One sleep in so many ends with an event that means nothing.
+    /// The mean number of sleeps per spurious event.
     pub(super) spurious_one_in: Option<u64>,
     /// How many datagrams a socket keeps.
     pub(super) inbox: usize,
@@ -165,7 +165,7 @@ pub(super) struct Settings {
     pub(super) seed: u64,
     pub(super) servers: Vec<ServerSettings>,
     pub(super) machine: MachineSettings,
-    /// The run is told to stop in about so many iterations, and again.
+    /// The mean number of iterations before a first signal, and before a second one.
     pub(super) stops_one_in: Option<u64>,
 }
 
@@ -193,7 +193,7 @@ impl Settings {
         let pace = pace(random);
         let is_open = matches!(pace, Pace::Open { .. });
         let timeout = (5 + random.below(60)) * MS;
-        // An open loop needs to be told apart by its servers.
+        // In an open loop, the server shows which connection it is.
         let own_servers = idle > 0 || is_open || chance(random, 3);
         let count = if own_servers { connections + idle } else { 1 };
         let mut machine = machine(has_faults, random);

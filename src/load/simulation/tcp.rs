@@ -34,7 +34,7 @@ pub(super) struct Stream {
     server: usize,
     token: Option<Token>,
     link: Link,
-    /// What has come, and was not read.
+    /// Received bytes that were not read.
     inbox: VecDeque<u8>,
     eof: bool,
     /// How many more bytes can be written.
@@ -132,7 +132,7 @@ impl World {
         self.event(token, readiness);
     }
 
-    /// What has become of an attempt: `None` if that is not decided.
+    /// The result of an attempt; `None` while it is pending.
     pub(super) fn check(&mut self, stream: usize) -> Option<Result<(), i32>> {
         self.call();
         let result = match self.streams[stream].link {
@@ -176,7 +176,7 @@ impl World {
             self.log_received(What::ReadEof { stream });
             return Ok(0);
         }
-        // What is left comes a moment later, as far as anybody can tell.
+        // The rest arrives a moment later.
         let count = if most > 1 && self.is_short() {
             1 + self.random.below(most as u64) as usize
         } else {

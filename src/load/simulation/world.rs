@@ -1,4 +1,4 @@
-//! The machine and the network of a load: the time, what is to happen, and what did.
+//! The modelled machine and network of a load: time, planned actions, and the log.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::service::Random;
 /// The most calls between a reading of the clock and a message that is sent at that time: some may be interrupted.
 const CALLS_MAX: u64 = 32;
 
-/// What is to happen at a time.
+/// A planned action.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     /// A server has accepted, or refused.

@@ -145,7 +145,7 @@ impl Drawn {
         text
     }
 
-    /// What writes a line below the picture, which stays: what comes later does not take its place.
+    /// Writes a line below the picture. Later text does not replace the picture.
     fn line(&mut self, line: &str) -> String {
         self.lines = 0;
         format!("{line}\n")

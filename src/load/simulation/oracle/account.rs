@@ -73,7 +73,7 @@ pub(super) struct Account {
     pub(super) tally: Tally,
 }
 
-/// What has happened since an interval was last reported.
+/// Counts since the last report of an interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u64,
@@ -132,7 +132,7 @@ pub(super) fn name(code: i32) -> &'static str {
         104 => "ECONNRESET",
         105 => "ENOBUFS",
         111 => "ECONNREFUSED",
-        other => panic!("{other} is no error of the world"),
+        other => panic!("{other} is not an error of the simulation"),
     }
 }
 

@@ -9,11 +9,11 @@ pub(crate) struct Facts {
     pub(crate) wrong_replies: u64,
     /// Messages of the window.
     pub(crate) offered: u64,
-    /// Those that were lost with their connections, or timed out for no fault of the client.
+    /// Messages that were lost with their connections, or timed out without a pause of the client.
     pub(crate) failed: u64,
-    /// Those that got their reply, or were written if there is none.
+    /// Messages with their replies, or written without a reply to come.
     pub(crate) completed: u64,
-    /// Those that were never sent.
+    /// Messages that were never sent.
     pub(crate) unsent: u64,
     /// Attempts to connect: all, those that the server or the network refused, and those that this machine could not make.
     pub(crate) attempts: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Facts {
     pub(crate) attempts_failed_locally: u64,
     /// Nothing went wrong: neither at a server, nor on the client's machine.
     pub(crate) is_clean: bool,
-    /// The run was told to stop.
+    /// A signal ended the run.
     pub(crate) is_interrupted: bool,
 }
 

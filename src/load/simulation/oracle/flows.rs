@@ -16,7 +16,7 @@ const HEAD: usize = 32;
 struct Flow {
     server: usize,
     is_open: bool,
-    /// What was sent, and the places of the messages in the account.
+    /// The datagrams sent, and the places of their messages in the account.
     sent: Vec<(Vec<u8>, usize)>,
     /// Whether a reply to each has come, right or attributably wrong.
     seen: Vec<bool>,

@@ -1,4 +1,4 @@
-//! When the messages of one connection are due, computed anew.
+//! Due times of the messages of one connection, computed independently.
 
 use crate::load::simulation::settings::{Pace, Settings};
 use crate::service::Random;

@@ -30,7 +30,7 @@ struct Stream {
     replies: u64,
     /// Since when the next message could be sent; or [`NOT_FREE`].
     free: u64,
-    /// A write has failed. What was read after it may end the connection for another reason.
+    /// A write has failed. Later reads may end the connection for another reason.
     write_error: Option<i32>,
 }
 

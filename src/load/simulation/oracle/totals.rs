@@ -165,7 +165,7 @@ impl<'a> Totals<'a> {
         }
     }
 
-    /// What was due in the warm-up and could not be sent is not sent any more.
+    /// Messages that were due in the warm-up and could not be sent are dropped.
     fn skip_warmup(&self, schedule: &mut Schedule) {
         let has_begun =
             |what: &What| matches!(what, What::Measuring | What::Stopped | What::Aborted);

@@ -53,7 +53,7 @@ fn appended(suffixes: &[&[u8]]) -> String {
     appended_after(64, suffixes)
 }
 
-/// The same, after so many bytes of replies on the connection.
+/// The same, after `offset` bytes of replies on the connection.
 fn appended_after(offset: u64, suffixes: &[&[u8]]) -> String {
     let (verdict, said) = judged(|outcome, _| {
         outcome.wrong_replies = 20;
