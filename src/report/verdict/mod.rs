@@ -183,6 +183,9 @@ fn interrupted_early(case: &Case<'_>) -> Option<Judgement> {
 
 fn too_few_samples(case: &Case<'_>) -> Option<String> {
     let messages = &case.outcome.messages;
+    if messages.offered == 0 && case.outcome.interrupted {
+        return Some("Interrupted before any message was offered.".to_owned());
+    }
     if messages.offered == 0 {
         return Some(
             "No message was offered in the window: measure for longer with --duration, or see how long the server takes \

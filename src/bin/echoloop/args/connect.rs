@@ -79,17 +79,29 @@ impl FromStr for Target {
                 ));
             }
         };
-        if !address.is_empty() && !address.contains(':') {
-            let scheme = if udp { "udp://" } else { "" };
-            return Err(format!(
-                "it has no port: write HOST:PORT, such as {scheme}{address}:25555"
-            ));
+        let scheme = if udp { "udp://" } else { "" };
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        match address.rsplit_once(':') {
+            None if !address.is_empty() && is_number(address) => {
+                return Err(format!(
+                    "it has no host: write HOST:PORT, such as {scheme}127.0.0.1:{address}"
+                ));
+            }
+            None if !address.is_empty() => {
+                return Err(format!(
+                    "it has no port: write HOST:PORT, such as {scheme}{address}:25555"
+                ));
+            }
+            Some((_, port)) if is_number(port) && !matches!(port.parse::<u16>(), Ok(1..)) => {
+                return Err(format!("'{port}' is not a port: give one from 1 to 65535"));
+            }
+            _ => {}
         }
         let Ok(Listen { host, port }) = address.parse() else {
             return Err("write HOST:PORT, such as 127.0.0.1:25555 or [::1]:25555".to_owned());
         };
-        if host.is_empty() || port == 0 {
-            return Err("write HOST:PORT with both, such as 127.0.0.1:25555".to_owned());
+        if host.is_empty() {
+            return Err("it has no host: write HOST:PORT, such as 127.0.0.1:25555".to_owned());
         }
         Ok(Self { udp, host, port })
     }
@@ -98,6 +110,18 @@ impl FromStr for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_a_target_name_the_missing_or_wrong_part() {
+        let error = |text: &str| text.parse::<Target>().unwrap_err();
+        assert!(error("17100").ends_with("such as 127.0.0.1:17100"));
+        assert!(error("udp://17100").ends_with("such as udp://127.0.0.1:17100"));
+        assert!(error("localhost").ends_with("such as localhost:25555"));
+        for text in ["127.0.0.1:0", "127.0.0.1:99999", "[::1]:65536"] {
+            assert!(error(text).ends_with("from 1 to 65535"), "{text}");
+        }
+        assert!(error(":25555").starts_with("it has no host"));
+    }
 
     #[test]
     fn a_target_is_tcp_unless_it_says_udp() {
