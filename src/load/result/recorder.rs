@@ -132,7 +132,9 @@ impl Recorder {
         if !message.measured {
             return;
         }
-        self.after_reply.withdraw(server, message.sent);
+        if message.in_window {
+            self.after_reply.withdraw(server, message.sent);
+        }
         let (is_open, in_window) = (self.is_open, self.is_in_window(message));
         let messages = &mut self.server(server).messages;
         messages.sent_in_window -= u64::from(in_window);
