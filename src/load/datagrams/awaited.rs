@@ -54,35 +54,31 @@ impl AwaitedDatagrams {
 mod tests {
     use super::*;
 
-    fn message(sent: u64) -> SentMessage {
-        SentMessage {
-            due: sent,
-            sent,
-            size: 64,
-            measured: true,
-            in_window: true,
-        }
-    }
-
     #[test]
     fn replies_in_any_order_find_their_messages_once() {
         let mut flight = AwaitedDatagrams::default();
         // Number 5 was not sent.
         for number in [2, 3, 4, 6] {
-            flight.push(number, message(number));
+            flight.push(number, SentMessage::on_time(number, 64));
         }
-        assert_eq!((flight.len(), flight.first()), (4, Some((2, message(2)))));
-        assert_eq!(flight.take(3), Some(message(3)));
+        assert_eq!(
+            (flight.len(), flight.first()),
+            (4, Some((2, SentMessage::on_time(2, 64))))
+        );
+        assert_eq!(flight.take(3), Some(SentMessage::on_time(3, 64)));
         assert_eq!(flight.take(3), None);
-        assert_eq!(flight.first(), Some((2, message(2))));
-        assert_eq!(flight.take(2), Some(message(2)));
-        assert_eq!(flight.first(), Some((4, message(4))));
-        assert_eq!(flight.take(4), Some(message(4)));
-        assert_eq!((flight.len(), flight.first()), (1, Some((6, message(6)))));
+        assert_eq!(flight.first(), Some((2, SentMessage::on_time(2, 64))));
+        assert_eq!(flight.take(2), Some(SentMessage::on_time(2, 64)));
+        assert_eq!(flight.first(), Some((4, SentMessage::on_time(4, 64))));
+        assert_eq!(flight.take(4), Some(SentMessage::on_time(4, 64)));
+        assert_eq!(
+            (flight.len(), flight.first()),
+            (1, Some((6, SentMessage::on_time(6, 64))))
+        );
         assert_eq!([1, 5, 7].map(|number| flight.take(number)), [None; 3]);
-        assert_eq!(flight.take(6), Some(message(6)));
+        assert_eq!(flight.take(6), Some(SentMessage::on_time(6, 64)));
         assert_eq!((flight.len(), flight.first()), (0, None));
-        flight.push(90, message(90));
-        assert_eq!(flight.first(), Some((90, message(90))));
+        flight.push(90, SentMessage::on_time(90, 64));
+        assert_eq!(flight.first(), Some((90, SentMessage::on_time(90, 64))));
     }
 }

@@ -66,28 +66,18 @@ impl ExpiredDatagrams {
 mod tests {
     use super::*;
 
-    fn message(sent: u64) -> SentMessage {
-        SentMessage {
-            due: sent,
-            sent,
-            size: 64,
-            measured: true,
-            in_window: true,
-        }
-    }
-
     #[test]
     fn a_late_reply_finds_its_message_once() {
         let mut expired = ExpiredDatagrams::new(&Plan::new());
         for number in [3, 7, 8, 20] {
-            assert_eq!(expired.push(number, message(number)), None);
+            assert_eq!(expired.push(number, SentMessage::on_time(number, 64)), None);
         }
-        assert_eq!(expired.take(7), Some(message(7)));
+        assert_eq!(expired.take(7), Some(SentMessage::on_time(7, 64)));
         assert_eq!(expired.take(7), None);
         assert_eq!(expired.take_last(21), None, "too long ago");
-        assert_eq!(expired.take_last(20), Some(message(20)));
-        assert_eq!(expired.pop(), Some(message(3)));
-        assert_eq!(expired.pop(), Some(message(8)));
+        assert_eq!(expired.take_last(20), Some(SentMessage::on_time(20, 64)));
+        assert_eq!(expired.pop(), Some(SentMessage::on_time(3, 64)));
+        assert_eq!(expired.pop(), Some(SentMessage::on_time(8, 64)));
         assert_eq!(expired.pop(), None);
     }
 
@@ -98,8 +88,16 @@ mod tests {
             ..Plan::new()
         });
         let dropped: Vec<_> = (0..20)
-            .filter_map(|n| expired.push(n, message(n)))
+            .filter_map(|n| expired.push(n, SentMessage::on_time(n, 64)))
             .collect();
-        assert_eq!(dropped, [message(0), message(1), message(2), message(3)]);
+        assert_eq!(
+            dropped,
+            [
+                SentMessage::on_time(0, 64),
+                SentMessage::on_time(1, 64),
+                SentMessage::on_time(2, 64),
+                SentMessage::on_time(3, 64)
+            ]
+        );
     }
 }

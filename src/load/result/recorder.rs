@@ -1,4 +1,4 @@
-//! What is counted and timed as a load runs.
+//! Counts and times of a running load.
 
 use std::io;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::load::time::{elapsed, nanoseconds};
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) outcome: Outcome,
-    /// What was due from here on, and before there, is measured.
+    /// The measured window: messages due at `from` or later, and before `until`.
     from: u64,
     until: u64,
     /// When the run ended.

@@ -14,3 +14,16 @@ pub(crate) struct SentMessage {
     /// It was sent before the measured window ended, as far as that was known then.
     pub(crate) in_window: bool,
 }
+
+impl SentMessage {
+    /// A message of `size` bytes in the measured window, due and sent at `sent`: for tests and benchmarks.
+    pub(crate) const fn on_time(sent: u64, size: u32) -> Self {
+        Self {
+            due: sent,
+            sent,
+            size,
+            measured: true,
+            in_window: true,
+        }
+    }
+}

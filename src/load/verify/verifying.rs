@@ -12,13 +12,7 @@ pub fn verifying(size: usize) -> impl FnMut() -> bool {
     let expected = Expected::new(pattern.clone(), Reply::Echo, Verify::Full);
     let mut answers = ReplyVerifier::new(0);
     move || {
-        answers.await_one(SentMessage {
-            due: 0,
-            sent: 0,
-            size: size as u32,
-            measured: true,
-            in_window: true,
-        });
+        answers.await_one(SentMessage::on_time(0, size as u32));
         let mut answered = 0;
         let got = pattern.at(answers.place(), size);
         let right = answers.receive(got, &expected, |_| answered += 1);

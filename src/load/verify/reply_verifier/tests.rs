@@ -5,13 +5,7 @@ fn expected(reply: Reply) -> Expected {
 }
 
 fn in_flight(sent: u64, size: usize) -> SentMessage {
-    SentMessage {
-        due: sent,
-        sent,
-        size: size as u32,
-        measured: true,
-        in_window: true,
-    }
+    SentMessage::on_time(sent, size as u32)
 }
 
 #[test]
