@@ -198,7 +198,7 @@ impl Probe for Recorder {
         }
         let what = What::Poll {
             events: self.events,
-            full: self.events as usize == self.capacity,
+            full: self.events as usize >= self.capacity,
         };
         self.put(self.slept, self.woke, None, what);
         self.events = 0;

@@ -84,7 +84,17 @@ impl Poller for Poll {
     }
 }
 
+/// How many polls may follow one another when each is full. With 512 events each they bring one event
+/// of every socket of a process with 32,768 descriptors.
+const BATCHES_MAX: usize = 64;
+
 /// The loop. Ends when `handler` says stop, or with the error of a wait.
+///
+/// # More events than one poll can bring
+///
+/// A handler that has work left over hears of everybody who is ready before it goes on: a poll that
+/// was full is followed by another. Otherwise a client with one byte would be found only after the
+/// work of all those whose events the kernel has queued before its own.
 #[inline]
 pub(crate) fn drive(
     poller: &mut impl Poller,
@@ -105,10 +115,28 @@ pub(crate) fn drive(
             }
             outcome => outcome?,
         }
-        let count = poller.tell(|event| handler.ready(event));
-        turns.events += count as u64;
-        turns.full_batches += u64::from(count == poller.capacity());
+        let mut batches = 1;
+        while poll_is_full(poller, turns, handler)
+            && timeout == Some(Duration::ZERO)
+            && batches < BATCHES_MAX
+        {
+            batches += 1;
+            match poller.wait(now, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
+                outcome => outcome?,
+            }
+        }
     }
+}
+
+/// Hands over the events of one poll. Returns whether there may be more.
+#[inline]
+fn poll_is_full(poller: &impl Poller, turns: &mut Turns, handler: &mut impl Handler) -> bool {
+    let count = poller.tell(|event| handler.ready(event));
+    let is_full = count == poller.capacity();
+    turns.events += count as u64;
+    turns.full_batches += u64::from(is_full);
+    is_full
 }
 
 #[cfg(test)]
@@ -158,6 +186,7 @@ mod tests {
     struct Turning {
         left: usize,
         events: usize,
+        wait: Option<Duration>,
     }
 
     impl Handler for Turning {
@@ -170,7 +199,7 @@ mod tests {
                 Some(left) => self.left = left,
                 None => return Next::Stop,
             }
-            Next::Wait(None)
+            Next::Wait(self.wait)
         }
     }
 
@@ -186,6 +215,7 @@ mod tests {
         let mut turning = Turning {
             left: turns,
             events: 0,
+            wait: None,
         };
         let mut counted = Turns::default();
         let end = drive(&mut poller, &mut counted, &mut turning);
@@ -209,6 +239,32 @@ mod tests {
     }
 
     #[test]
+    fn handler_with_work_left_over_hears_of_everybody_before_its_next_turn() {
+        let interrupted = Err(ErrorKind::Interrupted);
+        let many = vec![Ok(4); BATCHES_MAX];
+        for (ends, turns) in [
+            (&[Ok(4), Ok(4), Ok(1)][..], 1),
+            (&[Ok(4), Ok(0), Ok(2)], 2),
+            (&[Ok(4), interrupted, Ok(3)], 2),
+            (&many, 1),
+        ] {
+            let mut poller = Script {
+                poll: mio::Poll::new().unwrap(),
+                ends: ends.to_vec(),
+                brought: 0,
+            };
+            let mut turning = Turning {
+                left: turns,
+                events: 0,
+                wait: Some(Duration::ZERO),
+            };
+            drive(&mut poller, &mut Turns::default(), &mut turning).unwrap();
+            let all: usize = ends.iter().filter_map(|end| end.ok()).sum();
+            assert_eq!((turning.events, poller.ends.len()), (all, 0), "{ends:?}");
+        }
+    }
+
+    #[test]
     fn a_wait_that_fails_is_the_end_of_the_loop() {
         let (end, counted, events) = drive_through(&[Ok(1), Err(ErrorKind::InvalidInput)], 9);
         assert_eq!(end.unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -229,7 +285,11 @@ mod tests {
                     .register(socket, token, mio::Interest::WRITABLE)
                     .unwrap();
             }
-            let mut turning = Turning { left: 1, events: 0 };
+            let mut turning = Turning {
+                left: 1,
+                events: 0,
+                wait: None,
+            };
             reactor.run(&mut turning).unwrap();
             assert_eq!(turning.events, 2);
             assert_eq!(reactor.turns().full_batches, full);
