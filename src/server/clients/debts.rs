@@ -6,12 +6,21 @@ use super::{Clients, CloseReason, Key, Probe, Service, Stream};
 #[derive(Debug)]
 pub(super) struct Debts {
     most: Option<u64>,
+    /// The clients with the most unsent bytes, as of the last look at all of them; the largest last.
+    ///
+    /// A look takes time in proportion to the number of clients, so one serves for a hundredth of
+    /// them. They are closed one at a time, as the limit is reached again: to close many at once
+    /// would hold up the loop.
+    largest: Vec<(usize, Key)>,
 }
 
 impl Debts {
     pub(super) fn new(most: Option<usize>) -> Self {
         let most = most.map(|most| most as u64);
-        Self { most }
+        Self {
+            most,
+            largest: Vec::new(),
+        }
     }
 
     /// Whether what is owed is more than may be.
@@ -27,25 +36,43 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         moved.kept_bytes - moved.caught_up_bytes - self.counters.unsent_bytes
     }
 
-    /// Closes those who are owed most, until a sixteenth of the limit is free again.
+    /// Closes the clients with the most unsent bytes, until the limit is kept again.
     ///
     /// Pausing everybody instead would let a few who never read hold up all others; and those who keep up are owed
-    /// nothing, so they are not touched. (redis does the same with `maxmemory-clients`.) A sixteenth, because to look for
-    /// them takes time in proportion to the number of clients.
+    /// nothing, so they are not touched. (redis does the same with `maxmemory-clients`.)
     #[cold]
     pub(super) fn cancel_debts(&mut self, service: &mut impl Service) {
-        let Some(most) = self.debts.most else {
-            return;
-        };
-        let debtors = self.slots.entries();
-        let owed = debtors.map(|(key, client)| (client.peer.connection.unsent_len(), key));
-        let mut owed: Vec<(usize, Key)> = owed.filter(|&(bytes, _)| bytes > 0).collect();
-        owed.sort_unstable_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
-        for (_, key) in owed {
-            self.close(key, CloseReason::OwedTooMuch, service);
-            if self.owed() <= most - most / 16 {
-                break;
+        while self.debts.are_too_many(self.owed()) {
+            let Some((unsent, key)) = self.debts.largest.pop() else {
+                if self.find_largest() {
+                    continue;
+                }
+                return;
+            };
+            // Since it was found, it may have taken some of them, or all.
+            let is_as_large = self
+                .slots
+                .get_mut(key)
+                .is_some_and(|client| client.peer.connection.unsent_len() >= unsent);
+            if is_as_large {
+                self.close(key, CloseReason::OwedTooMuch, service);
             }
         }
+    }
+
+    /// Looks for the clients with the most unsent bytes. Returns whether there is any.
+    fn find_largest(&mut self) -> bool {
+        let largest = &mut self.debts.largest;
+        let unsent = self.slots.entries();
+        let unsent = unsent.map(|(key, client)| (client.peer.connection.unsent_len(), key));
+        largest.extend(unsent.filter(|&(unsent, _)| unsent > 0));
+        let count = (self.slots.len() / 100).max(1);
+        if largest.len() > count {
+            largest.select_nth_unstable_by_key(count, |&(unsent, _)| std::cmp::Reverse(unsent));
+            largest.truncate(count);
+        }
+        largest.sort_unstable_by_key(|&(unsent, _)| unsent);
+        largest.shrink_to(count);
+        !largest.is_empty()
     }
 }
