@@ -50,9 +50,12 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    /// Sends the answers that were kept long enough.
+    /// Sends replies that were delayed long enough, as many as may be received in an iteration.
     pub(super) fn send_overdue(&mut self, now: Instant) {
-        while let Some(held) = self.conduct.overdue(now) {
+        for _ in 0..self.config.datagram_budget {
+            let Some(held) = self.conduct.overdue(now) else {
+                break;
+            };
             if let Some(Some(datagrams)) = self.sockets.datagrams.get(held.socket) {
                 let mut outlet = datagrams.outlet(&mut self.batch, &mut self.datagram_counters);
                 outlet.send(held.source, &held.bytes);

@@ -9,9 +9,10 @@ use crate::reactor::{Registry, stream_interests};
 use crate::service::Service;
 
 impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
-    /// Lets in who waits, within the budget of each listener.
+    /// Accepts connections, within the budget that all listeners share.
     pub(super) fn accept(&mut self, registry: &Registry, now: Instant) {
         let somebody_left = self.clients.take_left();
+        let mut budget = self.config.accept_budget;
         let (first, count) = (self.next_listener, self.sockets.listeners.len());
         for index in (first..count).chain(0..first) {
             let Some(listener) = &mut self.sockets.listeners[index] else {
@@ -21,7 +22,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
                 listener.backlog.resume();
             }
             if listener.backlog.is_runnable() {
-                self.accept_at(index, registry, now);
+                budget -= self.accept_at(index, budget, registry, now);
             }
             if self.phase == Phase::Draining && !(self.is_pending(index) && self.room(now) > 0) {
                 self.sockets.listeners[index] = None;
@@ -29,13 +30,15 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    fn accept_at(&mut self, index: usize, registry: &Registry, now: Instant) {
-        let budget = self.room(now);
+    /// Accepts connections of one listener: `most`, or fewer if there is less room. Returns how many
+    /// attempts that took.
+    fn accept_at(&mut self, index: usize, most: usize, registry: &Registry, now: Instant) -> usize {
+        let budget = self.room(now).min(most);
         let Some(listener) = &mut self.sockets.listeners[index] else {
-            return;
+            return 0;
         };
         if budget == 0 {
-            return;
+            return 0;
         }
         let accepting = self.clients.probe.now();
         let mut accepted = listener.accept(now, budget, |(stream, address)| {
@@ -46,7 +49,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
                 });
         });
         // With less room than that, it was the room that ran out.
-        accepted.budget_spent &= budget == self.config.accept_budget;
+        accepted.budget_spent &= budget == most;
         self.clients.accepted(&accepted);
         if P::ON {
             let count = accepted.count as u32;
@@ -68,6 +71,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         if self.is_paced(now) {
             self.clients.accept_waits();
         }
+        (accepted.count + accepted.failed) as usize
     }
 
     /// Whether connections may be accepted now, and somebody may be waiting.
