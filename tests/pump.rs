@@ -51,7 +51,7 @@ fn pitfall_02_input_is_read_until_it_is_drained() {
             .take(99)
             .take(99),
     );
-    assert_eq!(client.readable().outcome, Outcome::Waiting);
+    assert_eq!(client.readable().outcome, Outcome::WaitingBulk);
     assert_eq!(client.peer.stream.written, [7; 100]);
 }
 
@@ -89,7 +89,7 @@ fn pitfall_04_an_interrupted_call_is_repeated() {
     );
     assert_eq!(client.readable().outcome, Outcome::Blocked);
     // The first write was short: the rest waits for room.
-    assert_eq!(client.writable().outcome, Outcome::Waiting);
+    assert_eq!(client.writable().outcome, Outcome::WaitingBulk);
     assert_eq!(client.peer.stream.written, b"abc");
     assert!(client.peer.stream.is_finished());
 }
@@ -294,7 +294,7 @@ fn pitfall_16_reading_resumes_after_a_pause_without_a_new_edge() {
     assert_eq!(client.readable().pauses, 1);
     assert!(client.peer.connection.is_paused());
     let pumped = client.writable();
-    assert_eq!((pumped.outcome, pumped.pauses), (Outcome::Waiting, 0));
+    assert_eq!((pumped.outcome, pumped.pauses), (Outcome::WaitingBulk, 0));
     assert_eq!(client.peer.stream.written, [5; 200]);
     assert!(!client.peer.connection.is_paused());
 }
@@ -369,7 +369,7 @@ fn pitfall_20_no_buffer_space_is_waited_out() {
         assert_eq!(client.pump().outcome, Outcome::Starved, "still");
         assert_eq!(
             client.pump().outcome,
-            Outcome::Waiting,
+            Outcome::WaitingBulk,
             "tried again without an event"
         );
         assert_eq!(client.peer.stream.written, b"abc");

@@ -10,12 +10,19 @@ use super::{
 /// The largest buffer for answers that is kept from one turn to the next.
 const OUTPUT_KEPT: usize = 64 * 1024;
 
+/// The most bytes that are served as one small message: as many as the tutorial's `recv(1024)`.
+const SMALL_MAX: usize = 1024;
+
 /// Moves bytes between peers and their connections, one peer at a time: its buffers are shared by all
 /// clients of a loop.
 #[derive(Debug)]
 pub struct Pump {
     limits: Limits,
     tally: Tally,
+    /// The most bytes of a small message.
+    small: usize,
+    /// Bytes that were not moved as small messages.
+    bulk_bytes: u64,
     /// What one system call read. Never empty: a read into no room would return 0, which would be
     /// taken for an end of file.
     input: Box<[u8]>,
@@ -57,9 +64,14 @@ pub enum Outcome {
     Starved,
     /// Nothing is left to do but to wait for input.
     Waiting,
+    /// The same, after more than one message or more than [`SMALL_MAX`] bytes at once.
+    WaitingBulk,
     /// The budget is spent and there is more to do: the peer belongs on the ready list.
     Yielded,
 }
+
+/// Whether nothing is left to do but to wait for input.
+struct IsOver(bool);
 
 /// An answer has been seen to.
 struct Delivered {
@@ -75,6 +87,8 @@ impl Pump {
         Self {
             limits,
             tally: Tally::default(),
+            bulk_bytes: 0,
+            small: limits.recv_size.get().min(SMALL_MAX),
             input: vec![0; limits.read_ahead.get().min(turn)].into_boxed_slice(),
             output: Vec::new(),
             defers: true,
@@ -99,7 +113,7 @@ impl Pump {
         peer: &mut Peer<S>,
         mut serve: impl FnMut(&[u8], &mut Reply<'_>),
     ) -> Outcome {
-        let mut spent = 0;
+        let (mut spent, mut small) = (0, self.small);
         loop {
             let mut most = self.input.len();
             if !peer.connection.keeps_up() {
@@ -124,20 +138,26 @@ impl Pump {
                 peer.readiness.read_full();
             }
             self.tally.received_bytes += count as u64;
-            // Most reads bring one message, whose way is kept free of a loop.
-            let answered = if count <= self.limits.recv_size.get() {
+            // Most reads bring one small message, whose way is kept free of a loop.
+            if count <= small {
                 let answer = Answer::to_one(&self.input[..count], &mut self.output, &mut serve);
-                deliver(peer, answer, self.defers, &self.limits, &mut self.tally)
+                let answered = deliver(peer, answer, self.defers, &self.limits, &mut self.tally);
+                let Ok(Delivered { all }) = answered else {
+                    return Outcome::Starved;
+                };
+                // The end for most, before there is any need to look at the budget.
+                if (all || peer.connection.keeps_up()) && !peer.readiness.is_readable() {
+                    return Outcome::Waiting;
+                }
             } else {
-                self.answer_many(peer, count, &mut serve)
-            };
-            let Ok(Delivered { all }) = answered else {
-                return Outcome::Starved;
-            };
-            // The end for most, before there is any need to look at the budget.
-            if (all || peer.connection.keeps_up()) && !peer.readiness.is_readable() {
-                return Outcome::Waiting;
+                match self.answer_many(peer, count, &mut serve) {
+                    Err(Starved) => return Outcome::Starved,
+                    Ok(IsOver(true)) => return Outcome::WaitingBulk,
+                    Ok(IsOver(false)) => {}
+                }
             }
+            // What is read after that is more than one small message, however small it is.
+            small = 0;
             // Where reads go on until one would block, small messages that come as fast as they are answered would never spend it.
             spent += if SHORT_MEANS_EXHAUSTED {
                 count
@@ -176,6 +196,12 @@ impl Pump {
         &self.tally
     }
 
+    /// How many bytes have been read and written so far that were not those of one small message at
+    /// a time.
+    pub const fn bulk_bytes(&self) -> u64 {
+        self.bulk_bytes
+    }
+
     /// How much memory for answers is kept, beyond what is kept on purpose.
     #[cfg(test)]
     pub(crate) const fn kept(&self) -> usize {
@@ -189,20 +215,25 @@ impl Pump {
         }
     }
 
-    /// Answers the first `count` bytes of the input, which are more than one message.
+    /// Answers the first `count` bytes of the input, which are more than one small message.
     #[inline(never)]
     fn answer_many<S: Stream>(
         &mut self,
         peer: &mut Peer<S>,
         count: usize,
         serve: impl FnMut(&[u8], &mut Reply<'_>),
-    ) -> Result<Delivered, Starved> {
+    ) -> Result<IsOver, Starved> {
+        let sent_before = self.tally.sent_bytes;
         let (input, output) = (&self.input[..count], &mut self.output);
         let answer = Answer::to_many(input, output, self.limits.recv_size, serve);
         let ignored = (count - answer.answered) as u64;
         self.tally.received_bytes -= ignored;
         self.tally.discarded_bytes += ignored;
-        deliver(peer, answer, self.defers, &self.limits, &mut self.tally)
+        let delivered = deliver(peer, answer, self.defers, &self.limits, &mut self.tally);
+        self.bulk_bytes += count as u64 + self.tally.sent_bytes - sent_before;
+        let Delivered { all } = delivered?;
+        let keeps_up = all || peer.connection.keeps_up();
+        Ok(IsOver(keeps_up && !peer.readiness.is_readable()))
     }
 
     /// Does what goes before asking a peer for more: writes what it is owed, and if the conversation is
@@ -221,10 +252,10 @@ impl Pump {
             }
             if !peer.is_runnable() {
                 let waiting = peer.connection.keeps_up();
-                return Err(if waiting {
-                    Outcome::Waiting
-                } else {
-                    Outcome::Blocked
+                return Err(match (waiting, spent) {
+                    (true, 0) => Outcome::Waiting,
+                    (true, _) => Outcome::WaitingBulk,
+                    (false, _) => Outcome::Blocked,
                 });
             }
             if spent >= self.limits.budget {
@@ -268,6 +299,7 @@ impl Pump {
             Ok(count) => {
                 self.tally.sent_bytes += count as u64;
                 self.tally.caught_up_bytes += count as u64;
+                self.bulk_bytes += count as u64;
                 peer.connection.sent(count, self.limits.watermarks);
                 Ok(count)
             }
@@ -283,6 +315,7 @@ impl Pump {
                     peer.readiness.read_short();
                 }
                 self.tally.discarded_bytes += count as u64;
+                self.bulk_bytes += count as u64;
                 Ok(count)
             }
             nothing => read_nothing(peer, nothing).map(|()| 0),

@@ -55,6 +55,8 @@ pub struct ClientCounters {
     pub unsent_bytes: u64,
     /// Times a client had to let others go first, because its budget was spent.
     pub yields: u64,
+    /// Loop iterations whose budget was spent, so that clients had to wait for the next one.
+    pub full_iterations: u64,
     /// Times the kernel had no memory for a socket.
     pub starved: u64,
     /// Events for a client that had gone.

@@ -9,11 +9,13 @@ pub struct Stamp(u64);
 
 impl Stamp {
     /// `now`, for a loop that began at `start`. Lasts for 584 years.
+    #[inline]
     pub fn new(start: Instant, now: Instant) -> Self {
         Self(now.saturating_duration_since(start).as_nanos() as u64)
     }
 
     /// The time that this is, for the same `start`.
+    #[inline]
     pub fn instant(self, start: Instant) -> Instant {
         start + Duration::from_nanos(self.0)
     }

@@ -274,8 +274,8 @@ impl<S: Stream> Pumping<S> {
                 connection.is_runnable(readiness),
                 "yielded with nothing to do"
             ),
-            Outcome::Blocked | Outcome::Waiting => {
-                assert_eq!(outcome == Outcome::Waiting, connection.keeps_up());
+            Outcome::Blocked | Outcome::Waiting | Outcome::WaitingBulk => {
+                assert_eq!(outcome != Outcome::Blocked, connection.keeps_up());
                 assert!(
                     !connection.is_runnable(readiness),
                     "blocked with something to do: {connection:?}"

@@ -6,13 +6,23 @@ use super::remote::Remote;
 use crate::connection::Peer;
 use crate::reactor::Stamp;
 
+/// Whether a client waits to be served, and how it is queued otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It does not wait. The last time that it was served, it had little to say.
+    Quiet,
+    /// It does not wait. The last time that it was served, it moved more than one message.
+    Bulk,
+    /// It is on the ready list, and must not be there twice.
+    Queued,
+}
+
 /// One TCP client.
 #[derive(Debug)]
 pub(super) struct Client<S> {
     pub(super) peer: Peer<S>,
     pub(super) address: Remote,
-    /// On the ready list. Keeps it from being there twice.
-    pub(super) queued: bool,
+    pub(super) turn: Turn,
     /// A deadline watches over its unsent bytes.
     pub(super) stall_watched: bool,
     /// A deadline watches over the wait for its end of file.
@@ -31,12 +41,17 @@ impl<S> Client<S> {
         Self {
             peer: Peer::new(stream),
             address: address.into(),
-            queued: false,
+            turn: Turn::Quiet,
             stall_watched: false,
             linger_watched: false,
             starved_watched: false,
             active: now,
             taken: now,
         }
+    }
+
+    /// Whether it is on the ready list.
+    pub(super) fn is_queued(&self) -> bool {
+        self.turn == Turn::Queued
     }
 }

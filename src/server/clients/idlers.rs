@@ -79,5 +79,5 @@ impl<S: Stream, P: Probe> Clients<S, P> {
 /// Whether a client has nothing to come and nothing to do.
 fn is_idle<S>(client: &Client<S>) -> bool {
     let connection = &client.peer.connection;
-    connection.keeps_up() && connection.deferred() == 0 && !client.queued
+    connection.keeps_up() && connection.deferred() == 0 && !client.is_queued()
 }

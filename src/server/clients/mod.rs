@@ -6,7 +6,9 @@ mod client;
 mod debts;
 mod door;
 mod idlers;
+mod iteration;
 mod origins;
+mod ready_list;
 mod remote;
 #[cfg(test)]
 pub(super) mod simulation;
@@ -15,15 +17,18 @@ mod watch;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use self::client::Client;
+use self::client::{Client, Turn};
 use self::debts::Debts;
 use self::door::Refusals;
 use self::idlers::Idlers;
+pub(super) use self::iteration::CLIENT_COST;
+use self::iteration::{CLOSE_COST, Work};
 use self::origins::Origins;
+use self::ready_list::ReadyList;
 use self::watch::{LINGER, Linger, Watch};
 use super::config::{Config, OverLimit};
-use crate::connection::{CloseReason, Connection, Limits, Outcome, Pump, Readiness, State, Stream};
-use crate::probe::{ClientCounters, Off, Probe, Served};
+use crate::connection::{CloseReason, Limits, Outcome, Pump, Readiness, State, Stream};
+use crate::probe::{ClientCounters, Off, Probe};
 use crate::reactor::{Accepted, Deadlines, Key, Slots, Stamp};
 use crate::service::{Order, Service};
 
@@ -34,10 +39,9 @@ pub(super) struct Clients<S: Stream, P: Probe = Off> {
     /// When the loop began.
     start: Instant,
     slots: Slots<Client<P::Stream<S>>>,
-    /// Clients for which something can be done now, each once.
-    ready: Vec<Key>,
-    /// The ready list of the turn before, emptied: the two take turns, so that neither is allocated anew.
-    spare: Vec<Key>,
+    ready: ReadyList,
+    /// What this loop iteration has done for clients so far, and how much it may do.
+    work: Work,
     deadlines: Deadlines<(Key, Watch)>,
     pump: Pump,
     /// How long a client may be idle, and why it is then hung up on.
@@ -82,8 +86,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             probe,
             start,
             slots: Slots::new(config.max_conns),
-            ready: Vec::new(),
-            spare: Vec::new(),
+            ready: ReadyList::default(),
+            work: Work::new(config.iteration_budget),
             deadlines: Deadlines::new(start),
             pump: Pump::new(limits),
             idle: config.idle_timeout.map(idle),
@@ -109,49 +113,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             return;
         };
         client.peer.readiness.merge(seen);
-        if !client.queued {
-            client.queued = true;
-            self.ready.push(key);
-        }
-    }
-
-    /// Serves everyone who is on the ready list now, once. Who has more to do goes to its end.
-    #[inline(never)]
-    pub(super) fn serve(&mut self, service: &mut impl Service, now: Instant) {
-        let stamp = Stamp::new(self.start, now);
-        let mut serving = std::mem::replace(&mut self.ready, std::mem::take(&mut self.spare));
-        for &key in &serving {
-            self.serve_one(key, service, now, stamp);
-        }
-        serving.clear();
-        self.spare = serving;
-        if !self.quiet.is_empty() {
-            self.hang_up_on_the_quiet(service, now);
-        }
-        self.pump.trim();
-        if cfg!(debug_assertions) {
-            self.check();
-        }
-    }
-
-    // Inlined, although it is called from two places: one of them serves every message.
-    #[inline(always)]
-    fn serve_one(&mut self, key: Key, service: &mut impl Service, now: Instant, stamp: Stamp) {
-        let Some(client) = self.slots.get_mut(key) else {
-            return;
-        };
-        client.queued = false;
-        client.active = stamp;
-        self.probe.serve_began(key.client());
-        let outcome = self.pump.run(&mut client.peer, |message, reply| {
-            service.receive(key.client(), message, reply)
-        });
-        if P::ON {
-            let served = served(outcome, &client.peer.connection);
-            self.probe.serve_ended(key.client(), served);
-        }
-        if outcome != Outcome::Waiting {
-            self.pumped(key, outcome, service, now);
+        if client.turn == Turn::Quiet {
+            client.turn = Turn::Queued;
+            self.ready.push_new(key);
+        } else {
+            self.queue(key);
         }
     }
 
@@ -159,9 +125,14 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     #[cold]
     #[inline(never)]
     fn pumped(&mut self, key: Key, outcome: Outcome, service: &mut impl Service, now: Instant) {
+        self.work.add_bulk(self.pump.bulk_bytes());
         match outcome {
-            Outcome::Blocked => self.note_end(key, service),
+            Outcome::Blocked => {
+                self.note_end(key, service);
+                self.set_bulk(key);
+            }
             Outcome::Waiting => {}
+            Outcome::WaitingBulk => return self.set_bulk(key),
             Outcome::Closed(reason) => return self.close(key, reason, service),
             Outcome::Starved => {
                 self.counters.starved += 1;
@@ -169,6 +140,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             }
             Outcome::Yielded => {
                 self.counters.yields += 1;
+                self.set_bulk(key);
                 self.queue(key);
             }
         }
@@ -176,6 +148,16 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             self.cancel_debts(service);
         }
         self.watch(key, now);
+    }
+
+    /// A client has moved more than a small message, or does not take its replies as fast as they
+    /// come: if there is much to do, others are served first the next time.
+    fn set_bulk(&mut self, key: Key) {
+        if let Some(client) = self.slots.get_mut(key)
+            && client.turn == Turn::Quiet
+        {
+            client.turn = Turn::Bulk;
+        }
     }
 
     /// Tells the service of a client's end that is not yet the end of the conversation.
@@ -277,8 +259,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         self.slots.free()
     }
 
-    /// Whether anyone can be served now.
-    pub(super) const fn is_runnable(&self) -> bool {
+    /// Whether a client can be served now.
+    pub(super) fn is_runnable(&self) -> bool {
         !self.ready.is_empty()
     }
 
@@ -291,9 +273,10 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         let Some(client) = self.slots.get_mut(key) else {
             return;
         };
-        if !client.queued {
-            client.queued = true;
-            self.ready.push(key);
+        match std::mem::replace(&mut client.turn, Turn::Queued) {
+            Turn::Quiet => self.ready.push_new(key),
+            Turn::Bulk => self.ready.push_waiting(key),
+            Turn::Queued => {}
         }
     }
 
@@ -304,6 +287,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             return;
         };
         self.left = true;
+        self.work.add(CLOSE_COST);
         self.origins.leave(client.address.ip());
         let unsent = client.peer.connection.unsent_len();
         self.counters.closed(reason, unsent);
@@ -347,13 +331,18 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             let awaits_room = connection.wants_write() && !readiness.is_writable();
             let awaits_event = !client.peer.is_runnable() && (awaits_input || awaits_room);
             let awaits_service = connection.deferred() > 0;
-            let armed = client.queued || client.starved_watched || awaits_event || awaits_service;
+            let armed =
+                client.is_queued() || client.starved_watched || awaits_event || awaits_service;
             assert!(
                 armed,
                 "a client was forgotten: {connection:?}, {readiness:?}"
             );
             if connection.wants_write() && self.write_stall_timeout.is_some() {
-                assert!(client.stall_watched, "nobody watches what is unsent");
+                // One that waits for its turn is watched when it has had it.
+                assert!(
+                    client.stall_watched || client.is_queued(),
+                    "no deadline watches unsent bytes"
+                );
             }
             if connection.is_shut() {
                 assert!(
@@ -362,16 +351,5 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 );
             }
         }
-    }
-}
-
-/// How serving a client has ended, as a probe is told.
-fn served(outcome: Outcome, connection: &Connection) -> Served {
-    match outcome {
-        Outcome::Closed(_) => Served::Over,
-        Outcome::Yielded => Served::Yielded,
-        Outcome::Blocked | Outcome::Starved if connection.has_unsent() => Served::Blocked,
-        Outcome::Blocked | Outcome::Starved => Served::Held,
-        Outcome::Waiting => Served::Done,
     }
 }

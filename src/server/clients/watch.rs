@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::iteration::{CLIENT_COST, DEADLINE_COST};
 use super::{Client, Clients, CloseReason, Key, Probe, Service, Stamp, State, Stream};
 
 /// How long a client must be quiet, when the server is stopping, to be taken as finished. Input that
@@ -94,9 +95,21 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         }
     }
 
-    /// Looks after every client whose deadline has come.
+    /// Looks after the clients whose deadlines have come: all of them, unless that would take up a
+    /// quarter of the iteration. The others come next time.
     pub(in crate::server) fn expire(&mut self, service: &mut impl Service, now: Instant) {
-        while let Some((key, watch)) = self.deadlines.expire(now) {
+        if self.deadlines.is_due(now) {
+            self.expire_due(service, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn expire_due(&mut self, service: &mut impl Service, now: Instant) {
+        while !self.work.is_enough_for_deadlines()
+            && let Some((key, watch)) = self.deadlines.expire(now)
+        {
+            self.work.add(DEADLINE_COST);
             if self.slots.get_mut(key).is_none() {
                 continue;
             }
@@ -154,11 +167,12 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         let connection = &client.peer.connection;
         if !connection.is_going_on() {
             // Its unsent bytes, or the wait for its end, are watched by other deadlines.
-        } else if connection.has_unsent() || connection.deferred() > 0 || client.queued {
+        } else if connection.has_unsent() || connection.deferred() > 0 || client.is_queued() {
             self.deadlines.arm(now + timeout, (key, Watch::Idle));
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Idle));
         } else {
+            self.work.add(CLIENT_COST as i64);
             self.quiet.push(key);
         }
     }
@@ -200,7 +214,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         };
         client.peer.readiness.latch_readable();
         let received = self.pump.tally().received_bytes;
-        self.serve_one(key, service, now, Stamp::new(self.start, now));
+        self.serve_again(key, service, now);
         let silent = self.pump.tally().received_bytes == received;
         let client = self.slots.get_mut(key);
         silent && client.is_some_and(|client| client.peer.connection.keeps_up())

@@ -20,6 +20,10 @@ pub(super) fn config(random: &mut Random) -> Config {
     config.read_ahead = NonZeroUsize::new(random.size(256)).unwrap();
     config.read_budget = random.size(512);
     let high = 1 + random.size(512);
+    if some(random) {
+        // With less, an iteration may do nothing but look at deadlines, which would count as spinning.
+        config.iteration_budget = 50_000 + random.size(200_000);
+    }
     config.watermarks = Watermarks {
         high,
         low: random.below(high),

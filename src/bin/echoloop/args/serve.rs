@@ -115,6 +115,10 @@ pub(crate) struct ServeArgs {
     /// Bytes one client may move in a turn before others are served
     #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size, help_heading = LIMITS)]
     read_budget: usize,
+    /// Bytes all clients together may move in a loop iteration before the next poll; each client that is served counts for
+    /// another 8 KiB
+    #[arg(long, value_name = "SIZE", default_value = "5M", value_parser = size, help_heading = LIMITS)]
+    iteration_budget: usize,
     /// Clients accepted in a turn before others are served
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     accept_budget: usize,
@@ -215,6 +219,7 @@ impl ServeArgs {
         config.recv_size = self.recv_size;
         config.read_ahead = self.read_ahead;
         config.read_budget = self.read_budget;
+        config.iteration_budget = self.iteration_budget;
         config.watermarks = Watermarks {
             high: self.high_water,
             low,

@@ -2,6 +2,7 @@
 //!
 //! After every turn the arming invariant is checked ([`Clients::check`](super::Clients::check)).
 
+mod bounded;
 mod delayed;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../../tests/support/kernel.rs"]

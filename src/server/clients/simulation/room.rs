@@ -152,6 +152,17 @@ impl<S: Service> Room<S> {
         deadlines.into_iter().flatten().min()
     }
 
+    /// Whether the loop would not sleep now.
+    pub(super) fn has_more_to_do(&self) -> bool {
+        self.clients.is_runnable() || self.next().is_some_and(|next| next <= self.now)
+    }
+
+    /// How many clients have been half-closed.
+    pub(super) fn count_shut(&self) -> usize {
+        let shut = |(_, kernel): &&(Key, Rc<RefCell<Kernel>>)| kernel.borrow().is_shut();
+        self.peers.iter().filter(shut).count()
+    }
+
     /// All events are delivered and all work is done, as long as there is any.
     pub(super) fn settle(&mut self) {
         loop {

@@ -1,0 +1,217 @@
+//! How much one loop iteration does, and who gets how much of it.
+
+use std::time::Duration;
+
+use super::super::iteration::CLIENT_COST;
+use super::room::{IDLE, MOMENT, Room};
+use crate::service::Echo;
+
+/// The budget of an iteration, in clients that are served and move hardly anything.
+const BUDGET: usize = 32;
+
+/// One iteration serves no more than that: one client of each queue is always served.
+const SERVED_MAX: usize = BUDGET + 2;
+
+/// What a client of a room may move in an iteration: its read budget in, and as much out.
+const MOVED_EACH: u64 = 2 * 128;
+
+fn crowded(clients: usize) -> Room<Echo> {
+    let mut room = Room::with(Echo, |config| {
+        config.max_conns = clients;
+        config.iteration_budget = BUDGET * CLIENT_COST;
+    });
+    for _ in 0..clients {
+        room.connect();
+    }
+    room.settle();
+    room
+}
+
+impl Room<Echo> {
+    fn moved_bytes(&self) -> u64 {
+        let moved = self.clients.counters().moved;
+        moved.received_bytes + moved.discarded_bytes + moved.sent_bytes
+    }
+
+    /// The first `count` peers send, and events report it.
+    fn burst(&mut self, count: usize) {
+        for number in 0..count {
+            self.peer(number).peer_sends(200);
+            self.events_for(number);
+        }
+    }
+
+    /// Runs one iteration, and returns the bytes that it moved.
+    fn iteration(&mut self) -> u64 {
+        let before = self.moved_bytes();
+        self.turn();
+        self.moved_bytes() - before
+    }
+}
+
+#[test]
+fn one_iteration_moves_a_bounded_number_of_bytes_however_many_clients_are_ready() {
+    let mut room = crowded(1_000);
+    room.burst(999);
+    let mut iterations = 0;
+    while room.clients.is_runnable() {
+        let moved = room.iteration();
+        assert!(moved <= SERVED_MAX as u64 * MOVED_EACH, "{moved} bytes");
+        iterations += 1;
+    }
+    assert!(iterations >= 1_000 / SERVED_MAX, "{iterations}");
+    assert!(room.clients.counters().full_iterations > 0);
+    for number in 0..999 {
+        assert_eq!(
+            room.peer(number).sent_back().count(),
+            100,
+            "the kernel's room"
+        );
+    }
+}
+
+#[test]
+fn quiet_client_is_served_in_the_next_iteration_while_a_burst_waits() {
+    let mut room = crowded(1_000);
+    let quiet = 999;
+    room.burst(quiet);
+    room.turn();
+    for _ in 0..5 {
+        room.peer(quiet).peer_sends(1);
+        room.events_for(quiet);
+        let before = room.peer(quiet).sent_back().count();
+        room.turn();
+        assert_eq!(room.peer(quiet).sent_back().count(), before + 1);
+        assert!(room.clients.is_runnable(), "the burst still waits");
+    }
+}
+
+#[test]
+fn quiet_client_that_comes_last_of_a_great_burst_is_served_first() {
+    let mut room = crowded(1_000);
+    let quiet = 999;
+    room.burst(quiet);
+    room.peer(quiet).peer_sends(1);
+    room.events_for(quiet);
+    room.turn();
+    assert_eq!(room.peer(quiet).sent_back().count(), 1);
+}
+
+/// Bulk clients are recognised by what they did last, so that a steady stream of them does not
+/// take the place of quiet ones.
+#[test]
+fn clients_that_send_much_again_and_again_do_not_delay_a_quiet_one() {
+    let mut room = crowded(400);
+    let quiet = 399;
+    room.burst(quiet);
+    room.settle();
+    for _ in 0..20 {
+        for number in 0..quiet {
+            room.peer(number).peer_receives(usize::MAX);
+        }
+        room.burst(quiet);
+        room.peer(quiet).peer_sends(1);
+        room.events_for(quiet);
+        let before = room.peer(quiet).sent_back().count();
+        room.turn();
+        assert_eq!(room.peer(quiet).sent_back().count(), before + 1);
+        room.peer(quiet).peer_receives(usize::MAX);
+    }
+}
+
+#[test]
+fn clients_that_wait_get_a_share_of_every_iteration_however_many_quiet_ones_come() {
+    let mut room = crowded(1_000);
+    let burst = 900;
+    room.burst(burst);
+    room.turn();
+    let replies = |room: &mut Room<Echo>| -> usize {
+        (0..burst)
+            .map(|number| room.peer(number).sent_back().count())
+            .sum()
+    };
+    for _ in 0..20 {
+        for number in burst..1_000 {
+            room.peer(number).peer_receives(usize::MAX);
+            room.peer(number).peer_sends(1);
+            room.events_for(number);
+        }
+        let before = replies(&mut room);
+        room.turn();
+        assert!(
+            replies(&mut room) > before,
+            "no client of the burst was served"
+        );
+    }
+}
+
+#[test]
+fn clients_that_become_idle_together_are_closed_over_several_iterations() {
+    let clients = 1_000;
+    let mut room = crowded(clients);
+    room.now += IDLE + MOMENT;
+    let mut iterations = 0;
+    let mut shut = 0;
+    loop {
+        room.turn();
+        let before = std::mem::replace(&mut shut, room.count_shut());
+        assert!(
+            shut - before <= SERVED_MAX,
+            "{} in one iteration",
+            shut - before
+        );
+        if shut == clients {
+            break;
+        }
+        iterations += 1;
+        assert!(room.has_more_to_do(), "{shut} of {clients} were closed");
+    }
+    assert!(iterations >= clients / SERVED_MAX, "{iterations}");
+    for number in 0..clients {
+        room.peer(number).peer_ends();
+    }
+    room.settle();
+    assert_eq!(room.closed().idle_timeout, clients as u64);
+}
+
+#[test]
+fn the_smallest_budget_still_serves_everybody() {
+    let mut room = Room::with(Echo, |config| config.iteration_budget = 1);
+    let clients: Vec<usize> = (0..40).map(|_| room.connect()).collect();
+    room.settle();
+    for round in 1..4 {
+        for &client in &clients {
+            room.peer(client).peer_sends(10);
+        }
+        room.settle();
+        for &client in &clients {
+            assert_eq!(room.peer(client).sent_back().count(), round * 10);
+        }
+    }
+    room.pass(IDLE * 2);
+    assert!(clients.iter().all(|&client| room.peer(client).is_shut()));
+}
+
+/// To close a sixteenth of the clients at once took as long as 4,096 closes take.
+#[test]
+fn one_client_over_the_total_of_unsent_bytes_closes_few_others() {
+    let mut room = Room::with(Echo, |config| {
+        config.max_conns = 500;
+        config.unsent_max = Some(20_000);
+        config.write_stall_timeout = None;
+        config.idle_timeout = None;
+    });
+    for _ in 0..500 {
+        let client = room.connect();
+        room.peer(client).peer_sends(200);
+        room.settle();
+        let before = room.closed().owed_too_much;
+        room.peer(client).peer_sends(100);
+        room.settle();
+        let closed = room.closed().owed_too_much - before;
+        assert!(closed <= 2, "{closed} closed for 100 bytes");
+        assert!(room.clients.owed() <= 20_000);
+    }
+    assert!(room.closed().owed_too_much > 200);
+    room.pass(Duration::from_secs(1));
+}

@@ -1,0 +1,121 @@
+//! How much one loop iteration does, over real sockets on loopback.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Instant;
+
+use echoloop::probe::Recorder;
+use echoloop::reactor::{EVENTS_PER_POLL, Event, Handler, Next, Registry, monotonic};
+use echoloop::server::{Config, Honest, Stop};
+use echoloop::service::Echo;
+use echoloop::{Reactor, Server};
+use support::serving::{DEADLINE, config, connect};
+
+const CLIENTS: usize = 600;
+
+const BURST: usize = 64 * 1024;
+
+/// What the iteration that did most has done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Most {
+    bytes: u64,
+    calls: u64,
+}
+
+/// A server that is looked at after each iteration, and that pauses once everybody is there.
+struct Observed {
+    server: Server<Echo, Honest, Recorder>,
+    everybody_is_there: Sender<()>,
+    burst_is_sent: Option<Receiver<()>>,
+    most: Most,
+}
+
+impl Handler for Observed {
+    fn ready(&mut self, event: &Event) {
+        self.server.ready(event);
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        let next = self.server.turn(registry, now);
+        let figures = self.server.probe_mut().take_figures();
+        let calls = figures.reads + figures.writes + figures.accepted;
+        self.most.bytes = self.most.bytes.max(figures.bytes_in + figures.bytes_out);
+        self.most.calls = self.most.calls.max(calls);
+        if self.server.counters().clients.accepted == CLIENTS as u64
+            && let Some(burst_is_sent) = self.burst_is_sent.take()
+        {
+            self.everybody_is_there.send(()).unwrap();
+            burst_is_sent.recv_timeout(DEADLINE).unwrap();
+        }
+        next
+    }
+}
+
+/// Sends without waiting for the server, as much as the kernel takes.
+fn send_burst(mut client: &TcpStream) -> usize {
+    client.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while sent < BURST {
+        match client.write(&vec![b'x'; BURST - sent]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    client.set_nonblocking(false).unwrap();
+    sent
+}
+
+#[test]
+fn burst_of_600_clients_is_served_in_iterations_of_bounded_bytes_and_system_calls() {
+    let (everybody_is_there, is_ready) = mpsc::channel();
+    let (go_on, burst_is_sent) = mpsc::channel();
+    let (bound, address) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let mut reactor = Reactor::new().unwrap();
+        let recorder = Recorder::new(monotonic, EVENTS_PER_POLL);
+        let server = Server::bind_with(&reactor, config(), Echo, Honest, recorder).unwrap();
+        let stop: Stop = server.stop();
+        bound.send((server.tcp_addresses()[0], stop)).unwrap();
+        let mut observed = Observed {
+            server,
+            everybody_is_there,
+            burst_is_sent: Some(burst_is_sent),
+            most: Most::default(),
+        };
+        reactor.run(&mut observed).unwrap();
+        (observed.most, observed.server.counters())
+    });
+    let (address, stop) = address.recv_timeout(DEADLINE).unwrap();
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
+    is_ready.recv_timeout(DEADLINE).unwrap();
+    let sent: Vec<usize> = clients.iter().map(send_burst).collect();
+    go_on.send(()).unwrap();
+    for (mut client, &sent) in clients.iter().zip(&sent) {
+        client.read_exact(&mut vec![0; sent]).unwrap();
+    }
+    stop.drain().unwrap();
+    drop(clients);
+    let (most, counters) = server.join().unwrap();
+    let total: usize = sent.iter().sum();
+    assert_eq!(counters.clients.moved.sent_bytes, total as u64);
+    let budget = Config::new().iteration_budget as u64;
+    assert!(
+        total as u64 > 2 * budget,
+        "too little to prove anything: {total} bytes"
+    );
+    // The last clients that are served within the budget may move as much as they are allowed to.
+    let overrun = 8 * 2 * BURST as u64;
+    assert!(most.bytes <= budget + overrun, "{most:?}");
+    assert!(most.bytes > budget / 4, "the budget was used: {most:?}");
+    // A read, a write and one that finds nothing more, of as many clients as the budget is for.
+    let calls = (EVENTS_PER_POLL as u64 + 8) * 3 + 64;
+    assert!(most.calls <= calls, "{most:?}, and {calls} are allowed");
+    assert!(counters.clients.full_iterations > 0, "{counters:?}");
+}
