@@ -10,7 +10,7 @@ use super::pairs::anywhere;
 use super::serving::{Serving, config};
 use super::{Experiment, Figure, Measured, Relation, Unit};
 use crate::load::{Plan, Profile, dropped};
-use crate::reactor::DialOptions;
+use crate::reactor::{BufferSizes, DialOptions};
 use crate::service::{Echo, Faults, Stall};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -68,7 +68,10 @@ fn run(limit: &Limit) -> io::Result<Measured> {
         timeout: Duration::from_secs(1),
         drain: Duration::from_secs(1),
         dial: DialOptions {
-            receive_buffer: Some(ROOM),
+            buffers: BufferSizes {
+                receive: Some(ROOM),
+                ..BufferSizes::default()
+            },
             ..DialOptions::default()
         },
         ..plan(server.udp(), 1, TIME)

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub use crate::load::schedule::arrivals::Arrival;
 use crate::load::schedule::rate::Profile;
 use crate::load::schedule::sizes::Sizes;
-use crate::reactor::{BUFFER_MAX, DialOptions, SourceAddr};
+use crate::reactor::{DialOptions, SourceAddr};
 
 /// The most messages that may be in flight on one connection or flow.
 pub const PIPELINE_MAX: usize = 1 << 20;
@@ -248,24 +248,8 @@ impl Plan {
         if self.udp {
             self.check_datagrams()?;
         }
-        self.check_buffers()?;
+        self.dial.buffers.check()?;
         self.check_message()
-    }
-
-    fn check_buffers(&self) -> Result<(), String> {
-        let DialOptions {
-            send_buffer,
-            receive_buffer,
-            ..
-        } = self.dial;
-        for (option, size) in [("--sndbuf", send_buffer), ("--rcvbuf", receive_buffer)] {
-            if let Some(size) = size.filter(|&size| size > BUFFER_MAX) {
-                return Err(format!(
-                    "{option} {size} is more than a buffer can have: give {BUFFER_MAX} at most"
-                ));
-            }
-        }
-        Ok(())
     }
 
     fn check_datagrams(&self) -> Result<(), String> {
@@ -331,6 +315,7 @@ impl Default for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor::BUFFER_MAX;
 
     #[test]
     fn sizes_beyond_a_limit_are_refused_with_the_limit() {
@@ -344,12 +329,12 @@ mod tests {
         // Zeros that are never written to take no memory.
         let message = refused(&|plan| plan.message = Some(vec![0; MESSAGE_MAX + 1]));
         assert!(message.contains("give 1073741824 at most"), "{message}");
-        let buffer = refused(&|plan| plan.dial.send_buffer = Some(4 << 30));
+        let buffer = refused(&|plan| plan.dial.buffers.send = Some(4 << 30));
         assert!(
             buffer.starts_with("--sndbuf 4294967296 is") && buffer.contains("2147483647"),
             "{buffer}"
         );
-        let buffer = refused(&|plan| plan.dial.receive_buffer = Some(BUFFER_MAX + 1));
+        let buffer = refused(&|plan| plan.dial.buffers.receive = Some(BUFFER_MAX + 1));
         assert!(buffer.starts_with("--rcvbuf 2147483648 is"), "{buffer}");
     }
 }

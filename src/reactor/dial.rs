@@ -8,6 +8,7 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::buffer_sizes::BufferSizes;
 use super::net::Attempt;
 use super::source::{SourceAddr, bind_source, datagram_socket};
 use super::stream_interests;
@@ -15,9 +16,6 @@ use super::stream_interests;
 /// `EINPROGRESS` on Linux: the connection is being made. The standard library has no
 /// [`io::ErrorKind`] for it.
 const EINPROGRESS: i32 = 115;
-
-/// The largest size that a buffer can be given: setsockopt(2) takes a C `int`.
-pub const BUFFER_MAX: usize = i32::MAX as usize;
 
 /// A connection that has been asked for and is not there yet.
 ///
@@ -32,43 +30,21 @@ pub struct Dial {
     address: SocketAddr,
 }
 
-/// How the socket of an attempt is set up. Sizes are in bytes, up to [`BUFFER_MAX`]; the kernel doubles
-/// and caps them (socket(7)).
+/// How the socket of an attempt is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DialOptions {
     /// Small writes are not delayed (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// The size of the send buffer; `None`: as the system has it.
-    pub send_buffer: Option<usize>,
-    /// The size of the receive buffer, set before connecting, so that the window follows it.
-    pub receive_buffer: Option<usize>,
+    /// The sizes of the kernel's buffers.
+    pub buffers: BufferSizes,
 }
 
 impl Default for DialOptions {
     fn default() -> Self {
         Self {
             nodelay: true,
-            send_buffer: None,
-            receive_buffer: None,
+            buffers: BufferSizes::default(),
         }
-    }
-}
-
-impl DialOptions {
-    /// Sets the sizes of `socket`'s buffers.
-    pub(super) fn size_buffers(&self, socket: &Socket) -> io::Result<()> {
-        // socket2 casts the size to a C `int`: 4 GiB would be 0.
-        let fits = |size: usize| match size {
-            0..=BUFFER_MAX => Ok(size),
-            _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
-        };
-        if let Some(size) = self.send_buffer {
-            socket.set_send_buffer_size(fits(size)?)?;
-        }
-        if let Some(size) = self.receive_buffer {
-            socket.set_recv_buffer_size(fits(size)?)?;
-        }
-        Ok(())
     }
 }
 
@@ -104,7 +80,7 @@ impl Dial {
         )?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(options.nodelay)?;
-        options.size_buffers(&socket)?;
+        options.buffers.set(&socket)?;
         if let Some(source) = source {
             bind_source(&socket, source, address)?;
         }
@@ -166,7 +142,7 @@ pub fn dial_datagrams(
 ) -> io::Result<UdpSocket> {
     let socket = datagram_socket(address, source, |socket| {
         socket.set_nonblocking(true)?;
-        options.size_buffers(socket)
+        options.buffers.set(socket)
     })?;
     Ok(UdpSocket::from_std(socket.into()))
 }
@@ -191,6 +167,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::reactor::BUFFER_MAX;
     use crate::reactor::{Event, Handler, Next, Reactor, fixed_token};
 
     /// Waits for one attempt to be decided.
@@ -277,10 +254,12 @@ mod tests {
     fn the_buffers_of_both_kinds_of_sockets_are_as_large_as_asked_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let sizes = |send_buffer, receive_buffer| {
+        let sizes = |send, receive| {
             let options = DialOptions {
-                send_buffer: Some(send_buffer),
-                receive_buffer: Some(receive_buffer),
+                buffers: BufferSizes {
+                    send: Some(send),
+                    receive: Some(receive),
+                },
                 ..DialOptions::default()
             };
             let dial = Dial::start(address, None, &options).unwrap();
@@ -302,14 +281,13 @@ mod tests {
     #[test]
     fn buffers_larger_than_an_int_are_refused() {
         let address = bound().local_addr().unwrap().as_socket().unwrap();
-        for (send_buffer, receive_buffer) in [
+        for (send, receive) in [
             (Some(BUFFER_MAX + 1), None),
             (None, Some(2 * (BUFFER_MAX + 1))),
             (None, Some(usize::MAX)),
         ] {
             let options = DialOptions {
-                send_buffer,
-                receive_buffer,
+                buffers: BufferSizes { send, receive },
                 ..DialOptions::default()
             };
             let error = Dial::start(address, None, &options).unwrap_err();

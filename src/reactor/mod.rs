@@ -9,6 +9,7 @@
 )]
 mod alarm;
 mod backlog;
+mod buffer_sizes;
 #[cfg(feature = "bench")]
 mod clock;
 mod connector;
@@ -32,12 +33,13 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "bench")]
 pub use alarm::Heartbeat;
 pub use backlog::{Accepted, Backlog};
+pub use buffer_sizes::{BUFFER_MAX, BufferSizes};
 #[cfg(feature = "bench")]
 pub use clock::monotonic;
 pub use connector::{ConnectError, Connected, Connecting, Connector, connect_any};
 pub use datagram::{Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions};
 pub use deadlines::Deadlines;
-pub use dial::{BUFFER_MAX, Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
+pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use event::Event;
 pub use happy_eyeballs::{CONNECTION_ATTEMPT_DELAY, HappyEyeballs};
 pub use listener::{Accept, Listener, TcpOptions};

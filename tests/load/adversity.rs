@@ -287,7 +287,7 @@ fn without_answers_a_message_is_done_when_it_is_written_and_not_before() {
     let outcome = run(plan(address, |plan| {
         (plan.reply, plan.sizes) = (Reply::None, Sizes::fixed(1 << 16));
         (plan.pipeline, plan.stop) = (64, Stop::Messages(10_000));
-        plan.dial.send_buffer = Some(1 << 16);
+        plan.dial.buffers.send = Some(1 << 16);
         (plan.timeout, plan.drain) = (100 * MS, 100 * MS);
     }));
     let counted = &outcome.messages;

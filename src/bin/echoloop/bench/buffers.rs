@@ -36,7 +36,7 @@ impl Buffers {
 
     /// Whether the sockets of `plan` get the buffers that it asks for, and whether those suffice.
     pub(super) fn check(&self, plan: &Plan) -> Vec<Check> {
-        let (receive, send) = (plan.dial.receive_buffer, plan.dial.send_buffer);
+        let (receive, send) = (plan.dial.buffers.receive, plan.dial.buffers.send);
         let mut checks = Vec::new();
         match check_cap("receive buffer", receive, self.receive_max) {
             Some(capped) => checks.push(capped),
@@ -59,7 +59,7 @@ impl Buffers {
             .rate
             .as_ref()
             .is_some_and(|rate| rate.peak() > RATE_LARGE);
-        let asked = plan.dial.receive_buffer.map(|asked| asked as u64);
+        let asked = plan.dial.buffers.receive.map(|asked| asked as u64);
         match asked.or(self.receive) {
             Some(has) if is_fast && has < most as u64 => Check::doubtful(
                 what,
@@ -134,8 +134,8 @@ mod tests {
         for udp in [false, true] {
             let told = told(|plan| {
                 plan.udp = udp;
-                plan.dial.receive_buffer = Some(64 << 20);
-                plan.dial.send_buffer = Some((1 << 20) + 1);
+                plan.dial.buffers.receive = Some(64 << 20);
+                plan.dial.buffers.send = Some((1 << 20) + 1);
             });
             let expected = [
                 "receive buffer: --rcvbuf 67108864 is capped at 4194304 by the kernel: raise \
@@ -148,7 +148,7 @@ mod tests {
                 expected.map(|told| (Health::Doubtful, told.to_owned()))
             );
         }
-        assert!(told(|plan| plan.dial.send_buffer = Some(1 << 20)).is_empty());
+        assert!(told(|plan| plan.dial.buffers.send = Some(1 << 20)).is_empty());
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(told(fast)[0].0, Health::Doubtful);
         let told = told(|plan| {
             fast(plan);
-            plan.dial.receive_buffer = Some(4 << 20);
+            plan.dial.buffers.receive = Some(4 << 20);
         });
         assert_eq!(
             told,

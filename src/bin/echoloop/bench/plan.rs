@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use echoloop::load::{Churn, MESSAGE_MAX, Plan, Stop};
-use echoloop::reactor::{DialOptions, Timer};
+use echoloop::reactor::{BufferSizes, DialOptions, Timer};
 use echoloop::server::TIME_MAX;
 
 use super::servers::Servers;
@@ -44,8 +44,10 @@ pub(super) fn plan(
     plan.connect_timeout = args.connect_timeout.0.unwrap_or(TIME_MAX);
     plan.dial = DialOptions {
         nodelay: args.nodelay,
-        send_buffer: args.sndbuf.map(NonZeroUsize::get),
-        receive_buffer: args.rcvbuf.map(NonZeroUsize::get),
+        buffers: BufferSizes {
+            send: args.sndbuf.map(NonZeroUsize::get),
+            receive: args.rcvbuf.map(NonZeroUsize::get),
+        },
     };
     plan.close = args.close.into();
     plan.churn = args.churn;
