@@ -14,6 +14,7 @@ mod report;
 mod serve;
 mod signalled;
 mod signals;
+mod socket_buffers;
 mod study;
 mod terminal;
 mod traces;
