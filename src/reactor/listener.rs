@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::backlog::{Accepted, Backlog};
+use super::buffer_sizes::BufferSizes;
 
 /// A TCP socket that listens: the system's, or another that behaves like one.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct TcpOptions {
     pub reuse_port: bool,
     /// After how much silence the kernel probes whether a peer is still there; `None`: never.
     pub keepalive: Option<Duration>,
+    /// The sizes of the kernel's buffers of each accepted connection.
+    pub buffers: BufferSizes,
 }
 
 /// What connections are accepted from.
@@ -74,6 +77,8 @@ impl Listener {
         if let Some(time) = options.keepalive {
             socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time))?;
         }
+        // So are these: the window scale of a connection follows the receive buffer of the listener (tcp(7)).
+        options.buffers.set(&socket)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
@@ -203,6 +208,10 @@ mod tests {
         backlog: 16,
         reuse_port: false,
         keepalive: Some(Duration::from_secs(300)),
+        buffers: BufferSizes {
+            send: None,
+            receive: None,
+        },
     };
 
     #[test]
@@ -222,6 +231,35 @@ mod tests {
             socket.tcp_keepalive_time().unwrap(),
             Duration::from_secs(300)
         );
+    }
+
+    #[test]
+    fn accepted_sockets_have_the_buffer_sizes_of_the_listener() {
+        let sizes = |send, receive| {
+            let options = TcpOptions {
+                buffers: BufferSizes { send, receive },
+                ..OPTIONS
+            };
+            let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+            let _client = std::net::TcpStream::connect(listener.address()).unwrap();
+            let mut sizes = Vec::new();
+            listener.accept(Instant::now(), 1, |(stream, _)| {
+                let socket = SockRef::from(&stream);
+                sizes.push(socket.send_buffer_size().unwrap());
+                sizes.push(socket.recv_buffer_size().unwrap());
+            });
+            sizes
+        };
+        let usual = sizes(None, None);
+        let (small, large) = (
+            sizes(Some(8192), Some(16384)),
+            sizes(Some(24576), Some(49152)),
+        );
+        // Linux doubles them.
+        assert_eq!(small.iter().map(|size| 3 * size).collect::<Vec<_>>(), large);
+        assert_eq!(small[1], 2 * small[0]);
+        assert_eq!(sizes(Some(8192), None), [small[0], usual[1]]);
+        assert_eq!(sizes(None, Some(16384)), [usual[0], small[1]]);
     }
 
     /// As many connections as are left, and how often it was tried to accept one.

@@ -37,7 +37,9 @@ pub use buffer_sizes::{BUFFER_MAX, BufferSizes};
 #[cfg(feature = "bench")]
 pub use clock::monotonic;
 pub use connector::{ConnectError, Connected, Connecting, Connector, connect_any};
-pub use datagram::{Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions};
+pub use datagram::{
+    Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions, size_udp_buffers,
+};
 pub use deadlines::Deadlines;
 pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
 pub use event::Event;

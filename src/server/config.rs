@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::clients::CLIENT_COST;
 use crate::connection::Watermarks;
-use crate::reactor::EVENTS_PER_POLL;
+use crate::reactor::{BufferSizes, EVENTS_PER_POLL};
 
 /// The documents' `recv(1024)`.
 const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
@@ -49,6 +49,8 @@ pub struct Config {
     pub reuse_port: bool,
     /// After how much silence the kernel probes whether a client is still there. 5 minutes, as redis.
     pub keepalive: Option<Duration>,
+    /// The sizes of the kernel's buffers of each TCP connection, and the least sizes of those of each UDP socket.
+    pub buffers: BufferSizes,
     /// The most bytes the service is handed at once: the tutorial's `recv(1024)`.
     pub recv_size: NonZeroUsize,
     /// The most bytes read by one system call. 64 KiB, as libuv: a stream costs a tenth of what it costs with
@@ -158,6 +160,7 @@ impl Config {
             backlog: 1024,
             reuse_port: false,
             keepalive: Some(Duration::from_secs(300)),
+            buffers: BufferSizes::default(),
             recv_size: RECV_SIZE,
             read_ahead: READ_AHEAD,
             read_budget: 64 * 1024,
@@ -273,6 +276,7 @@ impl Config {
                 ));
             }
         }
+        self.buffers.check()?;
         let Watermarks { high, low } = self.watermarks;
         if low >= high {
             return Err(format!(
@@ -329,6 +333,10 @@ mod tests {
         assert!(refused(|c| c.watermarks.high = usize::MAX).starts_with("high-water 18"));
         assert!(refused(|c| c.accept_rate = Some(0.0)).starts_with("accept-rate 0 "));
         assert!(refused(|c| c.accept_rate = Some(f64::NAN)).starts_with("accept-rate NaN"));
+        assert!(
+            refused(|c| c.buffers.send = Some(usize::MAX))
+                .starts_with("--sndbuf 18446744073709551615 is")
+        );
         assert!(refused(|c| c.watermarks.low = c.watermarks.high).starts_with("low-water 65536"));
     }
 

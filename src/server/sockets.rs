@@ -26,12 +26,14 @@ impl Sockets<System> {
             backlog,
             reuse_port,
             keepalive,
+            buffers,
             ..
         } = *config;
         let options = TcpOptions {
             backlog,
             reuse_port,
             keepalive,
+            buffers,
         };
         let listeners = bind_all(
             "tcp",
@@ -43,6 +45,7 @@ impl Sockets<System> {
             reuse_port,
             recv_size: config.recv_size,
             budget: config.datagram_budget,
+            buffers,
         };
         let datagrams = bind_all(
             "udp",

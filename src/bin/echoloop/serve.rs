@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use echoloop::probe::{Off, Probe, Recorder, Role};
-use echoloop::reactor::{Reactor, Timer};
+use echoloop::reactor::{BufferSizes, Reactor, Timer};
 use echoloop::server::{Address, Conduct, Config, Honest, Server};
 use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::output::{Destination, TextStream};
 use crate::signalled::Signalled;
+use crate::socket_buffers::Buffer;
 use crate::study::{self, Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, console, logger, names, signals};
 
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     text.check_watch(args.study.watch)?;
     config.max_conns = max_conns(args);
     warn_of_capped_backlog(config.backlog);
+    warn_of_capped_buffers(&config.buffers);
     if args.console {
         // A message is what one recv brings, as in the documents.
         config.read_ahead = config.recv_size;
@@ -297,5 +299,16 @@ fn warn_of_capped_backlog(backlog: u32) {
         .and_then(|text| text.trim().parse::<u32>().ok());
     if let Some(cap) = cap.filter(|&cap| cap < backlog) {
         log::warn!("--backlog {backlog} is capped at {cap} by the kernel (net.core.somaxconn)");
+    }
+}
+
+fn warn_of_capped_buffers(sizes: &BufferSizes) {
+    for (buffer, asked) in [(Buffer::Send, sizes.send), (Buffer::Receive, sizes.receive)] {
+        // A size that is not set needs no look at the kernel.
+        if asked.is_some()
+            && let Some(sentence) = buffer.capped(asked, buffer.largest())
+        {
+            log::warn!("{sentence}");
+        }
     }
 }

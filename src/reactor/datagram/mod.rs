@@ -26,6 +26,7 @@ pub use self::departures::Burst;
 use self::arrivals::Arrivals;
 use self::departures::{Departures, send_one};
 use self::inbox::{Inbox, Received};
+use super::buffer_sizes::BufferSizes;
 use super::listener::reuse_port;
 use crate::connection::{Answer, Reply};
 use crate::probe::DatagramCounters;
@@ -122,6 +123,37 @@ pub struct UdpOptions {
     /// How many datagrams one call of [`Datagrams::answer`] receives, at least 1. What the kernel has joined with the last
     /// of them may exceed it.
     pub budget: usize,
+    /// The least sizes of the kernel's buffers. There are few UDP sockets and each serves all clients, so a size that
+    /// saves memory on every TCP connection does not make these smaller than they are by default.
+    pub buffers: BufferSizes,
+}
+
+/// Sets the buffers of a UDP socket to `sizes`, or leaves them if they are larger. Without a size, the receive buffer
+/// has room for what many clients send at once.
+///
+/// # Errors
+///
+/// Those of the system calls.
+pub fn size_udp_buffers(socket: &Socket, sizes: &BufferSizes) -> io::Result<()> {
+    let (send, receive) = (socket.send_buffer_size()?, socket.recv_buffer_size()?);
+    let receive_default = (receive < RECEIVE_BUFFER).then_some(RECEIVE_BUFFER);
+    let larger = BufferSizes {
+        send: sizes.send.filter(|&size| send < doubled(size)),
+        receive: sizes
+            .receive
+            .filter(|&size| receive < doubled(size))
+            .max(receive_default),
+    };
+    larger.set(socket)
+}
+
+/// The size of a buffer that was asked for with `size`: Linux doubles it (socket(7)).
+const fn doubled(size: usize) -> usize {
+    if cfg!(target_os = "linux") {
+        size.saturating_mul(2)
+    } else {
+        size
+    }
 }
 
 impl Datagrams {
@@ -140,12 +172,7 @@ impl Datagrams {
             socket.set_only_v6(true)?;
         }
         reuse_port(&socket, options.reuse_port)?;
-        if socket
-            .recv_buffer_size()
-            .is_ok_and(|size| size < RECEIVE_BUFFER)
-        {
-            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        }
+        size_udp_buffers(&socket, &options.buffers)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from_std(socket.into());

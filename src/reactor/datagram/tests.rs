@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use socket2::SockRef;
 
 use super::*;
+use crate::reactor::BUFFER_MAX;
 
 /// A system that takes everything, or nothing, and has this many datagrams waiting.
 #[derive(Debug)]
@@ -108,6 +109,7 @@ fn room_is_asked_for_where_there_is_less_than_many_clients_send_at_once() {
         reuse_port: false,
         recv_size: NonZeroUsize::MIN,
         budget: 1,
+        buffers: BufferSizes::default(),
     };
     let unasked = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let room = SockRef::from(&unasked).recv_buffer_size().unwrap();
@@ -118,5 +120,43 @@ fn room_is_asked_for_where_there_is_less_than_many_clients_send_at_once() {
         assert!(asked > room, "{asked} and {room} bytes");
     } else {
         assert_eq!(asked, room);
+    }
+}
+
+/// A size that saves memory on each of many TCP connections would drop the datagrams of all clients.
+#[test]
+fn buffer_sizes_only_enlarge_the_buffers_of_a_udp_socket() {
+    let bind = |send, receive| {
+        let options = UdpOptions {
+            reuse_port: false,
+            recv_size: NonZeroUsize::MIN,
+            budget: 1,
+            buffers: BufferSizes { send, receive },
+        };
+        let datagrams = Datagrams::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let socket = SockRef::from(&datagrams.socket);
+        (
+            socket.send_buffer_size().unwrap(),
+            socket.recv_buffer_size().unwrap(),
+        )
+    };
+    let usual = bind(None, None);
+    assert_eq!(bind(Some(4096), Some(4096)), usual);
+    let most = BUFFER_MAX;
+    // The kernel caps both, and may do so at what the sockets have already.
+    let large = bind(Some(most), Some(most));
+    let has_room = |parameter| {
+        let cap = std::fs::read_to_string(format!("/proc/sys/net/core/{parameter}"));
+        cap.is_ok_and(|cap| cap.trim().parse::<usize>().unwrap() > 1 << 20)
+    };
+    assert!(
+        large.0 >= usual.0 && large.1 >= usual.1,
+        "{large:?} {usual:?}"
+    );
+    if has_room("wmem_max") {
+        assert!(large.0 > usual.0, "{large:?} {usual:?}");
+    }
+    if has_room("rmem_max") {
+        assert!(large.1 > usual.1, "{large:?} {usual:?}");
     }
 }

@@ -314,6 +314,7 @@ fn live(seed: u64) -> (u64, u64) {
         reuse_port: false,
         recv_size: config.recv_size,
         budget: config.datagram_budget,
+        buffers: config.buffers,
     };
     let posts = offices
         .iter()

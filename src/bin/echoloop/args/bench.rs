@@ -192,10 +192,12 @@ pub(crate) struct LoadArgs {
     /// Whether small writes are sent at once
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = SOCKETS)]
     pub(crate) nodelay: bool,
-    /// The size of send buffers; the kernel caps it at net.core.wmem_max [default: the system's]
+    /// The size of the kernel's send buffers; the kernel doubles it, and caps it at net.core.wmem_max [default: the
+    /// system's]
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = SOCKETS)]
     pub(crate) sndbuf: Option<NonZeroUsize>,
-    /// The size of receive buffers; the kernel caps it at net.core.rmem_max [default: the system's]
+    /// The size of the kernel's receive buffers; the kernel doubles it, and caps it at net.core.rmem_max [default: the
+    /// system's]
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = SOCKETS)]
     pub(crate) rcvbuf: Option<NonZeroUsize>,
     /// How long a connection may take to be opened; 0: as long as the system allows

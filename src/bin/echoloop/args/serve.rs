@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use echoloop::connection::Watermarks;
+use echoloop::reactor::BufferSizes;
 use echoloop::server::{Config, OverLimit};
 
 use super::{FaultArgs, Lang, StudyArgs};
@@ -128,6 +129,14 @@ pub(crate) struct ServeArgs {
     /// Unsent bytes of all clients together at which those who are owed most are closed; 0: no limit
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size, help_heading = LIMITS)]
     unsent_max: usize,
+    /// The size of the kernel's send buffer of each TCP connection; the kernel doubles it, and caps it at
+    /// net.core.wmem_max [default: the system's]
+    #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = LIMITS)]
+    sndbuf: Option<NonZeroUsize>,
+    /// The size of the kernel's receive buffer of each TCP connection; the kernel doubles it, and caps it at
+    /// net.core.rmem_max [default: the system's]
+    #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = LIMITS)]
+    rcvbuf: Option<NonZeroUsize>,
     /// Datagrams received in a turn before others are served
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
@@ -216,6 +225,10 @@ impl ServeArgs {
         let mut config = Config::new();
         config.backlog = self.backlog;
         config.reuse_port = self.reuse_port;
+        config.buffers = BufferSizes {
+            send: self.sndbuf.map(NonZeroUsize::get),
+            receive: self.rcvbuf.map(NonZeroUsize::get),
+        };
         config.recv_size = self.recv_size;
         config.read_ahead = self.read_ahead;
         config.read_budget = self.read_budget;
