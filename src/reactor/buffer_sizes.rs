@@ -22,7 +22,7 @@ pub struct BufferSizes {
 }
 
 impl BufferSizes {
-    /// Whether the system can be asked for these sizes.
+    /// Whether setsockopt(2) accepts these sizes.
     ///
     /// # Errors
     ///

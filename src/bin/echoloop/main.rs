@@ -7,6 +7,7 @@ mod console;
 #[cfg(target_os = "linux")]
 mod lab;
 mod logger;
+mod memory;
 mod names;
 mod output;
 mod patient;

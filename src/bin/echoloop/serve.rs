@@ -11,6 +11,7 @@ use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
+use crate::memory::Memory;
 use crate::output::{Destination, TextStream};
 use crate::signalled::Signalled;
 use crate::socket_buffers::Buffer;
@@ -40,9 +41,15 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let trace = Destination::check_option("--trace", args.study.trace.as_ref())?;
     let text = TextStream::beside(&trace);
     text.check_watch(args.study.watch)?;
-    config.max_conns = max_conns(args);
+    let room = connection_room(args);
+    config.max_conns = max_conns(args, room);
+    let memory = Memory::look();
+    if args.is_unsent_max_default() {
+        config.unsent_max = Some(memory.unsent_max());
+    }
     warn_of_capped_backlog(config.backlog);
     warn_of_capped_buffers(&config.buffers);
+    memory.report(&config, room, args.reply.suffix_len(), args.console);
     if args.console {
         // A message is what one recv brings, as in the documents.
         config.read_ahead = config.recv_size;
@@ -260,11 +267,11 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
     Ok(addresses)
 }
 
-/// Raises the limit of open files as far as the system lets us, and fits the number of clients to it.
+/// Raises the limit of open files as far as the system lets us, and returns how many connections it has room for.
 ///
 /// A console at a terminal has fewer: its line editor waits for keys with select(2), which knows no
 /// descriptor from 1024 up, whoever it belongs to.
-fn max_conns(args: &ServeArgs) -> usize {
+fn connection_room(args: &ServeArgs) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let most = (args.console && io::stdin().is_terminal()).then_some(SELECT_MAX);
     let raised = Rlimit {
@@ -277,15 +284,19 @@ fn max_conns(args: &ServeArgs) -> usize {
         limit
     };
     let descriptors = limit.current.unwrap_or(u64::MAX);
-    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED))
+    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED))
         .unwrap_or(usize::MAX)
-        .max(1);
+        .max(1)
+}
+
+/// How many clients are served at once, where there is `room` for that number of connections.
+fn max_conns(args: &ServeArgs, room: usize) -> usize {
     let Some(asked) = args.max_conns else {
         return MAX_CONNS_DEFAULT.min(room);
     };
     if asked > room {
         log::warn!(
-            "--max-conns {asked} is more than {descriptors} open files allow for: \
+            "--max-conns {asked} is more than the {room} that the limit of open files allows: \
              who can't be accepted waits until a client leaves"
         );
     }

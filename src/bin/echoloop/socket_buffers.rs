@@ -2,7 +2,7 @@
 
 use std::io;
 
-use echoloop::reactor::{BUFFER_MAX, BufferSizes};
+use echoloop::reactor::{BUFFER_MAX, BufferSizes, size_udp_buffers};
 use socket2::{Domain, Socket, Type};
 
 /// One of the two buffers of a socket.
@@ -74,6 +74,21 @@ impl Buffer {
             )
         })
     }
+}
+
+/// The actual sizes of the send buffer and the receive buffer of a socket of `kind` after `sizes` were set.
+pub(crate) fn actual_sizes(kind: Type, sizes: &BufferSizes) -> Option<(u64, u64)> {
+    let socket = Socket::new(Domain::IPV4, kind, None).ok()?;
+    if kind == Type::DGRAM {
+        size_udp_buffers(&socket, sizes).ok()?;
+    } else {
+        sizes.set(&socket).ok()?;
+    }
+    let (send, receive) = (
+        socket.send_buffer_size().ok()?,
+        socket.recv_buffer_size().ok()?,
+    );
+    Some((send as u64, receive as u64))
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ pub fn size_udp_buffers(socket: &Socket, sizes: &BufferSizes) -> io::Result<()> 
     larger.set(socket)
 }
 
-/// The size of a buffer that was asked for with `size`: Linux doubles it (socket(7)).
+/// The actual size of a buffer after `size` was set: Linux doubles it (socket(7)).
 const fn doubled(size: usize) -> usize {
     if cfg!(target_os = "linux") {
         size.saturating_mul(2)

@@ -126,9 +126,10 @@ pub(crate) struct ServeArgs {
     /// Clients accepted in a second, while others wait; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = rate_or_none, help_heading = LIMITS)]
     accept_rate: f64,
-    /// Unsent bytes of all clients together at which those who are owed most are closed; 0: no limit
-    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size, help_heading = LIMITS)]
-    unsent_max: usize,
+    /// Unsent bytes of all clients together at which those with the most are closed; 0: no limit [default: a quarter
+    /// of the memory limit of the cgroup or of the machine, 64M to 4G]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
+    unsent_max: Option<usize>,
     /// The size of the kernel's send buffer of each TCP connection; the kernel doubles it, and caps it at
     /// net.core.wmem_max [default: the system's]
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = LIMITS)]
@@ -217,6 +218,11 @@ impl ServeArgs {
         }
     }
 
+    /// Whether pending output has the limit that follows from the memory limit.
+    pub(crate) const fn is_unsent_max_default(&self) -> bool {
+        self.unsent_max.is_none()
+    }
+
     /// The settings that follow from the arguments alone. Addresses are still to be resolved.
     pub(crate) fn config(&self) -> Config {
         let low = self
@@ -246,7 +252,7 @@ impl ServeArgs {
         config.max_conns_per_ip = NonZeroUsize::new(self.max_conns_per_ip);
         config.accept_budget = self.accept_budget;
         config.accept_rate = (self.accept_rate > 0.0).then_some(self.accept_rate);
-        config.unsent_max = (self.unsent_max > 0).then_some(self.unsent_max);
+        config.unsent_max = self.unsent_max.filter(|&most| most > 0);
         config.datagram_budget = self.datagram_budget;
         config.idle_timeout = match self.idle_timeout {
             Some(Timeout(timeout)) => timeout,
@@ -263,6 +269,16 @@ impl ServeArgs {
         config.udp_loop_limit = self.udp_loop_limit;
         config.stats_interval = self.stats_interval.0;
         config
+    }
+}
+
+impl Reply {
+    /// How much longer a reply is than the message that it is to, in bytes.
+    pub(crate) const fn suffix_len(&self) -> usize {
+        match self {
+            Self::Discard | Self::Echo => 0,
+            Self::Suffix(suffix) => suffix.len(),
+        }
     }
 }
 
