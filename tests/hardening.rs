@@ -55,6 +55,50 @@ fn the_service_exposes_next_to_nothing() {
     }
 }
 
+/// The value of a line `NAME=VALUE` of the service.
+fn setting(name: &str) -> String {
+    let prefix = format!("{name}=");
+    let unit = unit();
+    let value = unit.lines().find_map(|line| line.strip_prefix(&prefix));
+    value.unwrap_or_else(|| panic!("no {name}")).to_owned()
+}
+
+/// A size in bytes, as systemd writes it (`2G`) or as a log does (`1.78 GiB`).
+fn size(text: &str) -> f64 {
+    let digits =
+        text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic() || letter == ' ');
+    let unit = match text[digits.len()..].trim().chars().next() {
+        Some('G') => 30,
+        Some('M') => 20,
+        _ => panic!("{text}"),
+    };
+    digits.parse::<f64>().unwrap() * f64::from(1 << unit)
+}
+
+/// The options of the service bound its memory, with all clients that it lets in and none of them reading.
+#[test]
+fn service_fits_into_its_own_limits() {
+    let start = setting("ExecStart");
+    let mut words = start.split_whitespace();
+    let mut command = Command::new(words.next().unwrap());
+    for word in words {
+        // A free port in place of that of the service.
+        let is_address = word.starts_with("127.0.0.1:");
+        command.arg(if is_address { "127.0.0.1:0" } else { word });
+    }
+    let process = Process::start(command.env("RUST_LOG", "info"));
+    process.signal("TERM");
+    let (code, _, log) = process.end();
+    assert_eq!(code, 0, "{log}");
+    let (_, bound) = log.split_once("memory: up to ").unwrap();
+    let (bound, rest) = bound.split_once(" with ").unwrap();
+    assert!(size(bound) < size(&setting("MemoryMax")), "{log}");
+    let (connections, _) = rest.split_once(" connections").unwrap();
+    let connections: u64 = connections.replace(' ', "").parse().unwrap();
+    let files: u64 = setting("LimitNOFILE").parse().unwrap();
+    assert!(connections == 10_000 && files > connections + 100, "{log}");
+}
+
 /// The system calls in a group of systemd's, and in those it is made of.
 fn group(name: &str) -> Option<BTreeSet<String>> {
     let (passed, said) = analyze(&["syscall-filter", name, "--no-pager"])?;
