@@ -9,6 +9,7 @@ mod hints;
 mod lab;
 mod lang;
 pub(crate) mod load_values;
+mod reply;
 mod report;
 mod serve;
 mod source;
@@ -26,8 +27,9 @@ pub(crate) use faults::FaultArgs;
 #[cfg(target_os = "linux")]
 pub(crate) use lab::LabArgs;
 pub(crate) use lang::Lang;
+pub(crate) use reply::Reply;
 pub(crate) use report::ReportArgs;
-pub(crate) use serve::{Listen, Reply, ServeArgs};
+pub(crate) use serve::{Listen, ServeArgs};
 pub(crate) use source::{SourceArg, SourcesArg};
 pub(crate) use study::StudyArgs;
 pub(crate) use traces::MergeArgs;

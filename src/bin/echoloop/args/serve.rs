@@ -9,6 +9,7 @@ use echoloop::connection::Watermarks;
 use echoloop::reactor::BufferSizes;
 use echoloop::server::{Config, OverLimit};
 
+use super::reply::Reply;
 use super::{FaultArgs, Lang, StudyArgs};
 use crate::units::{Timeout, count, count32, nonzero_size, rate_or_none, size, time, timeout};
 
@@ -179,14 +180,6 @@ pub(crate) struct ServeArgs {
     pub(crate) study: StudyArgs,
 }
 
-/// What TCP clients get.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    Discard,
-    Echo,
-    Suffix(String),
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OverLimitArg {
     Reject,
@@ -269,29 +262,6 @@ impl ServeArgs {
         config.udp_loop_limit = self.udp_loop_limit;
         config.stats_interval = self.stats_interval.0;
         config
-    }
-}
-
-impl Reply {
-    /// How much longer a reply is than the message that it is to, in bytes.
-    pub(crate) const fn suffix_len(&self) -> usize {
-        match self {
-            Self::Discard | Self::Echo => 0,
-            Self::Suffix(suffix) => suffix.len(),
-        }
-    }
-}
-
-impl FromStr for Reply {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("suffix", suffix)) => Ok(Self::Suffix(suffix.to_owned())),
-            None if text == "echo" => Ok(Self::Echo),
-            None if text == "discard" => Ok(Self::Discard),
-            _ => Err("write echo, discard or suffix:TEXT".to_owned()),
-        }
     }
 }
 
