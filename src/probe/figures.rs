@@ -32,6 +32,8 @@ pub struct Figures {
     pub full_batches: u64,
     /// The turn that took longest.
     pub longest_turn: Span,
+    /// The most CPU time that a loop iteration used, in nanoseconds; 0 if that was not measured.
+    pub longest_turn_cpu: u64,
     /// Times a connection was served.
     pub served: u64,
     /// Those of them that an event had asked for and in which no byte was moved, nor an end seen.
@@ -126,6 +128,7 @@ impl Figures {
             events: 0,
             full_batches: 0,
             longest_turn: Span::default(),
+            longest_turn_cpu: 0,
             served: 0,
             wasted: 0,
             wasted_at: None,
@@ -187,6 +190,7 @@ impl Figures {
             *sum += more;
         }
         (self.open, self.blocked_now) = (later.open, later.blocked_now);
+        self.longest_turn_cpu = self.longest_turn_cpu.max(later.longest_turn_cpu);
         if later.longest_turn.took > self.longest_turn.took {
             self.longest_turn = later.longest_turn;
         }

@@ -144,6 +144,12 @@ impl Meter {
         }
     }
 
+    /// Takes the CPU time of a loop iteration, in nanoseconds.
+    pub fn take_cpu_time(&mut self, used: u64) {
+        let longest = &mut self.figures.longest_turn_cpu;
+        *longest = used.max(*longest);
+    }
+
     /// The figures since they were last taken, up to `now`.
     pub fn take_figures(&mut self, now: u64) -> Figures {
         let mut figures = std::mem::replace(&mut self.figures, Figures::new(now));

@@ -18,6 +18,19 @@ pub fn monotonic() -> u64 {
         .as_nanos() as u64
 }
 
+/// The CPU time that the calling thread has used, in nanoseconds. Unlike the time, it takes a system call.
+#[cfg(target_os = "linux")]
+pub fn thread_cpu_time() -> u64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64
+}
+
+/// The CPU time of a thread is not known here.
+#[cfg(not(target_os = "linux"))]
+pub const fn thread_cpu_time() -> u64 {
+    0
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};

@@ -35,7 +35,7 @@ pub use alarm::Heartbeat;
 pub use backlog::{Accepted, Backlog};
 pub use buffer_sizes::{BUFFER_MAX, BufferSizes};
 #[cfg(feature = "bench")]
-pub use clock::monotonic;
+pub use clock::{monotonic, thread_cpu_time};
 pub use connector::{ConnectError, Connected, Connecting, Connector, connect_any};
 pub use datagram::{
     Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions, size_udp_buffers,

@@ -101,7 +101,7 @@ impl Watch {
         };
         format!(
             "busy {}  {} events/turn  {} system calls/message  wasted {}  ready to served p99 {}  {} messages  {} \
-             connections",
+             connections  longest iteration {} (cpu {})",
             whole_percent(figures.utilisation()),
             three_digits(figures.events_per_turn()),
             figures
@@ -111,6 +111,11 @@ impl Watch {
             quantile(&figures.waits, 0.99),
             rate(per_second(&figures, figures.messages)),
             thousands(figures.open),
+            time(figures.longest_turn.took),
+            match figures.longest_turn_cpu {
+                0 => "-".to_owned(),
+                used => time(used),
+            },
         )
     }
 
@@ -358,7 +363,15 @@ mod tests {
         assert_eq!(
             watch.line(),
             "busy 30 %  2.00 events/turn  3.00 system calls/message  wasted 0 %  ready to served p99 3.01 µs  10/s \
-             messages  1 connections"
+             messages  1 connections  longest iteration 30.0 ms (cpu -)"
+        );
+        let mut used = figures(300 * 100_000_000);
+        used.longest_turn_cpu = 2_500_000;
+        watch.take(used);
+        let line = watch.line();
+        assert!(
+            line.ends_with("longest iteration 30.0 ms (cpu 2.50 ms)"),
+            "{line}"
         );
     }
 }

@@ -144,3 +144,25 @@ fn a_turn_becomes_records_in_the_order_in_which_they_end() {
     assert!(figures.blocked > 500 && figures.busy < 200, "{figures:?}");
     assert_eq!(figures.hottest().unwrap().bytes, 124);
 }
+
+/// The polls between them count for none.
+#[test]
+fn cpu_time_of_the_longest_iteration_is_measured() {
+    thread_local! {
+        static USED: Cell<u64> = const { Cell::new(1_000_000) };
+    }
+    let clock_of_cpu = || USED.get();
+    let mut recorder = Recorder::new(clock, 2).with_cpu_clock(clock_of_cpu);
+    for (poll, iteration) in [(50, 7), (1, 30), (2, 40), (3, 5)] {
+        USED.set(USED.get() + poll);
+        recorder.turn_began();
+        USED.set(USED.get() + iteration);
+        recorder.turn_ended();
+    }
+    assert_eq!(recorder.take_figures().longest_turn_cpu, 40);
+    assert_eq!(recorder.take_figures().longest_turn_cpu, 0);
+    let mut without = Recorder::new(clock, 2);
+    without.turn_began();
+    without.turn_ended();
+    assert_eq!(without.take_figures().longest_turn_cpu, 0);
+}

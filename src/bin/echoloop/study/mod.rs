@@ -7,7 +7,9 @@ pub(crate) mod view;
 use std::time::{Duration, Instant};
 
 use echoloop::probe::{Recorder, Role};
-use echoloop::reactor::{EVENTS_PER_POLL, Event, Handler, Next, Reactor, Registry, monotonic};
+use echoloop::reactor::{
+    EVENTS_PER_POLL, Event, Handler, Next, Reactor, Registry, monotonic, thread_cpu_time,
+};
 
 pub(crate) use self::tracing::Tracing;
 use self::view::View;
@@ -32,7 +34,7 @@ pub(crate) trait Recorded {
 
 /// A recorder for a loop of this program.
 pub(crate) fn recorder() -> Recorder {
-    Recorder::new(monotonic, EVENTS_PER_POLL)
+    Recorder::new(monotonic, EVENTS_PER_POLL).with_cpu_clock(thread_cpu_time)
 }
 
 /// What looks at a loop.
