@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
@@ -52,6 +52,14 @@ impl Server {
 
     /// Starts it on `core`, or on any.
     pub(crate) fn start_on(&self, core: Option<usize>) -> Option<Serving> {
+        self.start_with_output(core).map(|(serving, _)| serving)
+    }
+
+    /// Starts it on `core`, or on any, and returns what it prints after its address as well.
+    pub(crate) fn start_with_output(
+        &self,
+        core: Option<usize>,
+    ) -> Option<(Serving, BufReader<ChildStdout>)> {
         let mut command = pinned(core, &self.path);
         let mut child = command
             .args(&self.arguments)
@@ -60,11 +68,10 @@ impl Server {
             .spawn()
             .ok()?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take()?)
-            .read_line(&mut line)
-            .ok()?;
+        let mut stdout = BufReader::new(child.stdout.take()?);
+        stdout.read_line(&mut line).ok()?;
         let address = line.trim_end().strip_prefix("listening ")?.to_owned();
-        Some(Serving { child, address })
+        Some((Serving { child, address }, stdout))
     }
 }
 

@@ -10,6 +10,7 @@
 #[path = "../compare/arguments.rs"]
 mod arguments;
 mod creatures;
+mod iterations;
 #[path = "../compare/peers.rs"]
 #[allow(dead_code)]
 mod peers;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use self::arguments::{help_or_refuse, refuse};
 use self::creatures::Zoo;
+use self::iterations::LongestIterations;
 use self::peers::Peers;
 use self::sentinel::Latencies;
 use self::serving::Server;
@@ -37,7 +39,8 @@ use self::table::say;
 use self::watch::Watch;
 
 const HELP: &str = "\
-Hostile clients around a sentinel: its latencies, everybody's bytes, the server's memory.
+Hostile clients around a sentinel: its latencies, everybody's bytes, the server's memory, and
+the longest loop iteration of ours, which runs with --watch.
 
 Usage: cargo bench --bench zoo -- [OPTIONS]
 
@@ -55,6 +58,9 @@ const GOODBYE: Duration = Duration::from_secs(40);
 
 /// How long the server is left alone at the end.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// Has our server print the longest loop iteration of each second, which adds two system calls to each.
+const WATCH: &str = "--watch";
 
 struct Options {
     time: Duration,
@@ -137,7 +143,7 @@ fn main() {
 }
 
 fn ours() -> Server {
-    let mut server = Server::ours(&["--tcp", "127.0.0.1:0", "--udp"]);
+    let mut server = Server::ours(&[WATCH, "--tcp", "127.0.0.1:0", "--udp"]);
     // A port that is free now.
     let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let udp = socket.map_or_else(|error| refuse(&error.to_string()), |udp| udp.to_string());
@@ -147,9 +153,11 @@ fn ours() -> Server {
 
 /// The zoo goes to one server.
 fn visit(server: &Server, datagrams: bool, time: Duration) {
-    let Some(serving) = server.start() else {
+    let Some((serving, output)) = server.start_with_output(Some(0)) else {
         return say(&format!("{}: could not be started", server.name));
     };
+    // Only ours prints lines.
+    let longest = thread::spawn(|| LongestIterations::read(output));
     let address = serving.address.strip_prefix("tcp://");
     let Some(address) = address.and_then(|address| address.parse::<SocketAddr>().ok()) else {
         return say(&format!("{}: listens at {}", server.name, serving.address));
@@ -186,9 +194,20 @@ fn visit(server: &Server, datagrams: bool, time: Duration) {
         bytes.stuck.load(Relaxed),
     ));
     say(&format!("  memory                  {memory}"));
+    let is_ours = server.arguments.iter().any(|argument| argument == WATCH);
+    let watched = if is_ours {
+        ", 10 of them for --watch"
+    } else {
+        ""
+    };
     say(&format!(
-        "  when all have left      {left_over} descriptors more than before, {wakes:.1} wake-ups a second"
+        "  when all have left      {left_over} descriptors more than before, {wakes:.1} wake-ups a second{watched}"
     ));
+    // Its output ends with it.
+    drop(serving);
+    if let (true, Ok(longest)) = (is_ours, longest.join()) {
+        say(&format!("  longest loop iteration  {longest}"));
+    }
 }
 
 fn tell_sentinel(when: &str, latencies: &Latencies) {
