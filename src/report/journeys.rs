@@ -107,6 +107,7 @@ mod tests {
             journeys: all,
             complete: true,
             unmatched: 1,
+            renumbered: None,
         };
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
         let text: String = journeys(&merged).lines().map(words).collect();
@@ -125,7 +126,8 @@ mod tests {
                 text: String::new(),
                 journeys: vec![],
                 complete: true,
-                unmatched: 0
+                unmatched: 0,
+                renumbered: None,
             })
             .starts_with("0 messages")
         );

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use serde_json::Value;
-
 use super::LOOP;
 use super::events::micros;
+use super::joined::append;
+use super::lives::{Life, OtherEnds, lives};
 use super::reader::{Trace, read};
 use crate::probe::{Call, Record, Role, What};
 use crate::service::ClientId;
@@ -55,6 +55,8 @@ pub struct Merged {
     pub complete: bool,
     /// Messages of which an end is missing: beyond a limit, or of another server.
     pub unmatched: u64,
+    /// The number that the server's process has here, because the client's is the same.
+    pub renumbered: Option<u64>,
 }
 
 impl Journey {
@@ -106,7 +108,7 @@ impl Calls {
     fn take(&mut self, record: &Record) {
         let done = |call: Call| Done {
             from_byte: call.offset,
-            until_byte: call.offset + u64::from(call.bytes()),
+            until_byte: call.offset.saturating_add(u64::from(call.bytes())),
             ready: record.at,
             at: record.at,
             ended: record.at + record.took,
@@ -136,63 +138,6 @@ fn that_moved(calls: &[Done], byte: u64) -> Option<&Done> {
     (found.from_byte <= byte).then_some(found)
 }
 
-/// A connection, from when it came to be until it was over.
-#[derive(Clone, Copy, Debug)]
-struct Life {
-    who: ClientId,
-    opened: u64,
-    closed: u64,
-}
-
-/// The lives of all connections, by the client's address.
-fn lives(trace: &Trace) -> HashMap<SocketAddr, Vec<Life>> {
-    let mut lives: HashMap<_, Vec<_>> = HashMap::new();
-    for record in &trace.records {
-        let (Some(who), What::Close { .. }) = (record.who, record.what) else {
-            continue;
-        };
-        if let Some(client) = trace.clients.get(&who) {
-            lives.entry(*client).or_default().push(Life {
-                who,
-                opened: record.at,
-                closed: record.at + record.took,
-            });
-        }
-    }
-    // Those whose end is not in the trace.
-    for record in &trace.records {
-        if let (Some(who), What::Open { client }) = (record.who, record.what) {
-            let all = lives.entry(client).or_default();
-            if all.iter().all(|life| life.who != who) {
-                all.push(Life {
-                    who,
-                    opened: record.at,
-                    closed: u64::MAX,
-                });
-            }
-        }
-    }
-    lives
-}
-
-/// How much earlier a server may know of a connection than the client whose attempt it is, in nanoseconds: the client
-/// may have been at work.
-const EARLIER_MAX: u64 = 100_000_000;
-
-/// The server's end of a connection. An address is used again, by later connections or to another server: it is the
-/// first that was accepted while the client was there, however late that was.
-fn other_end(
-    served: &HashMap<SocketAddr, Vec<Life>>,
-    client: SocketAddr,
-    life: Life,
-) -> Option<ClientId> {
-    let all = served.get(&client)?.iter();
-    let from = life.opened.saturating_sub(EARLIER_MAX);
-    let there = all.filter(|other| other.opened >= from && other.opened <= life.closed);
-    let first = there.min_by_key(|other| other.opened.abs_diff(life.opened));
-    first.map(|other| other.who)
-}
-
 /// The calls on each connection.
 fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
     let mut calls: HashMap<ClientId, Calls> = HashMap::new();
@@ -211,9 +156,13 @@ fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
 ///
 /// Which is no trace, or that they are not of a client and a server.
 pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
-    let parse = |(name, text): (&str, &str)| read(text).map_err(|error| format!("{name}: {error}"));
-    let (first, second) = (parse(one)?, parse(other)?);
-    let (client, server) = match (first.role, second.role) {
+    let named = |name: &str, error: String| match error.strip_prefix("is ") {
+        Some(_) => format!("{name} {error}"),
+        None => format!("{name}: {error}"),
+    };
+    let parse = |(name, text): (&str, &str)| read(text).map_err(|error| named(name, error));
+    let (first, second) = ((parse(one)?, one), (parse(other)?, other));
+    let ((client, ours), (server, theirs)) = match (first.0.role, second.0.role) {
         (Role::Load, Role::Server) => (&first, &second),
         (Role::Server, Role::Load) => (&second, &first),
         _ => {
@@ -223,68 +172,83 @@ pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
             ));
         }
     };
-    let (asked, answered) = (calls_of(client), calls_of(server));
-    let served = lives(server);
-    let there: HashMap<ClientId, (SocketAddr, Life)> = lives(client)
-        .into_iter()
-        .flat_map(|(address, all)| all.into_iter().map(move |life| (life.who, (address, life))))
-        .collect();
-    let mut merged = Merged {
-        text: String::new(),
-        journeys: Vec::new(),
-        complete: first.complete && second.complete,
+    // In containers, both may have the same number. Viewers would take them for one program.
+    let is_shared = client.process == server.process;
+    let process = server.process.wrapping_add(u64::from(is_shared));
+    let mut text = String::new();
+    append(client, ours.1, client.process, &mut text).map_err(|error| named(ours.0, error))?;
+    append(server, theirs.1, process, &mut text).map_err(|error| named(theirs.0, error))?;
+    let mut journeys = Journeys {
+        server: process,
+        client,
+        asked: calls_of(client),
+        answered: calls_of(server),
+        other_ends: OtherEnds::new(server),
+        lives: lives(client)
+            .into_iter()
+            .map(|life| (life.who, life))
+            .collect(),
+        found: Vec::new(),
         unmatched: 0,
     };
-    let mut arrows = String::new();
-    for record in &client.records {
-        let (Some(who), What::Message { offset, size, .. }) = (record.who, record.what) else {
-            continue;
-        };
-        let last = offset + u64::from(size.max(1)) - 1;
-        let found = there.get(&who).and_then(|&(address, life)| {
-            let other = other_end(&served, address, life)?;
-            let (ours, theirs) = (asked.get(&who)?, answered.get(&other)?);
-            let steps = Steps {
-                sent: that_moved(&ours.writes, last)?,
-                received: that_moved(&theirs.reads, last)?,
-                answered: that_moved(&theirs.writes, last)?,
-                read: that_moved(&ours.reads, last)?,
-            };
-            Some((address, steps))
-        });
-        let Some((address, steps)) = found else {
-            merged.unmatched += 1;
-            continue;
-        };
-        let until = record.at + record.took;
-        merged
-            .journeys
-            .push(steps.journey(address, offset, record.at, until));
-        steps.arrow(
-            merged.journeys.len(),
-            client.process,
-            server.process,
-            &mut arrows,
-        );
-    }
-    merged.text = format!("[{},\n{}{arrows}]\n", events(one.1), events(other.1));
-    Ok(merged)
+    journeys.find(&mut text);
+    text.push_str("]\n");
+    Ok(Merged {
+        text,
+        journeys: journeys.found,
+        complete: client.complete && server.complete,
+        unmatched: journeys.unmatched,
+        renumbered: is_shared.then_some(process),
+    })
 }
 
-/// The events of a trace, without its brackets, and without a last one that was cut off.
-fn events(text: &str) -> String {
-    let mut lines: Vec<&str> = text
-        .lines()
-        .map(|line| line.trim_start_matches('[').trim_end_matches([',', ']']))
-        .filter(|line| !line.is_empty())
-        .collect();
-    if lines
-        .last()
-        .is_some_and(|last| serde_json::from_str::<Value>(last).is_err())
-    {
-        lines.pop();
+/// Finds the calls of each message.
+#[derive(Debug)]
+struct Journeys<'a> {
+    client: &'a Trace,
+    /// The process of the server.
+    server: u64,
+    asked: HashMap<ClientId, Calls>,
+    answered: HashMap<ClientId, Calls>,
+    other_ends: OtherEnds,
+    lives: HashMap<ClientId, Life>,
+    found: Vec<Journey>,
+    unmatched: u64,
+}
+
+impl Journeys<'_> {
+    /// Finds those of all messages, and appends their arrows to `text`.
+    fn find(&mut self, text: &mut String) {
+        for record in &self.client.records {
+            let (Some(who), What::Message { offset, size, .. }) = (record.who, record.what) else {
+                continue;
+            };
+            let last = offset.saturating_add(u64::from(size.max(1)) - 1);
+            let life = self.lives.get(&who).copied();
+            let other = life.and_then(|life| self.other_ends.of(life));
+            let steps = other.and_then(|other| self.steps(who, other, last));
+            let (Some(life), Some(steps)) = (life, steps) else {
+                self.unmatched += 1;
+                continue;
+            };
+            let until = record.at + record.took;
+            let journey = steps.journey(life.client, offset, record.at, until);
+            let number = self.found.len() + 1;
+            steps.arrow(number, self.client.process, self.server, text);
+            self.found.push(journey);
+        }
     }
-    lines.join(",\n")
+
+    /// The calls that moved the byte `last` of a client's connection and of the server's.
+    fn steps(&self, client: ClientId, server: ClientId, last: u64) -> Option<Steps<'_>> {
+        let (ours, theirs) = (self.asked.get(&client)?, self.answered.get(&server)?);
+        Some(Steps {
+            sent: that_moved(&ours.writes, last)?,
+            received: that_moved(&theirs.reads, last)?,
+            answered: that_moved(&theirs.writes, last)?,
+            read: that_moved(&ours.reads, last)?,
+        })
+    }
 }
 
 /// The calls that a message and its answer took.

@@ -13,7 +13,11 @@
 //! [`page`](page()) makes one HTML file of such a trace, which needs no viewer.
 
 mod check;
+mod document;
+mod event;
 mod events;
+mod joined;
+mod lives;
 mod merge;
 mod page;
 mod reader;
@@ -22,9 +26,10 @@ mod tests;
 mod writer;
 
 pub use check::check;
+pub use document::{NOT_A_TRACE, START, check_start, text};
 pub use merge::{Journey, Merged, PARTS, merge};
-pub use page::{Source, page};
-pub use reader::{NOT_A_TRACE, Trace, read};
+pub use page::{Source, is_page, page};
+pub use reader::{Trace, read};
 pub use writer::{End, TraceWriter};
 
 use crate::probe::Role;

@@ -18,7 +18,7 @@ use std::fmt::Write;
 use self::digest::Digest;
 use self::text::{count, escaped, time};
 use super::Trace;
-use crate::probe::Role;
+use crate::probe::{Record, Role, What};
 
 const PAGE: &str = include_str!("page/page.html");
 const TIMELINE: &str = include_str!("page/timeline.html");
@@ -40,15 +40,80 @@ pub struct Source<'a> {
     pub written: Option<&'a str>,
 }
 
+/// The most records of a page: ten times the default of `--trace-limit`. A browser has to hold and draw
+/// them all. Ends of connections are not counted, because a trace has them beyond its limit.
+const RECORDS_MAX: usize = 1_000_000;
+
+/// The longest time that a page shows, in nanoseconds: 100 days. The script counts them in numbers that
+/// are exact up to 2^53.
+const SPAN_MAX: u64 = 100 * 24 * 3600 * 1_000_000_000;
+
+/// What the head of every page of this program has, whatever its version.
+const GENERATOR: &str = "<meta name=\"generator\" content=\"echoloop ";
+
+/// Whether a file that begins with `start` is a page of this program.
+pub fn is_page(start: &[u8]) -> bool {
+    start.starts_with(b"<!doctype html>") && String::from_utf8_lossy(start).contains(GENERATOR)
+}
+
 /// A page of what `trace` holds: figures, lints, a timeline, and how long things took.
-pub fn page(trace: &Trace, source: Source<'_>) -> String {
+///
+/// # Errors
+///
+/// The trace is one that a browser could not show, with the remedy.
+pub fn page(trace: &Trace, source: Source<'_>) -> Result<String, String> {
+    check_size(trace)?;
     let digest = Digest::new(trace);
+    check_times(&digest)?;
+    Ok(whole_page(trace, source, &digest))
+}
+
+fn check_size(trace: &Trace) -> Result<(), String> {
+    let is_end = |record: &Record| matches!(record.what, What::Close { .. });
+    let records = trace
+        .records
+        .iter()
+        .filter(|record| !is_end(record))
+        .count();
+    if records <= RECORDS_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "has {records} records, and a browser can draw {RECORDS_MAX}: record fewer with \
+         --trace-limit 1M, or open it with ui.perfetto.dev"
+    ))
+}
+
+fn check_times(digest: &Digest<'_>) -> Result<(), String> {
+    let span = digest.span();
+    if span > SPAN_MAX {
+        let days = |nanoseconds: u64| nanoseconds / (24 * 3600 * 1_000_000_000);
+        return Err(format!(
+            "spans {} days, and a page shows up to {}: record a shorter time",
+            days(span),
+            days(SPAN_MAX)
+        ));
+    }
+    // The script visits each pixel of each iteration: every pixel once, unless they overlap. Other programs
+    // may have rounded the times.
+    let busy = digest.figures.busy;
+    if busy / 2 > span {
+        return Err(format!(
+            "has iterations that overlap: {} of work in {}; the file was damaged, record it again",
+            time(busy),
+            time(span)
+        ));
+    }
+    Ok(())
+}
+
+fn whole_page(trace: &Trace, source: Source<'_>, digest: &Digest<'_>) -> String {
     let timeline = if digest.slices.is_empty() {
         "<p class=\"calm\">The trace holds nothing that the loop did.</p>".to_owned()
     } else {
         filled(TIMELINE, |name| match name {
-            "lanes" => lanes(&digest),
-            "data" => embedded::json(trace, &digest),
+            "lanes" => lanes(digest),
+            "data" => embedded::json(trace, digest),
             "script" => SCRIPT.concat(),
             _ => String::new(),
         })
@@ -56,14 +121,14 @@ pub fn page(trace: &Trace, source: Source<'_>) -> String {
     filled(PAGE, |name| match name {
         "name" => escaped(&trace.name),
         "style" => STYLE.to_owned(),
-        "facts" => facts(trace, source, &digest),
+        "facts" => facts(trace, source, digest),
         "notices" => notices(trace),
         "headline" => figures::headline(&digest.figures),
-        "findings" => findings::list(&digest),
+        "findings" => findings::list(digest),
         "timeline" => timeline.clone(),
-        "times" => plot::section(&digest),
-        "figures" => figures::table(&digest),
-        "connections" => connections::table(&digest),
+        "times" => plot::section(digest),
+        "figures" => figures::table(digest),
+        "connections" => connections::table(digest),
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
         _ => String::new(),
     })

@@ -1,10 +1,12 @@
 //! Trace events, as records.
+//!
+//! A trace is untrusted input. Memory is proportional to the file: no number in it is an index or a size.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
-use serde_json::Value;
-
+use super::document::{Elements, NOT_A_TRACE, damaged};
+use super::event::{Args, Event};
 use super::{FORMAT, LOOP, role_name};
 use crate::probe::{Call, Moved, Record, Role, Served, What};
 use crate::service::ClientId;
@@ -18,10 +20,13 @@ pub struct Trace {
     pub name: String,
     /// What the system knew it as.
     pub process: u64,
-    /// What it did, in the order of the file.
+    /// What it did, in the order of the file. The slots of connections are numbered in the order in which
+    /// they appear.
     pub records: Vec<Record>,
     /// The client of each connection.
     pub clients: HashMap<ClientId, SocketAddr>,
+    /// The number of each slot in the file.
+    pub slots: Vec<u32>,
     /// Records that are not in the file: beyond its limit, or missed.
     pub dropped: u64,
     /// Connections that found no room in a backlog meanwhile, if that is known.
@@ -30,150 +35,172 @@ pub struct Trace {
     pub complete: bool,
 }
 
+/// Several programs in one file.
+const MERGED: &str = "is a merged trace: give the trace of one program, as serve or bench has \
+                      written it";
+
 /// Reads a trace that [`TraceWriter`](super::TraceWriter) has written, even if its end is missing.
 ///
 /// # Errors
 ///
-/// What it is instead, or the line that is none of a trace.
+/// What it is instead, or the line that is damaged.
 pub fn read(text: &str) -> Result<Trace, String> {
-    let mut lines = text.lines().enumerate();
-    let first = lines.next().map_or("", |(_, line)| line);
-    let head = event(first.trim_start_matches('['));
-    let args = head.as_ref().map(|head| &head["args"]);
-    let (Some(args), Some(head)) = (args, &head) else {
+    let mut elements = Elements::new(text)?;
+    let head = elements.next::<Event<'_>>().ok().flatten();
+    let head = head.map(|head| head.value).filter(is_head);
+    let Some(head) = head else {
         return Err(NOT_A_TRACE.to_owned());
     };
-    if args["format"] != FORMAT {
-        return Err(NOT_A_TRACE.to_owned());
+    if head.args.merged == Some(true) {
+        return Err(MERGED.to_owned());
     }
-    let load = args["role"] == role_name(Role::Load);
-    let mut trace = Trace {
-        role: if load { Role::Load } else { Role::Server },
-        name: args["name"].as_str().unwrap_or_default().to_owned(),
-        process: head["pid"].as_u64().unwrap_or(0),
-        records: Vec::new(),
-        clients: HashMap::new(),
-        dropped: 0,
-        overflows: None,
-        complete: false,
+    let is_load = head.args.role.as_deref() == Some(role_name(Role::Load));
+    let mut reader = Reader {
+        trace: Trace {
+            role: if is_load { Role::Load } else { Role::Server },
+            name: head.args.name.unwrap_or_default(),
+            process: head.pid,
+            records: Vec::new(),
+            clients: HashMap::new(),
+            slots: Vec::new(),
+            dropped: 0,
+            overflows: None,
+            complete: false,
+        },
+        slots: HashMap::new(),
+        total: 0,
     };
-    let process = &head["pid"];
-    let mut pending = None;
-    for (index, line) in lines {
-        if let Some(number) = pending.take() {
-            return Err(format!(
-                "line {number} is no event of a trace: the file was damaged, record it again"
-            ));
+    while let Some(event) = elements.next::<Event<'_>>()? {
+        // Before they were marked as merged, traces were joined without a check of their processes.
+        if event.value.pid != head.pid || is_head(&event.value) {
+            return Err(MERGED.to_owned());
         }
-        match event(line) {
-            Some(event) if event["pid"] == *process => trace.take(&event),
-            Some(_) => {
-                return Err(format!(
-                    "line {}: several programs in one trace: give one that was not merged",
-                    index + 1
-                ));
-            }
-            // The last may have been cut off.
-            None => pending = Some(index + 1),
-        }
+        reader.take(&event.value, event.line)?;
     }
-    Ok(trace)
+    Ok(reader.trace)
 }
 
-/// What a file is that is no trace, with the remedy.
-pub const NOT_A_TRACE: &str =
-    "is no trace of echoloop: give a file that serve or bench has written with --trace";
-
-/// The event on a line.
-fn event(line: &str) -> Option<Value> {
-    let line = line.trim_end().trim_end_matches([',', ']']);
-    // The bracket at the end has no comma before it.
-    let value: Value = serde_json::from_str(line).ok()?;
-    value.is_object().then_some(value)
+/// Whether a trace of this program begins with this event.
+fn is_head(event: &Event<'_>) -> bool {
+    event.args.format.as_deref() == Some(FORMAT)
 }
 
-impl Trace {
-    fn take(&mut self, event: &Value) {
-        let args = &event["args"];
-        let who = args["who"].as_u64().map(ClientId::new);
-        let number = |name: &str| args[name].as_u64().unwrap_or(0);
-        let at = nanoseconds(&event["ts"]);
-        let took = nanoseconds(&event["dur"]);
-        let name = event["name"].as_str().unwrap_or_default();
-        let what = match event["ph"].as_str() {
-            Some("X") if event["tid"] == LOOP => self.slice(name, args),
-            Some("X") => args["reason"].as_str().map(|reason| What::Close {
+/// Makes records of events.
+struct Reader {
+    trace: Trace,
+    /// The slots of the file, by their numbers there.
+    slots: HashMap<u32, u32>,
+    /// All durations. No sum of some of them overflows as long as this one does not.
+    total: u64,
+}
+
+impl Reader {
+    fn take(&mut self, event: &Event<'_>, line: usize) -> Result<(), String> {
+        let args = &event.args;
+        let what = match &*event.ph {
+            "X" if event.tid == LOOP => slice(&event.name, args),
+            "X" => args.reason.as_deref().map(|reason| What::Close {
                 reason: reason_of(reason),
             }),
-            Some("i") if name == "open" => {
-                let client = args["client"].as_str().and_then(|text| text.parse().ok());
-                if let (Some(who), Some(client)) = (who, client) {
-                    self.clients.insert(who, client);
-                }
+            "i" if event.name == "open" => {
+                let client = args.client.as_deref().and_then(|text| text.parse().ok());
                 client.map(|client| What::Open { client })
             }
-            Some("i") if name == "end" => {
-                self.complete = true;
-                self.dropped = number("dropped") + number("missed");
-                self.overflows = args["overflows"].as_u64();
+            "i" if event.name == "end" => {
+                self.trace.complete = true;
+                self.trace.dropped = args.dropped.saturating_add(args.missed);
+                self.trace.overflows = args.overflows;
                 None
             }
-            Some("b") => Some(What::Message {
-                offset: number("offset"),
-                size: number("size") as u32,
-                late: number("late_ns"),
+            "b" => Some(What::Message {
+                offset: args.offset,
+                size: args.size,
+                late: args.late_ns.unwrap_or(0),
             }),
             _ => None,
         };
-        let took = args["took_ns"].as_u64().unwrap_or(took);
-        self.records.extend(what.map(|what| Record {
+        let Some(what) = what else {
+            return Ok(());
+        };
+        let (at, took) = event.times(line)?;
+        let total = self.total.checked_add(took);
+        self.total = total.ok_or_else(|| damaged(line))?;
+        let who = args.who.map(|number| self.client(number));
+        if let (Some(who), What::Open { client }) = (who, what) {
+            self.trace.clients.insert(who, client);
+        }
+        self.trace.records.push(Record {
             at,
             took,
             who,
             what,
-        }));
+        });
+        Ok(())
     }
 
-    /// What a slice on the track of the loop is.
-    fn slice(&self, name: &str, args: &Value) -> Option<What> {
-        let number = |name: &str| args[name].as_u64().unwrap_or(0);
-        let call = || Call {
-            offset: number("offset"),
-            asked: number("asked") as u32,
-            result: match args["result"].as_str() {
-                Some("moved") => Moved::Bytes(number("bytes") as u32),
-                Some("end of file") => Moved::End,
-                Some("failed") => Moved::Failed,
-                _ => Moved::Nothing,
-            },
-        };
-        Some(match name {
-            "poll" => What::Poll {
-                events: number("events") as u32,
-                full: args["full"] == true,
-            },
-            "turn" => What::Turn,
-            "read" => What::Read(call()),
-            "write" => What::Write(call()),
-            "accept" => What::Accept {
-                count: number("count") as u32,
-            },
-            "datagrams" => What::Datagrams {
-                received: number("received") as u32,
-                sent: number("sent") as u32,
-            },
-            name if name.starts_with("serve ") => What::Serve {
-                waited: args["waited_ns"].as_u64(),
-                served: Served::named(args["served"].as_str()?)?,
-            },
-            _ => return None,
-        })
+    /// The connection that the file knows by `number`.
+    fn client(&mut self, number: u64) -> ClientId {
+        let slot = number as u32;
+        let place = *self.slots.entry(slot).or_insert_with(|| {
+            self.trace.slots.push(slot);
+            self.trace.slots.len() as u32 - 1
+        });
+        ClientId::new(number & !u64::from(u32::MAX) | u64::from(place))
     }
 }
 
-/// Microseconds, as nanoseconds.
-fn nanoseconds(micros: &Value) -> u64 {
-    (micros.as_f64().unwrap_or(0.0) * 1000.0).round() as u64
+impl Trace {
+    /// The number of connections of which something is known.
+    pub fn connections(&self) -> usize {
+        let all: HashSet<ClientId> = self
+            .records
+            .iter()
+            .filter_map(|record| record.who)
+            .collect();
+        all.len()
+    }
+
+    /// What a connection is called: by its client's address, or else by its slot in the file.
+    pub(super) fn client_name(&self, who: ClientId) -> String {
+        match (self.clients.get(&who), self.slots.get(who.slot())) {
+            (Some(client), _) => client.to_string(),
+            (None, Some(slot)) => format!("connection {slot}"),
+            (None, None) => format!("connection {}", who.slot()),
+        }
+    }
+}
+
+/// What a slice on the track of the loop is.
+fn slice(name: &str, args: &Args) -> Option<What> {
+    let call = || Call {
+        offset: args.offset,
+        asked: args.asked,
+        result: match args.result.as_deref() {
+            Some("moved") => Moved::Bytes(args.bytes),
+            Some("end of file") => Moved::End,
+            Some("failed") => Moved::Failed,
+            _ => Moved::Nothing,
+        },
+    };
+    Some(match name {
+        "poll" => What::Poll {
+            events: args.events,
+            full: args.full == Some(true),
+        },
+        "turn" => What::Turn,
+        "read" => What::Read(call()),
+        "write" => What::Write(call()),
+        "accept" => What::Accept { count: args.count },
+        "datagrams" => What::Datagrams {
+            received: args.received,
+            sent: args.sent,
+        },
+        name if name.starts_with("serve ") => What::Serve {
+            waited: args.waited_ns,
+            served: Served::named(args.served.as_deref()?)?,
+        },
+        _ => return None,
+    })
 }
 
 /// Why a connection has ended, of the reasons there are.

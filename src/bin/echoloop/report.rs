@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         file: &name,
         written: written.as_deref(),
     };
-    let page = trace::page(&trace, source);
+    let page = trace::page(&trace, source).map_err(|error| bad(input, &error))?;
     output.open()?.write(&page)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -52,6 +52,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 /// What a file is instead of a trace.
 fn bad(path: &Path, what: &str) -> Failure {
-    let colon = if what.starts_with("is ") { "" } else { ":" };
+    let is_predicate = ["is ", "has ", "spans "]
+        .iter()
+        .any(|verb| what.starts_with(verb));
+    let colon = if is_predicate { "" } else { ":" };
     Failure::Usage(format!("{}{colon} {what}", path.display()))
 }

@@ -81,7 +81,7 @@ impl<'a> Digest<'a> {
         let mut figures = meter.take_figures(ended);
         figures.open = most;
         let lints = lints(&figures, trace.role, trace.overflows, |who| {
-            name(trace, who)
+            trace.client_name(who)
         });
         let mut connections = connections(trace);
         // Ties are told apart by who came first: a page of the same trace is always the same.
@@ -126,12 +126,6 @@ const fn depth(record: &Record) -> Option<u8> {
     }
 }
 
-/// How a connection is called.
-fn name(trace: &Trace, who: ClientId) -> String {
-    let client = trace.clients.get(&who);
-    client.map_or_else(|| format!("connection {}", who.slot()), ToString::to_string)
-}
-
 fn connections(trace: &Trace) -> Vec<Connection> {
     let mut places: HashMap<ClientId, usize> = HashMap::new();
     let mut all: Vec<Connection> = Vec::new();
@@ -140,7 +134,7 @@ fn connections(trace: &Trace) -> Vec<Connection> {
             continue;
         };
         let place = *places.entry(who).or_insert_with(|| {
-            all.push(Connection::new(who, name(trace, who)));
+            all.push(Connection::new(who, trace.client_name(who)));
             all.len() - 1
         });
         all[place].take(record);

@@ -91,7 +91,7 @@ fn trace(records: &[Record]) -> Trace {
 }
 
 fn page_of(trace: &Trace) -> String {
-    page(trace, Source::default())
+    page(trace, Source::default()).unwrap()
 }
 
 /// What the script is given.
@@ -132,7 +132,7 @@ fn whatever_a_trace_says_is_text() {
         file: "<img src=x onerror=alert(1)>",
         written: Some("</title>"),
     };
-    let page = page(&trace, source);
+    let page = page(&trace, source).unwrap();
     assert_eq!(page.matches("<script").count(), 2);
     assert_eq!(page.matches("</script").count(), 2);
     assert_eq!(page.matches("</title").count(), 1);
@@ -376,4 +376,25 @@ fn a_page_needs_nothing_else() {
     ] {
         assert!(page.contains(lang));
     }
+}
+
+#[test]
+fn trace_that_would_hang_a_browser_is_refused_with_the_remedy() {
+    let turn = |at, took| of(at, took, None, What::Turn);
+    let day = 24 * 3600 * 1_000_000_000;
+    let mut trace = trace(&[]);
+    for (records, told) in [
+        (vec![turn(0, 1); RECORDS_MAX + 1], "has 1000001 records"),
+        (vec![turn(0, 1), turn(101 * day, 1)], "spans 101 days"),
+        (vec![turn(0, 10); 100], "has iterations that overlap"),
+    ] {
+        trace.records = records;
+        let error = page(&trace, Source::default()).unwrap_err();
+        assert!(
+            error.starts_with(told) && error.contains("record"),
+            "{error}"
+        );
+    }
+    trace.records = vec![turn(0, 0); 1000];
+    page(&trace, Source::default()).unwrap();
 }

@@ -1,3 +1,5 @@
+mod untrusted;
+
 use super::*;
 use crate::probe::{Call, Moved, Record, Served, What};
 use crate::service::ClientId;
