@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod connect;
 mod console;
+mod inputs;
 #[cfg(target_os = "linux")]
 mod lab;
 mod logger;

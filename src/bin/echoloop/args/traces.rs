@@ -19,7 +19,8 @@ Example:
 Exit codes: 0 done, 1 failed, 2 usage."
 )]
 pub(crate) struct MergeArgs {
-    /// The trace of a bench, and the trace of the server that it has loaded, in either order
+    /// The trace of a bench, and the trace of the server that it has loaded, in either order; one may be -, standard
+    /// input
     #[arg(value_name = "TRACE", num_args = 2, required = true)]
     pub(crate) traces: Vec<PathBuf>,
     /// Write both as one trace, with arrows from each end to the other, for ui.perfetto.dev; - for standard output,
