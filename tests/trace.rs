@@ -8,14 +8,16 @@ mod process;
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echoloop::probe::{Meter, Role, What};
 use echoloop::trace::{Merged, Trace, check, merge, read};
 use process::{NOISE, Process, program};
+use support::serving::DEADLINE;
 
 fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("echoloop-trace-{}-{name}.json", std::process::id()))
@@ -101,6 +103,122 @@ fn a_server_that_is_killed_leaves_a_trace_that_can_be_read() {
     server.child.wait().unwrap();
     let trace = read(&take(&path)).unwrap();
     assert!(!trace.complete && trace.records.len() > 4_000);
+}
+
+/// What is in a file once `is_there` is true of it.
+fn await_text(path: &Path, is_there: impl Fn(&str) -> bool) -> String {
+    let start = Instant::now();
+    loop {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        if is_there(&text) {
+            return text;
+        }
+        assert!(start.elapsed() < DEADLINE, "{}: {text}", path.display());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// It has less to write than what is written at once, and nothing wakes it after its last client.
+#[test]
+fn idle_server_that_is_killed_leaves_the_trace_of_all_its_clients() {
+    let path = temporary("idle");
+    let mut server = Process::serve(&["--trace", path.to_str().unwrap()]);
+    let head = await_text(&path, |text| !text.is_empty());
+    assert_eq!(read(&head).unwrap().role, Role::Server);
+    for _ in 0..5 {
+        let mut client = server.connect();
+        client.write_all(b"hi").unwrap();
+        let mut reply = [0; 2];
+        client.read_exact(&mut reply).unwrap();
+    }
+    await_text(&path, |text| text.matches("\"peer closed\"").count() == 5);
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let trace = read(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!((trace.clients.len(), trace.complete), (5, false));
+    let page = path.with_extension("html");
+    let report = Command::new(program()).arg("report").arg(&path).output();
+    let told = String::from_utf8(report.unwrap().stdout).unwrap();
+    assert!(
+        told.contains(": 5 connections, ") && told.contains("\nthe trace has no end"),
+        "{told}"
+    );
+    let shown = fs::read_to_string(&page).unwrap();
+    for client in trace.clients.values() {
+        assert!(shown.contains(&client.to_string()), "{client}");
+    }
+    fs::remove_file(page).unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+/// Serves with a trace to `output`, which fails after `breaks`: the log says so while the server runs, and the
+/// end does with the number of records. `setup` is what the shell does before.
+fn trace_fails(name: &str, setup: &str, output: &Path, breaks: impl FnOnce()) -> String {
+    let log = temporary(&format!("{name}-log"));
+    let script = format!("{setup}; exec \"$@\" 2>{}", log.display());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &script, "sh", program(), "-q", "serve"])
+        .args(["--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--trace"])
+        .arg(output);
+    let server = Process::start(&mut command);
+    breaks();
+    load(&["-c", "2", "-n", "5000", &server.tcp[0].to_string()]);
+    let logged = await_text(&log, |text| text.contains("the trace ends here"));
+    assert!(logged.contains("ERROR"), "{logged}");
+    load(&["-c", "2", "-n", "5000", &server.tcp[0].to_string()]);
+    server.signal("INT");
+    let (code, told, _) = server.end();
+    assert_eq!(code, 1);
+    assert!(told.contains("4 clients served"), "{told}");
+    let logged = take(&log);
+    let ends = logged.matches("the trace ends here").count();
+    assert_eq!(ends, 1, "{logged}");
+    let last = logged.lines().last().unwrap();
+    assert!(
+        last.starts_with("echoloop: cannot write ") && last.ends_with(" records were dropped"),
+        "{logged}"
+    );
+    last.to_owned()
+}
+
+#[test]
+fn trace_to_a_full_device_is_reported_when_it_fails_and_at_the_end() {
+    let told = trace_fails("full", "true", Path::new("/dev/full"), || ());
+    assert!(
+        told.contains("/dev/full: No space left on device"),
+        "{told}"
+    );
+}
+
+#[test]
+fn trace_beyond_the_file_size_limit_is_reported_and_what_was_written_can_be_read() {
+    let path = temporary("size");
+    // In blocks of 512 bytes.
+    let told = trace_fails("size", "ulimit -f 256", &path, || ());
+    assert!(told.contains("File too large"), "{told}");
+    let trace = read(&take(&path)).unwrap();
+    assert!(
+        !trace.complete && trace.clients.len() == 2,
+        "{:?}",
+        trace.clients
+    );
+}
+
+#[test]
+fn trace_to_a_fifo_is_reported_when_its_reader_leaves() {
+    let path = temporary("fifo");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    // It can be opened before there is a writer, which finds its reader then.
+    let reader = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    let told = trace_fails("fifo", "true", &path, || drop(reader));
+    assert!(told.contains("Broken pipe"), "{told}");
+    fs::remove_file(path).unwrap();
 }
 
 #[test]

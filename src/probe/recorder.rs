@@ -118,11 +118,17 @@ impl Recorder {
         (there == who).then_some(client)
     }
 
-    /// Hands on what has been recorded and not been handed on.
-    pub fn finish(&mut self) {
-        let chunk = std::mem::take(&mut self.chunk);
-        if let Some(sink) = &mut self.sink {
-            sink(chunk);
+    /// Whether there are records that the sink has not been given.
+    pub const fn has_pending(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
+    /// Gives the sink the records that it has not been given yet.
+    pub fn hand_over(&mut self) {
+        if let Some(sink) = &mut self.sink
+            && !self.chunk.is_empty()
+        {
+            sink(std::mem::take(&mut self.chunk));
         }
     }
 

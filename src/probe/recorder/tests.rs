@@ -75,7 +75,9 @@ fn a_turn_becomes_records_in_the_order_in_which_they_end() {
     recorder.closed(who, "peer closed");
     recorder.turn_ended();
     let figures = recorder.take_figures();
-    recorder.finish();
+    assert!(recorder.has_pending());
+    recorder.hand_over();
+    assert!(!recorder.has_pending());
     assert_eq!(recorder.client(who), Some(([127, 0, 0, 1], 7).into()));
     let other = ClientId::new(10 << 32 | 2);
     assert_eq!(recorder.client(other), None, "of the same slot");

@@ -20,6 +20,9 @@ use crate::{Failure, logger};
 /// How often figures are taken.
 const STRETCH: Duration = Duration::from_millis(100);
 
+/// The longest time that a record waits in the loop for others, before it is given to the trace.
+const RECORDS_WAIT: Duration = Duration::from_secs(1);
+
 /// Whoever has a recorder in it, somewhere.
 pub(crate) trait Recorded {
     /// The recorder.
@@ -78,6 +81,7 @@ impl Study {
             handler,
             study: self,
             next: Instant::now() + STRETCH,
+            hand_over_at: Instant::now(),
         }
     }
 
@@ -88,7 +92,7 @@ impl Study {
             logger::finish();
             view.close(recorder);
         }
-        recorder.finish();
+        recorder.hand_over();
         self.tracing
     }
 }
@@ -99,6 +103,44 @@ pub(crate) struct Studied<'a, H> {
     study: &'a mut Study,
     /// When figures are taken next.
     next: Instant,
+    /// When the trace is next given fewer records than a full batch.
+    hand_over_at: Instant,
+}
+
+impl<H: Handler + Recorded> Studied<'_, H> {
+    /// Gives the trace what was recorded, at most once a second. Returns how long the loop may sleep until
+    /// the next time; `None`: for ever, because nothing is left.
+    ///
+    /// A loop without work must wake up once for the records of its last iteration, and not again: nothing
+    /// is left after it.
+    fn hand_over(&mut self, now: Instant) -> Option<Duration> {
+        let tracing = self.study.tracing.as_ref()?;
+        if !tracing.has_started() && self.handler.has_started() {
+            tracing.start();
+        }
+        let recorder = self.handler.recorder();
+        if !recorder.has_pending() {
+            return None;
+        }
+        if now < self.hand_over_at {
+            return Some(self.hand_over_at - now);
+        }
+        recorder.hand_over();
+        self.hand_over_at = now + RECORDS_WAIT;
+        None
+    }
+
+    /// Shows the figures of the loop when it is time to. Returns how long the loop may sleep until then.
+    fn show(&mut self, now: Instant) -> Option<Duration> {
+        let view = self.study.view.as_mut()?;
+        if now >= self.next {
+            self.next = now + STRETCH;
+            let figures = self.handler.recorder().take_figures();
+            let quiet = self.handler.is_ending();
+            view.take(figures, self.handler.recorder(), quiet);
+        }
+        Some(self.next.saturating_duration_since(now))
+    }
 }
 
 impl<H: Handler + Recorded> Handler for Studied<'_, H> {
@@ -107,28 +149,75 @@ impl<H: Handler + Recorded> Handler for Studied<'_, H> {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        let next = self.handler.turn(registry, now);
-        if let Some(tracing) = &self.study.tracing
-            && !tracing.has_started()
-            && self.handler.has_started()
-        {
-            tracing.start();
-        }
-        let Some(view) = &mut self.study.view else {
-            return next;
+        let Next::Wait(time) = self.handler.turn(registry, now) else {
+            return Next::Stop;
         };
-        if now >= self.next {
-            self.next = now + STRETCH;
-            let figures = self.handler.recorder().take_figures();
-            let quiet = self.handler.is_ending();
-            view.take(figures, self.handler.recorder(), quiet);
+        let times = [time, self.hand_over(now), self.show(now)];
+        Next::Wait(times.into_iter().flatten().min())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use echoloop::probe::Probe;
+
+    use super::*;
+    use crate::output::Destination;
+
+    struct Looped(Recorder);
+
+    impl Handler for Looped {
+        fn ready(&mut self, _: &Event) {}
+
+        fn turn(&mut self, _: &Registry, _: Instant) -> Next {
+            self.0.turn_began();
+            self.0.turn_ended();
+            Next::Wait(None)
         }
-        match next {
-            Next::Stop => Next::Stop,
-            Next::Wait(time) => {
-                let until_next = self.next.saturating_duration_since(now);
-                Next::Wait(Some(time.map_or(until_next, |time| time.min(until_next))))
+    }
+
+    impl Recorded for Looped {
+        fn recorder(&mut self) -> &mut Recorder {
+            &mut self.0
+        }
+
+        fn has_started(&self) -> bool {
+            true
+        }
+
+        fn is_ending(&self) -> bool {
+            false
+        }
+    }
+
+    /// An iteration is recorded itself. If its record made the loop wake up, it would never sleep again.
+    #[test]
+    fn idle_loop_wakes_up_once_for_its_last_records() {
+        let reactor = Reactor::new().unwrap();
+        let (destination, mut looped) = (
+            Destination::check("--trace", "/dev/null".as_ref()).unwrap(),
+            Looped(recorder()),
+        );
+        let args = StudyArgs {
+            watch: false,
+            trace: None,
+            trace_limit: 100,
+        };
+        let output = (Some(destination.open().unwrap()), TextStream::Stdout);
+        let mut study =
+            Study::begin(&args, output, Role::Server, "x", &reactor, &mut looped.0).unwrap();
+        let mut studied = study.of(&mut looped);
+        let start = Instant::now();
+        let mut sleep_after = |ms| {
+            let now = start + Duration::from_millis(ms);
+            match studied.turn(reactor.registry(), now) {
+                Next::Wait(time) => time.map(|time| time.as_millis()),
+                Next::Stop => panic!("it does not stop"),
             }
-        }
+        };
+        let sleeps = [0, 300, 900, 1_000, 60_000, 60_001, 61_000].map(&mut sleep_after);
+        let expected = [None, Some(700), Some(100), None, None, Some(999), None];
+        assert_eq!(sleeps, expected);
+        study.finish(&mut looped.0).unwrap().finish(false).unwrap();
     }
 }

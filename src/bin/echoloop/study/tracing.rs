@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use echoloop::client::Output;
 use echoloop::probe::{Record, Role};
 use echoloop::reactor::{Waker, monotonic};
+use echoloop::report::thousands;
 use echoloop::trace::{End, TraceWriter};
 
 use super::overflows::overflows;
@@ -28,6 +29,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// What the thread is handed.
 enum Piece {
+    /// The loop has started its work.
+    Start,
     Records(Vec<Record>),
     /// There are no more.
     End(End),
@@ -45,6 +48,7 @@ pub(crate) struct Tracing {
     missed: Rc<Cell<u64>>,
     overflows_before: Option<u64>,
     started: Arc<AtomicBool>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Tracing {
@@ -60,8 +64,15 @@ impl Tracing {
         let writer = TraceWriter::begin(sink, role, name, std::process::id(), limit)
             .map_err(|error| destination.failure(&error))?;
         let started = Arc::new(AtomicBool::new(false));
-        let write = writing(writer, started.clone());
-        let output = Output::to_sink(write, waker)
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut writing = Writing {
+            writer: Some(writer),
+            destination: destination.clone(),
+            started: started.clone(),
+            lost: lost.clone(),
+            failure: None,
+        };
+        let output = Output::to_sink(move |piece| writing.take(piece), waker)
             .map_err(|error| Failure::cannot("start a thread", &error))?;
         let output: Shared = Rc::new(RefCell::new(Some(output)));
         let missed = Rc::new(Cell::new(0));
@@ -80,13 +91,18 @@ impl Tracing {
             missed,
             overflows_before: overflows(),
             started,
+            lost,
         };
         Ok((tracing, sink))
     }
 
-    /// The loop has started its work. From now on the trace may replace an existing file.
+    /// The loop has started its work. From now on the trace may replace an existing file. It does so at once,
+    /// or with the records that are queued.
     pub(super) fn start(&self) {
         self.started.store(true, Ordering::Relaxed);
+        if let Some(output) = &*self.output.borrow() {
+            output.push(Piece::Start);
+        }
     }
 
     pub(super) fn has_started(&self) -> bool {
@@ -128,33 +144,74 @@ impl Tracing {
             waited += MOMENT;
         }
         output.push(last);
-        let outcome = output.finish_within(wait);
-        outcome.map_err(|error| self.destination.failure(&error))
+        output.finish_within(wait).map_err(|error| {
+            let lost = self.lost.load(Ordering::Relaxed) + self.missed.get();
+            match self.destination.failure(&error) {
+                Failure::Failed(line) if lost > 0 => {
+                    Failure::Failed(format!("{line}; {} records were dropped", thousands(lost)))
+                }
+                failure => failure,
+            }
+        })
     }
 }
 
-/// Writes the pieces of a trace. An existing file is replaced when there are records and the loop has
-/// `started`, or at the end.
-fn writing(
-    writer: TraceWriter<Sink>,
+/// Writes the pieces of a trace, on a thread of its own. The first failure ends the trace, and is logged when
+/// it happens. The loop goes on: it is told at the end.
+struct Writing {
+    writer: Option<TraceWriter<Sink>>,
+    destination: Destination,
+    /// An existing file may be replaced.
     started: Arc<AtomicBool>,
-) -> impl FnMut(Piece) -> io::Result<()> + Send {
-    let (mut writer, mut is_visible) = (Some(writer), false);
-    move |piece| match (piece, writer.take()) {
-        (Piece::Records(records), Some(mut open)) => {
-            open.write(&records)?;
-            if !is_visible && !records.is_empty() && started.load(Ordering::Relaxed) {
-                open.flush()?;
-                is_visible = true;
+    /// Records that were not written because of the failure. A batch that was written in part counts as
+    /// a whole.
+    lost: Arc<AtomicU64>,
+    failure: Option<io::Error>,
+}
+
+impl Writing {
+    fn take(&mut self, piece: Piece) -> io::Result<()> {
+        match piece {
+            Piece::Start => self.attempt(0, |_| Ok(())),
+            Piece::Records(records) => {
+                self.attempt(records.len(), |writer| writer.write(&records));
             }
-            writer = Some(open);
-            Ok(())
+            Piece::End(end) => {
+                if let Some(failure) = self.failure.take() {
+                    return Err(failure);
+                }
+                if let Some(writer) = self.writer.take() {
+                    return writer.finish(end);
+                }
+            }
+            Piece::Discard => self.writer = None,
         }
-        (Piece::End(end), Some(open)) => open.finish(end),
-        (Piece::Discard, open) => {
-            drop(open);
-            Ok(())
+        Ok(())
+    }
+
+    /// Writes `records` records. Everything is flushed, so that a killed program leaves them.
+    fn attempt(
+        &mut self,
+        records: usize,
+        write: impl FnOnce(&mut TraceWriter<Sink>) -> io::Result<()>,
+    ) {
+        let started = self.started.load(Ordering::Relaxed);
+        let written = self.writer.as_mut().map(|writer| {
+            write(writer)?;
+            if started { writer.flush() } else { Ok(()) }
+        });
+        match written {
+            Some(Ok(())) => return,
+            Some(Err(error)) => {
+                // What the file has so far can be read.
+                self.writer = None;
+                if let Failure::Failed(line) = self.destination.failure(&error) {
+                    log::error!("{line}: the trace ends here, and the run goes on without it");
+                }
+                self.failure = Some(error);
+            }
+            None => {}
         }
-        (_, None) => Ok(()),
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
     }
 }
