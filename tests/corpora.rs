@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+#[path = "support/traces.rs"]
+mod traces;
 
 use std::path::Path;
 
@@ -36,4 +38,9 @@ fn datagrams_that_a_fuzzer_found_are_judged_right() {
 #[test]
 fn bytes_that_a_fuzzer_found_do_no_harm() {
     replay("sanitizer", 100, fuzzed::sanitizer);
+}
+
+#[test]
+fn traces_that_a_fuzzer_found_are_refused_or_shown() {
+    replay("trace", 100, traces::trace);
 }

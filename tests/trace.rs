@@ -6,6 +6,8 @@
 mod process;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/traces.rs"]
+mod traces;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,6 +20,7 @@ use echoloop::probe::{Meter, Role, What};
 use echoloop::trace::{Merged, Trace, check, merge, read};
 use process::{NOISE, Process, program};
 use support::serving::DEADLINE;
+use traces::{CLIENT, SERVER};
 
 fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("echoloop-trace-{}-{name}.json", std::process::id()))
@@ -328,6 +331,29 @@ fn what_can_not_be_merged_is_one_line_and_exit_2() {
         assert_eq!(output.status.code(), Some(2), "{told}");
     }
     fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn one_trace_to_merge_may_be_standard_input() {
+    let path = temporary("piped");
+    fs::write(&path, &*SERVER).unwrap();
+    let server = path.to_str().unwrap();
+    let both = "both traces are standard input: give a file for one of them";
+    for (traces, code, told) in [
+        (["-", server], 0, "2 messages with both ends in the traces"),
+        (["-", "-"], 2, both),
+    ] {
+        let mut command = Command::new(program());
+        command.arg("trace-merge").args(traces);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(CLIENT.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let text = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8(text).unwrap().contains(told), "{told}");
+    }
+    fs::remove_file(path).unwrap();
 }
 
 /// What was measured is told, whatever becomes of the trace.
