@@ -1,8 +1,30 @@
 //! Whether a trace is one that viewers show as it is meant.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::event::nanoseconds;
+
+/// The fields of an event that are checked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Checked<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    ph: Cow<'a, str>,
+    pid: u64,
+    tid: u64,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ts: Option<&'a RawValue>,
+    #[serde(borrow)]
+    dur: Option<&'a RawValue>,
+}
 
 /// A program and a track of it.
 type Track = (u64, u64);
@@ -22,23 +44,19 @@ type Points = Vec<(Track, u64)>;
 ///
 /// The first that does not.
 pub fn check(text: &str) -> Result<(), String> {
-    let events: Vec<Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let events: Vec<Checked<'_>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut tracks: BTreeMap<Track, Slices> = BTreeMap::new();
     let mut arrows: HashMap<String, Points> = HashMap::new();
-    for event in &events {
-        let track = (
-            event["pid"].as_u64().unwrap_or(0),
-            event["tid"].as_u64().unwrap_or(0),
-        );
-        let at = nanoseconds(&event["ts"]);
-        match event["ph"].as_str() {
-            Some("X") => {
-                let name = event["name"].as_str().unwrap_or_default().to_owned();
+    for event in events {
+        let track = (event.pid, event.tid);
+        let (at, took) = (time(event.ts)?, time(event.dur)?);
+        match &*event.ph {
+            "X" => {
                 let slices = tracks.entry(track).or_default();
-                slices.push((at, at + nanoseconds(&event["dur"]), name));
+                slices.push((at, at + took, event.name.into_owned()));
             }
-            Some("s" | "t" | "f") => {
-                let id = event["id"].to_string();
+            "s" | "t" | "f" => {
+                let id = event.id.map_or("", RawValue::get).to_owned();
                 arrows.entry(id).or_default().push((track, at));
             }
             _ => {}
@@ -97,6 +115,8 @@ fn check_arrow(
     Ok(())
 }
 
-fn nanoseconds(micros: &Value) -> u64 {
-    (micros.as_f64().unwrap_or(0.0) * 1000.0).round() as u64
+/// A time in nanoseconds, or 0 for an event without it.
+fn time(micros: Option<&RawValue>) -> Result<u64, String> {
+    let text = micros.map_or("0", RawValue::get);
+    nanoseconds(text).ok_or_else(|| format!("{text} is no time"))
 }
