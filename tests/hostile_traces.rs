@@ -204,7 +204,7 @@ fn memory_is_proportional_to_the_file() {
     let other = Other::new("proportional");
     let head = CLIENT.split_once(",\n").unwrap().0;
     let mebibyte = 1 << 20;
-    // What makes most of few bytes: short events, connections, and values that nobody asked for.
+    // Few bytes that need much memory: short events, connections, and values that are not used.
     let turn = r#",{"pid":1,"ph":"X","tid":1,"name":"turn","ts":1,"dur":0}"#;
     let turns = format!("{head}{}]", turn.repeat(mebibyte / turn.len()));
     let connections = (0..mebibyte / 80).map(|number| {

@@ -153,7 +153,10 @@ fn input_without_an_end_is_refused_by_its_first_bytes() {
     let zero = Path::new("/dev/zero");
     let (code, line) = mistake(&[zero]);
     assert_eq!(code, 2, "{line}");
-    assert!(line.contains("/dev/zero is no trace of echoloop"), "{line}");
+    assert!(
+        line.contains("/dev/zero is not an echoloop trace"),
+        "{line}"
+    );
     let output = report_stdin(b"\x1f\x8b\x08\0\0", &[]);
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{line}");
@@ -218,21 +221,21 @@ fn what_is_no_trace_is_one_line_with_its_remedy_and_exit_2() {
         .unwrap()
         .replace("\"poll\"", "\"po\nll\"");
     for (name, bytes, told) in [
-        ("empty", &b""[..], "is no trace of echoloop: give a file"),
+        ("empty", &b""[..], "is not an echoloop trace: give a file"),
         (
             "json",
             b"[{\"a\": 1}]",
-            "is no trace of echoloop: give a file",
+            "is not an echoloop trace: give a file",
         ),
         (
             "binary",
             b"\x7fELF\xff\xfe\x00",
-            "is no trace of echoloop: give a file",
+            "is not an echoloop trace: give a file",
         ),
         (
             "damaged",
             damaged.as_bytes(),
-            "is no event of a trace: the file was damaged",
+            "is not an event of a trace: the file was damaged",
         ),
     ] {
         let input = folder.write(name, bytes);

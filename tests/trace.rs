@@ -108,7 +108,7 @@ fn a_server_that_is_killed_leaves_a_trace_that_can_be_read() {
     assert!(!trace.complete && trace.records.len() > 4_000);
 }
 
-/// What is in a file once `is_there` is true of it.
+/// The content of a file, as soon as `is_there` returns true for it.
 fn await_text(path: &Path, is_there: impl Fn(&str) -> bool) -> String {
     let start = Instant::now();
     loop {
@@ -318,7 +318,7 @@ fn what_can_not_be_merged_is_one_line_and_exit_2() {
     fs::write(&path, "hello").unwrap();
     let not = path.to_str().unwrap();
     for (traces, said) in [
-        ([not, not], "is no trace of echoloop"),
+        ([not, not], "is not an echoloop trace"),
         (["/nonexistent/a", not], "/nonexistent/a: No such file"),
     ] {
         let output = Command::new(program())

@@ -10,7 +10,7 @@ use serde_json::{Deserializer, Error};
 
 /// What a file is that is not a trace, with the remedy.
 pub const NOT_A_TRACE: &str =
-    "is no trace of echoloop: give a file that serve or bench has written with --trace";
+    "is not an echoloop trace: give a file that serve or bench has written with --trace";
 
 /// Formats that are recognised by the first bytes of a file: the bytes, the name, the command that unpacks.
 const PACKED: [(&[u8], &str, &str); 5] = [
@@ -29,7 +29,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// The most bytes of a file that are needed by [`check_start`].
 pub const START: usize = 4096;
 
-/// The text of a trace file. A character that was cut off at the end is left out.
+/// The text of a trace file. An incomplete character at the end is left out.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ pub fn check_start(bytes: &[u8]) -> Result<(), String> {
 
 /// The error for a line that is not JSON, or not an event of a trace.
 pub(super) fn damaged(line: usize) -> String {
-    format!("line {line} is no event of a trace: the file was damaged, record it again")
+    format!("line {line} is not an event of a trace: the file was damaged, record it again")
 }
 
 /// The events of a trace, one after the other. Nothing of them is kept.
@@ -106,7 +106,7 @@ impl<'a> Elements<'a> {
     ///
     /// # Errors
     ///
-    /// There is no array of events.
+    /// The text has no array of events.
     pub(super) fn new(text: &'a str) -> Result<Self, String> {
         let mut elements = Self {
             text,
@@ -123,7 +123,7 @@ impl<'a> Elements<'a> {
             .ok_or_else(|| NOT_A_TRACE.to_owned())
     }
 
-    /// The next event, or `None` at the end of the trace, which may be one that was cut off.
+    /// The next event, or `None` at the end of the trace. An incomplete event is an end too.
     ///
     /// # Errors
     ///

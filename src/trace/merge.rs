@@ -154,7 +154,7 @@ fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
 ///
 /// # Errors
 ///
-/// Which is no trace, or that they are not of a client and a server.
+/// Which file is not a trace, or that they are not of a client and a server.
 pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
     let named = |name: &str, error: String| match error.strip_prefix("is ") {
         Some(_) => format!("{name} {error}"),

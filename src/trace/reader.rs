@@ -1,6 +1,8 @@
 //! Trace events, as records.
 //!
 //! A trace is untrusted input. Memory is proportional to the file: no number in it is an index or a size.
+//! Times that can't be are an error that names the line. The order of the file is when things ended, and
+//! nothing depends on it but the figures: what shows times sorts them.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;

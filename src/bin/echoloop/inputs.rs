@@ -68,7 +68,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
         .map_err(|what| bad(path, &what))
 }
 
-/// Reads a trace to its end; what begins as none is not read on.
+/// Reads a trace to its end. Any other file is refused by its first bytes.
 fn read_from(mut input: impl Read) -> io::Result<Result<String, String>> {
     let mut text = Vec::new();
     input

@@ -60,7 +60,7 @@ fn check_own_page(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let Ok(metadata) = fs::metadata(path) else {
-        // There is none yet.
+        // No file has this name.
         return Ok(());
     };
     let mut start = Vec::new();
@@ -78,7 +78,7 @@ fn check_own_page(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// What was written, in one line; what a reader of the page has to know, in one more each.
+/// One line about the page, and one for each limitation of the trace.
 fn summary(page: &Path, trace: &Trace) -> String {
     let page = if page.as_os_str() == "-" {
         "the page".to_owned()

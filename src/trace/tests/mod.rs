@@ -186,10 +186,10 @@ fn a_limit_drops_what_comes_behind_it_and_says_how_much() {
 fn what_is_no_trace_says_so_on_one_line() {
     for text in ["", "[]", "{}", "hello", "[{\"name\":\"x\"}]", "[1,2]"] {
         let error = read(text).unwrap_err();
-        assert!(error.starts_with("is no trace of echoloop"), "{error}");
+        assert!(error.starts_with("is not an echoloop trace"), "{error}");
     }
     let text = written(1000, Some(end())).replacen("\"poll\"", "\"po\nll\"", 1);
-    assert!(read(&text).unwrap_err().contains("is no event"));
+    assert!(read(&text).unwrap_err().contains("is not an event"));
 }
 
 /// What Perfetto demands: on each track, a slice lies within another or beside it.

@@ -43,14 +43,14 @@ fn file_that_is_not_plain_json_is_refused_with_the_command_that_converts_it() {
         (b"\xfd7zXZ\0", "'xz -dc"),
         (b"BZh9", "'bzip2 -dc"),
         (b"\xff\xfe[\0", "'iconv -f UTF-16"),
-        (b"\0\0\0", "is no trace of echoloop"),
-        (b"[\xff]\n", "line 1 is no event"),
-        (b"[{}\n,\xff\xff\n]", "line 2 is no event"),
+        (b"\0\0\0", "is not an echoloop trace"),
+        (b"[\xff]\n", "line 1 is not an event"),
+        (b"[{}\n,\xff\xff\n]", "line 2 is not an event"),
     ] {
         let error = text_of(bytes.to_vec()).unwrap_err();
         assert!(error.contains(told), "{error}");
     }
-    // A character was cut off.
+    // The last character is incomplete.
     assert_eq!(text_of(b"[\xe2\x82".to_vec()).unwrap(), "[");
 }
 
@@ -85,9 +85,13 @@ fn damage_is_reported_with_its_line() {
             r#""took_ns":4000000000000000000"#,
             "the time 4000000000000000000 ns is not",
         ),
-        (r#""asked":1024"#, r#""asked":4294967296"#, "is no event"),
-        (r#""count":2"#, r#""count":"2""#, "is no event"),
-        (r#""ts":5000000001.283,"#, "", "is no event"),
+        (
+            r#""asked":1024"#,
+            r#""asked":4294967296"#,
+            "is not an event",
+        ),
+        (r#""count":2"#, r#""count":"2""#, "is not an event"),
+        (r#""ts":5000000001.283,"#, "", "is not an event"),
     ] {
         let damaged = text.replacen(old, new, 1);
         assert!(damaged != text, "{old}");
@@ -130,7 +134,7 @@ fn durations_that_do_not_add_up_are_refused() {
 {"pid":42,"name":"poll","ph":"X","tid":1,"ts":0,"dur":3153600000000000,"args":{}}"#;
     read(&format!("{text}{event}")).unwrap();
     let error = read(&format!("{text}{}", event.repeat(10))).unwrap_err();
-    assert!(error.contains("is no event"), "{error}");
+    assert!(error.contains("is not an event"), "{error}");
 }
 
 /// Two containers, in each of which the program is process 1.

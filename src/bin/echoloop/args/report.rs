@@ -18,7 +18,7 @@ Examples:
 
 Without -o, an existing TRACE.html is replaced only if it is a page of echoloop report.
 
-Exit codes: 0 written, 1 writing failed, 2 usage, the page can't be written there, or the file is no trace."
+Exit codes: 0 written, 1 writing failed, 2 usage, the page can't be written there, or the file is not a trace."
 )]
 pub(crate) struct ReportArgs {
     /// The trace: a file that serve or bench has written with --trace; -: standard input

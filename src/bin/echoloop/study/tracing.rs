@@ -157,7 +157,7 @@ impl Tracing {
 }
 
 /// Writes the pieces of a trace, on a thread of its own. The first failure ends the trace, and is logged when
-/// it happens. The loop goes on: it is told at the end.
+/// it happens. The loop goes on, and the end of the trace returns the failure.
 struct Writing {
     writer: Option<TraceWriter<Sink>>,
     destination: Destination,
