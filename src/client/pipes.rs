@@ -185,8 +185,29 @@ impl<P: Send + 'static> Output<P> {
     ///
     /// When there can be no thread.
     pub fn to_sink(
-        mut show: impl FnMut(P) -> io::Result<()> + Send + 'static,
+        show: impl FnMut(P) -> io::Result<()> + Send + 'static,
         waker: Waker,
+    ) -> io::Result<Self> {
+        Self::start(show, move || {
+            let _ = waker.wake();
+        })
+    }
+
+    /// The same for a loop that does not wait for room, and is not woken.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no thread.
+    pub fn to_sink_without_waker(
+        show: impl FnMut(P) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start(show, || ())
+    }
+
+    /// Starts the thread. It calls `wake` after each piece and at the end.
+    fn start(
+        mut show: impl FnMut(P) -> io::Result<()> + Send + 'static,
+        wake: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
         let (pieces, receiver) = mpsc::sync_channel::<P>(QUEUE);
         let (sender, outcome) = mpsc::channel();
@@ -198,14 +219,14 @@ impl<P: Send + 'static> Output<P> {
                 for piece in receiver {
                     show(piece)?;
                     counted.fetch_sub(1, Ordering::AcqRel);
-                    let _ = waker.wake();
+                    wake();
                 }
                 Ok(())
             };
             // Whoever asked may have given up waiting.
             let _ = sender.send(write());
             is_over.store(true, Ordering::Release);
-            let _ = waker.wake();
+            wake();
         };
         thread::Builder::new()
             .name("output".to_owned())

@@ -60,7 +60,7 @@ impl Study {
         let mut tracing = None;
         if let Some(trace) = trace {
             let limit = args.trace_limit as u64;
-            let (handle, sink) = Tracing::begin(trace, role, name, limit, reactor.waker())?;
+            let (handle, sink) = Tracing::begin(trace, role, name, limit)?;
             recorder.set_sink(sink);
             tracing = Some(handle);
         }
@@ -164,21 +164,30 @@ mod tests {
     use super::*;
     use crate::output::Destination;
 
-    struct Looped(Recorder);
+    struct Looped {
+        recorder: Recorder,
+        turns: u32,
+        /// When it stops.
+        until: Option<Instant>,
+    }
 
     impl Handler for Looped {
         fn ready(&mut self, _: &Event) {}
 
-        fn turn(&mut self, _: &Registry, _: Instant) -> Next {
-            self.0.turn_began();
-            self.0.turn_ended();
-            Next::Wait(None)
+        fn turn(&mut self, _: &Registry, now: Instant) -> Next {
+            self.turns += 1;
+            self.recorder.turn_began();
+            self.recorder.turn_ended();
+            match self.until {
+                Some(until) if now >= until => Next::Stop,
+                until => Next::Wait(until.map(|until| until - now)),
+            }
         }
     }
 
     impl Recorded for Looped {
         fn recorder(&mut self) -> &mut Recorder {
-            &mut self.0
+            &mut self.recorder
         }
 
         fn has_started(&self) -> bool {
@@ -190,22 +199,30 @@ mod tests {
         }
     }
 
-    /// An iteration is recorded itself. If its record made the loop wake up, it would never sleep again.
-    #[test]
-    fn idle_loop_wakes_up_once_for_its_last_records() {
+    /// A loop without work, whose trace is written to `/dev/null`.
+    fn idle() -> (Reactor, Looped, Study) {
         let reactor = Reactor::new().unwrap();
-        let (destination, mut looped) = (
-            Destination::check("--trace", "/dev/null".as_ref()).unwrap(),
-            Looped(recorder()),
-        );
+        let mut looped = Looped {
+            recorder: recorder(),
+            turns: 0,
+            until: None,
+        };
+        let destination = Destination::check("--trace", "/dev/null".as_ref()).unwrap();
         let args = StudyArgs {
             watch: false,
             trace: None,
             trace_limit: 100,
         };
         let output = (Some(destination.open().unwrap()), TextStream::Stdout);
-        let mut study =
-            Study::begin(&args, output, Role::Server, "x", &reactor, &mut looped.0).unwrap();
+        let recorder = &mut looped.recorder;
+        let study = Study::begin(&args, output, Role::Server, "x", &reactor, recorder).unwrap();
+        (reactor, looped, study)
+    }
+
+    /// An iteration is recorded itself. If its record made the loop wake up, it would never sleep again.
+    #[test]
+    fn idle_loop_wakes_up_once_for_its_last_records() {
+        let (reactor, mut looped, mut study) = idle();
         let mut studied = study.of(&mut looped);
         let start = Instant::now();
         let mut sleep_after = |ms| {
@@ -218,6 +235,17 @@ mod tests {
         let sleeps = [0, 300, 900, 1_000, 60_000, 60_001, 61_000].map(&mut sleep_after);
         let expected = [None, Some(700), Some(100), None, None, Some(999), None];
         assert_eq!(sleeps, expected);
-        study.finish(&mut looped.0).unwrap().finish(false).unwrap();
+        let tracing = study.finish(&mut looped.recorder).unwrap();
+        tracing.finish(false).unwrap();
+    }
+
+    #[test]
+    fn writing_the_trace_does_not_wake_the_loop() {
+        let (mut reactor, mut looped, mut study) = idle();
+        looped.until = Some(Instant::now() + Duration::from_millis(300));
+        reactor.run(&mut study.of(&mut looped)).unwrap();
+        assert_eq!(looped.turns, 2, "the first, and the one that stops");
+        let tracing = study.finish(&mut looped.recorder).unwrap();
+        tracing.finish(false).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use echoloop::client::Output;
 use echoloop::probe::{Record, Role};
-use echoloop::reactor::{Waker, monotonic};
+use echoloop::reactor::monotonic;
 use echoloop::report::thousands;
 use echoloop::trace::{End, TraceWriter};
 
@@ -58,7 +58,6 @@ impl Tracing {
         role: Role,
         name: &str,
         limit: u64,
-        waker: Waker,
     ) -> Result<(Self, impl FnMut(Vec<Record>) + use<>), Failure> {
         let Opened { destination, sink } = trace;
         let writer = TraceWriter::begin(sink, role, name, std::process::id(), limit)
@@ -72,7 +71,8 @@ impl Tracing {
             lost: lost.clone(),
             failure: None,
         };
-        let output = Output::to_sink(move |piece| writing.take(piece), waker)
+        // A loop that is woken records that, and would never be idle.
+        let output = Output::to_sink_without_waker(move |piece| writing.take(piece))
             .map_err(|error| Failure::cannot("start a thread", &error))?;
         let output: Shared = Rc::new(RefCell::new(Some(output)));
         let missed = Rc::new(Cell::new(0));
