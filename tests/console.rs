@@ -481,11 +481,12 @@ fn a_script_can_answer() {
 #[test]
 fn pitfall_43_a_terminal_that_stops_between_prompts_stops_nobody() {
     let mut operator = Terminal::console(&[]);
+    // The line that names the address may leave the screen.
+    let address = operator.address("tcp");
     operator.stop();
     for _ in 0..60 {
         operator.enters("/help");
     }
-    let address = operator.address("tcp");
     drop(connect(address));
     operator.signal("TERM");
     assert_eq!(operator.end(), 0);

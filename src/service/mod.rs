@@ -5,6 +5,7 @@
 
 mod bucket;
 mod console;
+mod display;
 mod faults;
 mod guard;
 mod network;
@@ -15,6 +16,7 @@ mod sources;
 
 pub(crate) use bucket::{Bucket, Refill};
 pub use console::{COMMANDS, Console, Question};
+pub use display::{DisplayText, Entry, Origin};
 pub use faults::{
     Brief, DELAYED_MAX, Delay, Delayed, Fate, Fates, Fault, FaultCounters, FaultTally, Faults,
     HELD_MAX, HELD_TIME, Held, Odds, Random, Stall,

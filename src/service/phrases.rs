@@ -53,8 +53,8 @@ pub enum Phrase<'a> {
     GivenUp,
     /// A client is gone.
     Left(CloseReason),
-    /// What the message that is to be answered now said, and how many others are to be.
-    Reminder(&'a str, usize),
+    /// The message that is to be answered now follows. This number of other messages wait.
+    Reminder(usize),
     /// A message gets no answer.
     Unanswered,
     /// There is no message to answer.
@@ -77,6 +77,8 @@ pub enum Phrase<'a> {
     NobodyHere,
     /// Something was sent to so many clients.
     SentToAll(usize),
+    /// The last characters of a message, this number of them, are left out.
+    Shortened(usize),
     /// So many lines were not shown.
     NotShown(u64),
     /// The server stops.
@@ -150,8 +152,8 @@ impl Phrase<'_> {
             Self::Left(CloseReason::OwedTooMuch) => ("was cut off: it takes too little of what it is sent", "已被断开：对方取得太慢，积压过多"),
             Self::Left(CloseReason::WriteStalled) => ("was cut off: it takes nothing that it is sent", "已被断开：对方不再接收"),
             Self::Left(CloseReason::Failed(_)) => ("was lost: {}", "连接中断：{}"),
-            Self::Reminder(_, 0) => ("said: {}", "刚才说：{}"),
-            Self::Reminder(..) => ("said: {}  ({} more to answer)", "刚才说：{}（另有 {} 条待答）"),
+            Self::Reminder(0) => ("said:", "刚才说："),
+            Self::Reminder(_) => ("said ({} more to answer):", "刚才说（另有 {} 条待答）："),
             Self::Unanswered => ("gets no answer", "这条不作答复"),
             Self::NobodyWaits => ("Nobody waits for an answer. /to N TEXT and /all TEXT send unasked.", "没有待答的消息。可用 /to N TEXT 或 /all TEXT 主动发送。"),
             Self::TooLate => ("no longer waits for that answer: nothing was sent", "已不再等这条答复，什么也没有发送"),
@@ -164,6 +166,7 @@ impl Phrase<'_> {
             Self::MoreClients(_) => ("... and {} more", "……另有 {} 人"),
             Self::NobodyHere => ("Nobody is connected.", "没有人在线。"),
             Self::SentToAll(_) => ("Sent to {}.", "已发给 {} 人。"),
+            Self::Shortened(_) => ("… {} more characters are left out (send standard output to a file to keep all)", "……略去其余 {} 个字符（把标准输出写入文件可保留全部）"),
             Self::NotShown(_) => ("({} lines were not shown: the screen could not keep up)", "（屏幕来不及显示，略去 {} 行）"),
             Self::Stopping => ("Stopping. Ctrl-C stops at once.", "正在停止。按 Ctrl-C 立即停止。"),
             Self::Undelivered => ("does not take what it is sent: that was not", "对方没有在接收，这条没有发出"),
@@ -232,15 +235,16 @@ impl Display for Spoken<'_> {
             | Phrase::Refused(address)
             | Phrase::Unreachable(address) => fill(f, template, &[address]),
             Phrase::Left(CloseReason::Failed(kind)) => fill(f, template, &[kind]),
-            Phrase::Reminder(excerpt, others) => fill(f, template, &[excerpt, others]),
             Phrase::NoSuchClient(number)
             | Phrase::NotShown(number)
             | Phrase::NobodyListens(number) => fill(f, template, &[number]),
             Phrase::NoSuchCommand(text) | Phrase::Usage(text) => fill(f, template, &[text]),
             Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
-            Phrase::MoreClients(count) | Phrase::SentToAll(count) | Phrase::NotTaken(count) => {
-                fill(f, template, &[count])
-            }
+            Phrase::MoreClients(count)
+            | Phrase::NotTaken(count)
+            | Phrase::Reminder(count)
+            | Phrase::Shortened(count)
+            | Phrase::SentToAll(count) => fill(f, template, &[count]),
             Phrase::NoAnswer(number, why) => fill(f, template, &[number, why]),
             Phrase::NotAnswered(lost, sent) => fill(f, template, &[lost, sent]),
             Phrase::NoAnswerWithin(number, time) => {
@@ -280,19 +284,15 @@ mod tests {
 
     #[test]
     fn values_go_where_the_braces_are_in_both_languages() {
-        let phrase = Phrase::Reminder("{} hello", 2);
+        let phrase = Phrase::NoAnswer(2, "{} hello");
         let said = |language: Language, phrase| language.say(phrase).to_string();
         assert_eq!(
             said(Language::English, phrase),
-            "said: {} hello  (2 more to answer)"
+            "no answer to datagram 2: {} hello"
         );
         assert_eq!(
             said(Language::Chinese, phrase),
-            "刚才说：{} hello（另有 2 条待答）"
-        );
-        assert_eq!(
-            said(Language::English, Phrase::Reminder("hi", 0)),
-            "said: hi"
+            "第 2 个数据报没有回音：{} hello"
         );
     }
 

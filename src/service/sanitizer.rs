@@ -1,4 +1,4 @@
-//! A stranger's bytes, made fit for a person's terminal.
+//! Text of untrusted peers, escaped for a person's terminal.
 
 /// The most bytes an unfinished character can have.
 const HELD_MAX: usize = 3;
@@ -14,13 +14,14 @@ const HELD_MAX: usize = 3;
 /// | carriage return and line feed | a line feed |
 /// | other control characters, of one byte | `\t`, `\r`, `\x1b` and so on |
 /// | C1 controls, bidirectional controls, invisible and line-breaking characters | `\u{202e}` and so on |
+/// | characters that some fonts draw wider than two columns | `\u{fdfd}` and so on |
 /// | bytes that are no UTF-8 | `\xff` and so on |
 ///
 /// # What it is not
 ///
 /// Not an encoding: a peer can send a backslash and an `x`, so the text does not tell an escape from its
-/// imitation. Not a frame either: a line feed passes, so whoever prints the text marks each of its lines
-/// with whom it is from. Joiners (`U+200C`, `U+200D`) pass, because words and emoji are made with them.
+/// imitation. Not a frame either: a line feed passes, so each line needs a prefix that names the peer
+/// ([`DisplayText`](super::DisplayText)), and wrapping long lines is up to the program. Joiners (`U+200C`, `U+200D`) pass, because words and emoji are made with them.
 ///
 /// ```
 /// use echoloop::service::Sanitizer;
@@ -131,7 +132,8 @@ fn push_byte(byte: u8, text: &mut String) {
     text.extend(std::ascii::escape_default(byte).map(char::from));
 }
 
-/// Whether a character beyond ASCII acts on a terminal, reorders or hides text, or breaks a line.
+/// Whether a character beyond ASCII acts on a terminal, reorders or hides text, breaks a line, or has a
+/// width without a bound.
 fn is_unfit(c: char) -> bool {
     matches!(c,
         // C1 controls: 0x9b alone begins a control sequence.
@@ -144,6 +146,9 @@ fn is_unfit(c: char) -> bool {
         | '\u{200b}' | '\u{200e}' | '\u{200f}'
         // Line and paragraph separators, embeddings and overrides, invisible operators, isolates.
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        // Khmer beyyal, two-em and three-em dash, and a sentence in one character. Most terminals take
+        // them for one column, some for up to three.
+        | '\u{17d8}' | '\u{2e3a}' | '\u{2e3b}' | '\u{fdfd}'
         // Variation selectors, but for those that choose between text and emoji.
         | '\u{fe00}'..='\u{fe0d}'
         // Byte order mark, unassigned specials, interlinear annotations, noncharacters.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use echoloop::service::DisplayText;
 use env_logger::{Builder, Target, WriteStyle};
 use log::LevelFilter;
 use rustix::fs::{Stat, fstat};
@@ -186,7 +187,12 @@ impl Write for Lines {
 fn put(line: &[u8]) {
     // With nobody to read it, there is nobody to tell.
     let _ = match Screen::shown() {
-        Some(screen) if is_on_screen() => screen.show(&String::from_utf8_lossy(line), None),
+        Some(screen) if is_on_screen() => {
+            let line = String::from_utf8_lossy(line);
+            let mut text = DisplayText::default();
+            text.push_program(line.trim_end_matches('\n'));
+            screen.show(&text, None)
+        }
         None if is_on_screen() => write_above(|| io::stderr().lock().write_all(line)),
         _ => io::stderr().lock().write_all(line),
     };

@@ -14,7 +14,7 @@ use self::command::{Command, Mistake};
 pub use self::roster::Question;
 use self::roster::{Guest, Message, excerpt, guest};
 use self::transcript::{Number, Transcript};
-use super::{ClientId, Language, Order, Phrase, Sanitizer, Service};
+use super::{ClientId, DisplayText, Language, Order, Phrase, Sanitizer, Service};
 use crate::connection::{CloseReason, Reply};
 
 /// How many clients are listed at once.
@@ -92,17 +92,17 @@ impl Console {
     }
 
     /// What has not been shown yet, if there is anything.
-    pub fn take_text(&mut self) -> Option<String> {
+    pub fn take_text(&mut self) -> Option<DisplayText> {
         if self.transcript.is_empty() {
             return None;
         }
-        let (text, dropped) = self.transcript.take();
+        let (mut text, dropped) = self.transcript.take();
         if dropped > 0 {
             self.tell(Phrase::NotShown(dropped));
             // What is to be answered may have been among it.
             self.asked = None;
             self.ask();
-            return Some(text + &self.transcript.take().0);
+            text.append(&self.transcript.take().0);
         }
         Some(text)
     }
@@ -287,9 +287,10 @@ impl Console {
         if let Some((_, message)) = next
             && next_id != self.shown_last
         {
-            let reminder = Phrase::Reminder(&message.excerpt, self.unanswered.len() - 1);
+            let label = Phrase::Reminder(self.unanswered.len() - 1);
+            let label = self.language.say(label);
             self.transcript
-                .news(message.from, self.language.say(reminder));
+                .reminder(message.from, label, &message.excerpt);
             self.shown_last = next_id;
         }
     }

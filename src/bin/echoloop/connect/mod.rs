@@ -12,12 +12,18 @@ use echoloop::client::{
 };
 use echoloop::reactor::Handler;
 use echoloop::server::TIME_MAX;
-use echoloop::service::{Language, Phrase};
+use echoloop::service::{DisplayText, Language, Phrase};
 
 use self::talk::{Manners, Talk};
 use crate::args::{ConnectArgs, Target};
-use crate::terminal::{Closing, Screen, Style};
+use crate::terminal::{Closing, Layout, Screen, Style};
 use crate::{Failure, SIGNALLED, names, terminal};
+
+/// What each row of the server's text begins with at a terminal. No other row begins with it.
+const SERVER: &str = "<<< ";
+
+/// How many rows of the terminal one read of up to 64 KiB takes. Most terminals keep about this number.
+const READ_ROWS_MAX: usize = 1_000;
 
 /// How long an answer to a datagram is awaited, unless told otherwise.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
@@ -35,11 +41,15 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let addresses = names::reachable(addresses, source.as_slice())?;
     let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
     let language = args.lang.language();
+    let layout = Layout {
+        mark: SERVER,
+        rows_max: READ_ROWS_MAX,
+        language,
+    };
     let style = Style {
         width: 0,
         commands: &[],
-        mark: talk::SERVER,
-        unreadable: language.say(Phrase::Unreadable).to_string(),
+        layout,
     };
     let terminal = match args.datagram_size {
         None => {
@@ -50,6 +60,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let wait = args.wait.unwrap_or(ANSWER_WAIT);
     let (screen, input, output) = match terminal {
         Some((editor, screen)) => {
+            terminal::warn_of_unknown_width();
             let manners = Manners {
                 language,
                 udp: *udp,
@@ -60,7 +71,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             (Some(screen), input, output)
         }
         None => {
-            let (input, output) = pipes::join(args, wait, &reactor)?;
+            let (input, output) = pipes::join(args, wait, layout, &reactor)?;
             (None, input, output)
         }
     };
@@ -119,7 +130,9 @@ fn converse(
     let ending = finished.map_err(|failure| fail(screen, failure.in_language(language)))?;
     match (screen, ending) {
         (Some(screen), Ending::Us | Ending::Unsaid(_)) => {
-            screen.end(&language.say(Phrase::YouHungUp).to_string());
+            let mut text = DisplayText::default();
+            text.push_program(language.say(Phrase::YouHungUp));
+            screen.end(&text);
         }
         (None, Ending::Unsaid(bytes)) => {
             let phrase = Phrase::NotTaken(bytes);

@@ -1,20 +1,23 @@
-//! Standard input and output as they are, in netcat's manners.
+//! Standard input and output without a line editor, as netcat uses them.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use echoloop::Reactor;
 use echoloop::client::{Cut, Heard, Input, Output};
-use echoloop::service::{Language, Phrase, Sanitizer};
+use echoloop::service::{DisplayText, Language, Phrase, Sanitizer};
 
-use crate::Failure;
+use super::SERVER;
 use crate::args::ConnectArgs;
 use crate::patient::Patient;
+use crate::terminal::Layout;
+use crate::{Failure, terminal};
 
-/// Standard input, and standard output.
+/// Joins standard input and output to the client.
 pub(super) fn join(
     args: &ConnectArgs,
     wait: Duration,
+    layout: Layout,
     reactor: &Reactor,
 ) -> Result<(Input, Output), Failure> {
     let cut = match args.datagram_size {
@@ -25,35 +28,50 @@ pub(super) fn join(
     let input = Input::read(Patient(io::stdin()), cut, reactor.waker())
         .map_err(|error| Failure::cannot("read standard input", &error))?;
     let stdout = Patient(io::stdout());
-    let mut sink: Box<dyn Write + Send> = if io::stdout().is_terminal() {
-        Box::new(Shown::new(stdout))
+    let mut sink: Box<dyn Sink> = if io::stdout().is_terminal() {
+        terminal::warn_of_unknown_width();
+        Box::new(Rows::new(stdout, layout, args.target.udp))
     } else {
-        Box::new(stdout)
+        let each_is_a_line = cut == Cut::Lines;
+        Box::new(Raw(stdout, each_is_a_line))
     };
-    let lines = cut == Cut::Lines;
-    let show = move |heard| write(&mut sink, heard, lines, wait);
+    let show = move |heard| write(sink.as_mut(), heard, wait);
     let output = Output::to_sink(show, reactor.waker())
         .map_err(|error| Failure::cannot("write to standard output", &error))?;
     Ok((input, output))
 }
 
-/// Writes what was heard, and nothing else. With `lines`, each answer is one.
-fn write(sink: &mut impl Write, heard: Heard, lines: bool, wait: Duration) -> io::Result<()> {
+/// Writes what the server has sent. Events go to the log.
+fn write(sink: &mut dyn Sink, heard: Heard, wait: Duration) -> io::Result<()> {
     match heard {
         Heard::Connected(address) => log::debug!("connected to {address}"),
-        Heard::Bytes(mut bytes) => {
-            if lines {
-                bytes.push(b'\n');
-            }
-            sink.write_all(&bytes)?;
-            sink.flush()?;
-        }
+        Heard::Bytes(bytes) => sink.write(bytes)?,
         Heard::NoAnswer(number, why) => {
             log::warn!("{}", no_answer(Language::English, number, why, wait));
         }
         Heard::Ended => log::debug!("the server has ended its side"),
     }
     Ok(())
+}
+
+/// Standard output.
+trait Sink: Send {
+    /// Writes what one read has brought.
+    fn write(&mut self, bytes: Vec<u8>) -> io::Result<()>;
+}
+
+/// A pipe or a file: bytes as they are. With `true`, each datagram becomes a line.
+struct Raw<W>(W, bool);
+
+impl<W: Write + Send> Sink for Raw<W> {
+    fn write(&mut self, mut bytes: Vec<u8>) -> io::Result<()> {
+        let Self(out, each_is_a_line) = self;
+        if *each_is_a_line {
+            bytes.push(b'\n');
+        }
+        out.write_all(&bytes)?;
+        out.flush()
+    }
 }
 
 /// Why a datagram got no answer.
@@ -77,41 +95,56 @@ pub(super) fn no_answer(
     }
 }
 
-/// A terminal, to which nothing passes that could act on it.
-struct Shown<W: Write> {
+/// A terminal: control characters are escaped, and each row has the mark of the server.
+struct Rows<W: Write> {
     terminal: W,
     sanitizer: Sanitizer,
+    layout: Layout,
+    udp: bool,
 }
 
-impl<W: Write> Shown<W> {
-    const fn new(terminal: W) -> Self {
+impl<W: Write> Rows<W> {
+    const fn new(terminal: W, layout: Layout, udp: bool) -> Self {
         Self {
             terminal,
             sanitizer: Sanitizer::new(),
+            layout,
+            udp,
         }
     }
-}
 
-impl<W: Write> Write for Shown<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut text = String::new();
-        self.sanitizer.push(bytes, &mut text);
-        self.terminal.write_all(text.as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
+    fn show(&mut self, text: &str) -> io::Result<()> {
+        let mut shown = DisplayText::default();
+        shown.push_peer(SERVER, text);
+        // No controls: a signal that ends the program could leave the terminal without auto-wrap.
+        let rows = self.layout.rows(&shown, terminal::columns(), false);
+        self.terminal.write_all(rows.as_bytes())?;
         self.terminal.flush()
     }
 }
 
-impl<W: Write> Drop for Shown<W> {
-    /// What the stream ended within is shown too.
+impl<W: Write + Send> Sink for Rows<W> {
+    fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        let mut text = String::new();
+        self.sanitizer.push(&bytes, &mut text);
+        if self.udp {
+            self.sanitizer.finish(&mut text);
+        } else if text.is_empty() {
+            // The rest of a character is still to come.
+            return Ok(());
+        }
+        self.show(&text)
+    }
+}
+
+impl<W: Write> Drop for Rows<W> {
+    /// Shows the bytes of a character that the stream did not complete.
     fn drop(&mut self) {
         let mut text = String::new();
         self.sanitizer.finish(&mut text);
-        let _ = self.terminal.write_all(text.as_bytes());
-        let _ = self.terminal.flush();
+        if !text.is_empty() {
+            let _ = self.show(&text);
+        }
     }
 }
 
@@ -119,13 +152,35 @@ impl<W: Write> Drop for Shown<W> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn nothing_that_acts_on_a_terminal_reaches_it() {
+    fn shown(udp: bool, pieces: &[&[u8]]) -> String {
         let mut screen = Vec::new();
-        let mut shown = Shown::new(&mut screen);
-        shown.write_all(b"\x1b[2Jhi \xe4\xbd").unwrap();
-        shown.write_all(b"\xa0\n\xe4").unwrap();
-        drop(shown);
-        assert_eq!(String::from_utf8(screen).unwrap(), "\\x1b[2Jhi 你\n\\xe4");
+        let layout = Layout {
+            mark: SERVER,
+            rows_max: 10,
+            language: Language::English,
+        };
+        let mut rows = Rows::new(&mut screen, layout, udp);
+        for piece in pieces {
+            rows.write(piece.to_vec()).unwrap();
+        }
+        drop(rows);
+        String::from_utf8(screen).unwrap()
+    }
+
+    #[test]
+    fn controls_do_not_reach_a_terminal_and_each_row_has_the_mark() {
+        let pieces: &[&[u8]] = &[b"\x1b[2Jhi \xe4\xbd", b"\xa0\n$ \n", b"\xe4"];
+        assert_eq!(
+            shown(false, pieces),
+            "<<< \\x1b[2Jhi \n<<< 你\n<<< $ \n<<< \\xe4\n"
+        );
+    }
+
+    #[test]
+    fn each_datagram_begins_a_row() {
+        assert_eq!(
+            shown(true, &[b"a\xe4", b"", b"\xbd"]),
+            "<<< a\\xe4\n<<< \n<<< \\xbd\n"
+        );
     }
 }

@@ -1,22 +1,19 @@
 //! A person at a prompt.
 
-use std::fmt::Write;
 use std::io;
 use std::time::{Duration, Instant};
 
 use echoloop::Reactor;
 use echoloop::client::{Heard, Input, Output};
 use echoloop::reactor::{Event, Handler, Next, Registry};
-use echoloop::service::{Language, Phrase, Sanitizer};
+use echoloop::service::{DisplayText, Language, Phrase, Sanitizer};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 
+use super::SERVER;
 use super::pipes::no_answer;
 use crate::Failure;
 use crate::signals::Signals;
 use crate::terminal::{Editor, Entered, Prompt, Screen};
-
-/// What marks each line that the server says. Nothing else is shown with it.
-pub(super) const SERVER: &str = "<<< ";
 
 /// The turn of every prompt: it comes once there is a connection, and does not wait for answers.
 const TURN: u64 = 1;
@@ -55,14 +52,11 @@ pub(super) fn join(
     };
     let input = Input::from_source(type_next, reactor.waker())
         .map_err(|error| Failure::cannot("read the terminal", &error))?;
-    let mut view = View {
-        manners,
-        sanitizer: Sanitizer::new(),
-    };
+    let mut view = View::new(manners);
     let screen = screen.clone();
     let show = move |heard| {
         if matches!(heard, Heard::Ended) {
-            screen.end(view.show(heard).trim_end());
+            screen.end(&view.show(heard));
             return Ok(());
         }
         let connected = matches!(heard, Heard::Connected(_));
@@ -74,15 +68,22 @@ pub(super) fn join(
     Ok((input, output))
 }
 
-/// What the person sees of what is heard.
-struct View {
+/// Turns the events of a conversation into text.
+pub(super) struct View {
     manners: Manners,
     sanitizer: Sanitizer,
 }
 
 impl View {
-    /// Whole lines.
-    fn show(&mut self, heard: Heard) -> String {
+    pub(super) const fn new(manners: Manners) -> Self {
+        Self {
+            manners,
+            sanitizer: Sanitizer::new(),
+        }
+    }
+
+    pub(super) fn show(&mut self, heard: Heard) -> DisplayText {
+        let mut shown = DisplayText::default();
         let mut text = String::new();
         let Manners {
             language,
@@ -91,39 +92,35 @@ impl View {
             ..
         } = self.manners;
         match heard {
-            Heard::Connected(address) if udp => self.tell(Phrase::Sending(address)),
-            Heard::Connected(address) => self.tell(Phrase::Connected(address)),
+            Heard::Connected(address) if udp => {
+                shown.push_program(language.say(Phrase::Sending(address)))
+            }
+            Heard::Connected(address) => {
+                shown.push_program(language.say(Phrase::Connected(address)))
+            }
             Heard::Bytes(bytes) => {
                 self.sanitizer.push(&bytes, &mut text);
                 if udp {
                     self.sanitizer.finish(&mut text);
                 }
-                marked(&text)
+                // An empty text of a stream: the rest of a character is still to come.
+                if udp || !text.is_empty() {
+                    shown.push_peer(SERVER, &text);
+                }
             }
-            Heard::NoAnswer(number, why) => no_answer(language, number, why, wait) + "\n",
+            Heard::NoAnswer(number, why) => {
+                shown.push_program(no_answer(language, number, why, wait));
+            }
             Heard::Ended => {
                 self.sanitizer.finish(&mut text);
-                marked(&text) + &self.tell(Phrase::ServerHungUp)
+                if !text.is_empty() {
+                    shown.push_peer(SERVER, &text);
+                }
+                shown.push_program(language.say(Phrase::ServerHungUp));
             }
         }
+        shown
     }
-
-    fn tell(&self, phrase: Phrase<'_>) -> String {
-        format!("{}\n", self.manners.language.say(phrase))
-    }
-}
-
-/// Each line of `text`, marked as what the server says: it can't pass for what we say.
-fn marked(text: &str) -> String {
-    let mut shown = String::new();
-    if text.is_empty() {
-        // The rest of a character is still to come.
-        return shown;
-    }
-    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
-        let _ = writeln!(shown, "{SERVER}{line}");
-    }
-    shown
 }
 
 /// A client that ends when the person has had enough.
@@ -179,29 +176,34 @@ mod tests {
     use super::*;
 
     fn view(udp: bool) -> View {
-        View {
-            manners: Manners {
-                language: Language::English,
-                udp,
-                newline: false,
-                wait: Duration::from_secs(2),
-            },
-            sanitizer: Sanitizer::new(),
-        }
+        View::new(Manners {
+            language: Language::English,
+            udp,
+            newline: false,
+            wait: Duration::from_secs(2),
+        })
+    }
+
+    fn show(view: &mut View, heard: Heard) -> String {
+        view.show(heard).to_string()
     }
 
     #[test]
     fn each_line_of_the_servers_is_marked_and_none_of_ours_can_be_forged() {
         let mut view = view(false);
-        let shown = view.show(Heard::Bytes(
-            b"hello\nThe server has hung up.\r\n\xe4\xbd".to_vec(),
-        ));
-        assert_eq!(shown, "<<< hello\n<<< The server has hung up.\n");
-        assert_eq!(view.show(Heard::Bytes(b"\xa0\xe4".to_vec())), "<<< 你\n");
-        assert_eq!(view.show(Heard::Bytes(b"\xbd".to_vec())), "");
-        assert_eq!(view.show(Heard::Bytes(b"\xa0".to_vec())), "<<< 你\n");
+        let shown = show(
+            &mut view,
+            Heard::Bytes(b"hello\nThe server has closed it.\r\n\xe4\xbd".to_vec()),
+        );
+        assert_eq!(shown, "<<< hello\n<<< The server has closed it.\n");
         assert_eq!(
-            view.show(Heard::Ended),
+            show(&mut view, Heard::Bytes(b"\xa0\xe4".to_vec())),
+            "<<< 你\n"
+        );
+        assert_eq!(show(&mut view, Heard::Bytes(b"\xbd".to_vec())), "");
+        assert_eq!(show(&mut view, Heard::Bytes(b"\xa0".to_vec())), "<<< 你\n");
+        assert_eq!(
+            show(&mut view, Heard::Ended),
             "The server has hung up.\n",
             "nothing is left over"
         );
@@ -210,14 +212,17 @@ mod tests {
     #[test]
     fn half_a_character_is_shown_when_nothing_can_complete_it() {
         let mut stream = view(false);
-        assert_eq!(stream.show(Heard::Bytes(b"a\xe4\xbd".to_vec())), "<<< a\n");
         assert_eq!(
-            stream.show(Heard::Ended),
+            show(&mut stream, Heard::Bytes(b"a\xe4\xbd".to_vec())),
+            "<<< a\n"
+        );
+        assert_eq!(
+            show(&mut stream, Heard::Ended),
             "<<< \\xe4\\xbd\nThe server has hung up.\n"
         );
         let mut datagrams = view(true);
         assert_eq!(
-            datagrams.show(Heard::Bytes(b"a\xe4\xbd".to_vec())),
+            show(&mut datagrams, Heard::Bytes(b"a\xe4\xbd".to_vec())),
             "<<< a\\xe4\\xbd\n"
         );
     }

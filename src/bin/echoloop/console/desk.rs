@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use echoloop::Reactor;
 use echoloop::client::{Cut, Input, Output, PIECE_MAX, Said};
-use echoloop::service::Console;
+use echoloop::service::{Console, DisplayText};
 
 use crate::patient::Patient;
-use crate::terminal::{Editor, Entered, Prompt, Screen};
+use crate::terminal::{self, Editor, Entered, Layout, Prompt, Screen};
 
 /// How many lines are looked at in a turn before clients are served.
 const LINES_PER_TURN: usize = 16;
@@ -32,7 +32,7 @@ pub(super) struct Desk {
 
 /// Something to show.
 struct Shown {
-    text: String,
+    text: DisplayText,
     prompt: Prompt,
     turn: u64,
 }
@@ -65,13 +65,19 @@ impl Desk {
 
     /// A script answers, or a log is kept. What is typed at a terminal has somebody who waits for a reaction;
     /// what comes from elsewhere is a list of answers, and whoever made it did not mean its end to be ours.
-    pub(super) fn between_pipes(reactor: &Reactor) -> io::Result<Self> {
+    pub(super) fn between_pipes(reactor: &Reactor, layout: Layout) -> io::Result<Self> {
         let typed = io::stdin().is_terminal();
+        let at_terminal = io::stdout().is_terminal();
         let mut lines = Cut::Lines.pieces(Patient(io::stdin()));
         let next = move || lines()?.map(answer).transpose();
-        let show = |shown: Shown| {
+        let show = move |shown: Shown| {
+            let text = if at_terminal {
+                layout.rows(&shown.text, terminal::columns(), false)
+            } else {
+                shown.text.to_string()
+            };
             let mut out = Patient(io::stdout().lock());
-            out.write_all(shown.text.as_bytes())?;
+            out.write_all(text.as_bytes())?;
             out.flush()
         };
         Ok(Self {

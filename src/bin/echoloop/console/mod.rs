@@ -12,14 +12,18 @@ use echoloop::service::{COMMANDS, Console, Language, Phrase};
 use self::desk::Desk;
 use crate::serve::Started;
 use crate::signalled::Signalled;
-use crate::terminal::{self, Closing, Screen, Style};
+use crate::terminal::{self, Closing, Layout, Screen, Style};
 use crate::{FAILED, Failure};
 
 /// How many columns of the prompt say whom it is for, at least: as many as mark a line of speech.
 const PROMPT_WIDTH: usize = 4;
 
-/// What marks the further rows of a line of speech: nobody's number.
+/// What further rows of a client's message begin with: no client has this number.
 const ROW_MARK: &str = "     | ";
+
+/// How many rows of the terminal one message takes. A message of `--recv-size` bytes could take as many
+/// rows, and each client can have 16 messages on the screen.
+const MESSAGE_ROWS_MAX: usize = 20;
 
 /// How long the end waits for a terminal to show what is left. One that stands still must not keep the
 /// program from ending. A pipe has a reader who wants all of it.
@@ -32,17 +36,22 @@ pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitC
         mut server,
         text,
     } = started;
+    let layout = Layout {
+        mark: ROW_MARK,
+        rows_max: MESSAGE_ROWS_MAX,
+        language,
+    };
     let style = Style {
         width: PROMPT_WIDTH,
         commands: &COMMANDS,
-        mark: ROW_MARK,
-        unreadable: language.say(Phrase::Unreadable).to_string(),
+        layout,
     };
+    terminal::warn_of_unknown_width();
     let opened =
         terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?;
     let (desk, screen) = match opened {
         Some((editor, screen)) => (Desk::at_terminal(editor, &screen, &reactor), Some(screen)),
-        None => (Desk::between_pipes(&reactor), None),
+        None => (Desk::between_pipes(&reactor, layout), None),
     };
     let _closing = screen.clone().map(Closing);
     let desk = desk.map_err(|error| Failure::cannot("attend the console", &error))?;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use echoloop::service::Question;
+use echoloop::service::{DisplayText, Language, Phrase, Question};
 use rustyline::completion::Completer;
 use rustyline::config::{BellStyle, ColorMode, CompletionType, Config};
 use rustyline::error::ReadlineError;
@@ -16,6 +16,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use super::board::Prompt;
+use super::layout::Layout;
 use super::screen::Screen;
 
 /// What every prompt ends with.
@@ -31,17 +32,15 @@ pub(crate) struct Style {
     pub(crate) width: usize,
     /// What can be completed.
     pub(crate) commands: &'static [&'static str],
-    /// What further rows of a line that is folded begin with.
-    pub(crate) mark: &'static str,
-    /// What is said when a key is no text.
-    pub(crate) unreadable: String,
+    /// How text above the prompt is split into rows.
+    pub(crate) layout: Layout,
 }
 
 /// A line editor with history and completion, which reads standard input.
 pub(crate) struct Editor {
     lines: rustyline::Editor<Assistant, MemHistory>,
     screen: Screen,
-    unreadable: String,
+    language: Language,
 }
 
 /// A line that was entered.
@@ -70,7 +69,7 @@ impl Editor {
         let Ok(printer) = lines.create_external_printer() else {
             return Ok(None);
         };
-        let screen = Screen::new(printer, style.mark)?;
+        let screen = Screen::new(printer, style.layout)?;
         lines.set_helper(Some(Assistant {
             screen: screen.clone(),
             commands: style.commands,
@@ -81,7 +80,7 @@ impl Editor {
         let editor = Self {
             lines,
             screen: screen.clone(),
-            unreadable: style.unreadable,
+            language: style.layout.language,
         };
         Ok(Some((editor, screen)))
     }
@@ -116,7 +115,9 @@ impl Editor {
                         .lines
                         .helper()
                         .map_or_else(String::new, Assistant::typed);
-                    self.screen.show(&format!("{}\n", self.unreadable), None)?;
+                    let mut notice = DisplayText::default();
+                    notice.push_program(self.language.say(Phrase::Unreadable));
+                    self.screen.show(&notice, None)?;
                 }
                 Err(error) => {
                     self.screen.leave(false);

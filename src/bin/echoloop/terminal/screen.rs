@@ -7,15 +7,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use echoloop::service::Question;
+use echoloop::service::{DisplayText, Question};
 use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize,
-    tcsetattr,
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 use rustyline::ExternalPrinter;
 
 use super::board::{Board, Prompt};
-use super::fold::fold;
+use super::columns;
+use super::layout::{AUTO_WRAP_ON, Layout};
 
 /// Makes the editor draw its prompt. It puts a line feed behind whatever it is given to print, so this goes
 /// up first: nothing is to be seen of it.
@@ -26,9 +26,6 @@ const PASTE_MODE_OFF: &str = "\x1b[?2004l";
 
 /// How long the end waits for the terminal. One that stands still must not keep the program from ending.
 const END_WAIT: Duration = Duration::from_secs(1);
-
-/// How wide a terminal is taken for that does not say.
-const COLUMNS: u16 = 80;
 
 /// The screen that log lines must not write across, if there is one.
 static SHOWN: OnceLock<Screen> = OnceLock::new();
@@ -49,8 +46,7 @@ struct Shared {
     interrupted: AtomicBool,
     /// The terminal as it was found.
     found: Termios,
-    /// What further rows of a line begin with.
-    mark: &'static str,
+    layout: Layout,
 }
 
 struct State {
@@ -88,7 +84,7 @@ impl Screen {
     /// The screen of standard output, with an editor that is not there yet.
     pub(super) fn new(
         mut printer: impl ExternalPrinter + Send + 'static,
-        mark: &'static str,
+        layout: Layout,
     ) -> io::Result<Self> {
         let state = State {
             stage: Stage::Away,
@@ -106,7 +102,7 @@ impl Screen {
             changed: Condvar::new(),
             interrupted: AtomicBool::new(false),
             found: tcgetattr(io::stdin())?,
-            mark,
+            layout,
         }));
         // The editor takes what it is given to print when it likes, and one piece at a time. Nobody else
         // must have to wait for that.
@@ -138,12 +134,10 @@ impl Screen {
         SHOWN.get()
     }
 
-    /// Shows `text`, which is whole lines or nothing, above the prompt, which is to be that of this turn from
+    /// Shows `text` above the prompt, which is to be that of this turn from
     /// then on. Waits for the terminal.
-    pub(crate) fn show(&self, text: &str, prompt: Option<(Prompt, u64)>) -> io::Result<()> {
-        let columns = tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
-        let columns = if columns == 0 { COLUMNS } else { columns };
-        let text = fold(text, columns.into(), self.0.mark);
+    pub(crate) fn show(&self, text: &DisplayText, prompt: Option<(Prompt, u64)>) -> io::Result<()> {
+        let text = self.0.layout.rows(text, columns(), true);
         let mut state = self.lock();
         while state.stage == Stage::Coming || state.writing {
             state = self.wait(state);
@@ -200,9 +194,9 @@ impl Screen {
     }
 
     /// Gives the terminal back, and says a last thing. Waits for the terminal, but not for ever.
-    pub(crate) fn end(&self, text: &str) {
+    pub(crate) fn end(&self, text: &DisplayText) {
         self.close();
-        write_within(END_WAIT, format!("{text}\n"));
+        write_within(END_WAIT, self.0.layout.rows(text, columns(), true));
     }
 
     /// Gives the terminal back as it was found, with everything shown that was to be. Waits for it, but not
@@ -225,7 +219,10 @@ impl Screen {
         }
         if (was_up || !rest.is_empty()) && !busy {
             let left = if was_up { "\n" } else { "" };
-            write_within(END_WAIT, format!("{PASTE_MODE_OFF}{left}{rest}"));
+            write_within(
+                END_WAIT,
+                format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}{left}{rest}"),
+            );
         }
     }
 

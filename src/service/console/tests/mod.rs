@@ -52,8 +52,8 @@ impl Desk {
 
     /// What is shown since it was last looked at.
     fn shows(&mut self) -> String {
-        self.screen
-            .push_str(&self.console.take_text().unwrap_or_default());
+        let text = self.console.take_text();
+        self.screen.push_str(&text.unwrap_or_default().to_string());
         std::mem::take(&mut self.screen)
     }
 
@@ -104,7 +104,7 @@ fn messages_queue_and_the_next_is_called_to_mind() {
     desk.shows();
     assert_eq!(desk.prompt(), Some(2));
     assert_eq!(desk.types("one"), [send(2, "one"), answered(2)]);
-    assert_eq!(desk.shows(), "  #1 said: second…  (1 more to answer)\n");
+    assert_eq!(desk.shows(), "  #1 said (1 more to answer): second…\n");
     assert_eq!(desk.types("two"), [send(1, "two"), answered(1)]);
     assert_eq!(desk.shows(), "  #2 said: third\n");
     assert_eq!(desk.types("three"), [send(2, "three"), answered(2)]);
@@ -210,7 +210,7 @@ fn who_leaves_takes_its_messages_along_and_the_next_is_asked() {
     desk.closes(1, CloseReason::PeerClosed);
     assert_eq!(
         desk.shows(),
-        "  #1 has left\n  #2 said: hello  (1 more to answer)\n"
+        "  #1 has left\n  #2 said (1 more to answer): hello\n"
     );
     assert_eq!(desk.console.unanswered.len(), 2);
     desk.closes(2, CloseReason::PeerClosed);
