@@ -278,6 +278,7 @@ fn addresses_are_tried_in_turn() {
         connect_timeout: DEADLINE,
         wait: None,
         leave_with_server: false,
+        separate_writes: false,
     };
     let (shown, input, output) = pipes(&reactor, b"third time lucky", Cut::Anywhere);
     let mut client = StreamClient::new(options, input, output);

@@ -265,6 +265,21 @@ fn lines_typed_ahead_answer_a_message_each() {
     }
 }
 
+/// A paste is one reply to one client, and the operator sees that.
+#[test]
+fn pasted_lines_are_one_reply_without_the_last_line_end() {
+    let mut operator = Terminal::console(&[]);
+    let (mut first, mut second) = two_questions(&operator);
+    operator.enters("\x1b[200~one\ntwo\n\x1b[201~");
+    operator.shows("2 lines were sent as one reply.");
+    operator.enters("\x1b[200~three\n\x1b[201~");
+    hears(&mut second, "three");
+    operator.enters("/hangup 1");
+    let mut reply = String::new();
+    first.read_to_string(&mut reply).unwrap();
+    assert_eq!(reply, "one\ntwo");
+}
+
 /// What terminals obey, and what deceives: a person sees it written out.
 #[test]
 fn nothing_a_client_sends_acts_on_the_terminal() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use echoloop::service::Echo;
 use socket2::SockRef;
-use support::serving::{Serving, config, eventually};
+use support::serving::{DEADLINE, Serving, config, eventually};
 use terminal::{CTRL_C, CTRL_D, ENTER, Terminal, program};
 
 /// A listener for one client, and the program at a terminal, connected to it.
@@ -354,6 +354,35 @@ fn control_c_leaves_although_no_prompt_is_up() {
     eventually("the terminal is given back", || person.is_as_found());
     person.types(CTRL_C);
     assert_eq!(person.end(), 130);
+}
+
+/// What a terminal sends for pasted text.
+fn pasted(text: &str) -> String {
+    format!("\x1b[200~{text}\x1b[201~")
+}
+
+#[test]
+fn each_pasted_line_is_a_datagram_without_its_end() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(DEADLINE)).unwrap();
+    let address = server.local_addr().unwrap();
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "10ms"]);
+    person.ends_in(&[">>>"]);
+    person.enters(&pasted("ping one\nping two\r\nthree\n"));
+    person.enters("typed");
+    let mut room = [0; 99];
+    for expected in ["ping one", "ping two", "three", "typed"] {
+        let size = server.recv(&mut room).unwrap();
+        assert_eq!(String::from_utf8_lossy(&room[..size]), expected);
+    }
+}
+
+#[test]
+fn pasted_line_end_is_not_sent_twice() {
+    let (mut person, mut server, _) = connected_with(&["--newline"]);
+    person.enters(&pasted("GET\nHEAD\n"));
+    person.enters("typed");
+    hears(&mut server, "GET\nHEAD\ntyped\n");
 }
 
 #[test]

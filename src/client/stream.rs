@@ -1,5 +1,6 @@
 //! A conversation over TCP.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
@@ -34,6 +35,9 @@ pub struct StreamOptions {
     pub wait: Option<Duration>,
     /// Leave as soon as the server ends its side, whatever is being said.
     pub leave_with_server: bool,
+    /// Write each piece of the input by a call of its own, after the one before has been written.
+    /// Otherwise pieces are joined.
+    pub separate_writes: bool,
 }
 
 /// Sends what is said, shows what comes. When everything has been said, our side is shut and the rest
@@ -46,6 +50,8 @@ pub struct StreamClient {
     input: Input,
     output: Output,
     unsent: Buffer,
+    /// The unsent bytes of each piece, if each is written separately.
+    pieces: VecDeque<usize>,
     said_all: bool,
     /// The server has ended its side, and something was said last at this time.
     ended: Option<Instant>,
@@ -103,6 +109,7 @@ impl StreamClient {
             input,
             output,
             unsent: Buffer::new(),
+            pieces: VecDeque::new(),
             said_all: false,
             ended: None,
             shut: false,
@@ -217,6 +224,9 @@ impl StreamClient {
                 Said::Piece(piece) => {
                     said = true;
                     self.unsent.extend(&piece);
+                    if self.options.separate_writes && !piece.is_empty() {
+                        self.pieces.push_back(piece.len());
+                    }
                 }
                 Said::Nothing => break,
                 Said::Ended => {
@@ -233,8 +243,18 @@ impl StreamClient {
         if self.unsent.is_empty() || !self.seen.is_writable() {
             return false;
         }
-        match Transfer::of_write(stream.write(self.unsent.front())) {
-            Transfer::Moved(count) => self.unsent.consume(count),
+        let mut bytes = self.unsent.front();
+        if let Some(&piece) = self.pieces.front() {
+            bytes = &bytes[..bytes.len().min(piece)];
+        }
+        match Transfer::of_write(stream.write(bytes)) {
+            Transfer::Moved(count) => {
+                self.unsent.consume(count);
+                if let Some(piece) = self.pieces.front_mut() {
+                    *piece -= count;
+                }
+                self.pieces.pop_front_if(|piece| *piece == 0);
+            }
             Transfer::WouldBlock => self.seen.write_blocked(),
             Transfer::Interrupted => {}
             Transfer::Failed(_) | Transfer::Eof => {
@@ -243,6 +263,7 @@ impl StreamClient {
                     self.ending = Ending::Unsaid(self.unsent.len());
                 }
                 (self.unsent, self.said_all, self.shut) = (Buffer::new(), true, true);
+                self.pieces.clear();
                 self.seen.latch_read_closed();
             }
         }
@@ -341,6 +362,7 @@ mod tests {
                 connect_timeout: Duration::ZERO,
                 wait: Some(Duration::ZERO),
                 leave_with_server: at_prompt,
+                separate_writes: at_prompt,
             };
             let mut client = StreamClient::new(options, input, output);
             client.unsent.extend(&vec![0; unsent]);

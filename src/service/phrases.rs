@@ -77,6 +77,8 @@ pub enum Phrase<'a> {
     NobodyHere,
     /// Something was sent to so many clients.
     SentToAll(usize),
+    /// This number of lines was sent as one reply.
+    SentAsOne(usize),
     /// The last characters of a message, this number of them, are left out.
     Shortened(usize),
     /// So many lines were not shown.
@@ -166,6 +168,7 @@ impl Phrase<'_> {
             Self::MoreClients(_) => ("... and {} more", "……另有 {} 人"),
             Self::NobodyHere => ("Nobody is connected.", "没有人在线。"),
             Self::SentToAll(_) => ("Sent to {}.", "已发给 {} 人。"),
+            Self::SentAsOne(_) => ("{} lines were sent as one reply.", "{} 行已作为一条答复发出。"),
             Self::Shortened(_) => ("… {} more characters are left out (send standard output to a file to keep all)", "……略去其余 {} 个字符（把标准输出写入文件可保留全部）"),
             Self::NotShown(_) => ("({} lines were not shown: the screen could not keep up)", "（屏幕来不及显示，略去 {} 行）"),
             Self::Stopping => ("Stopping. Ctrl-C stops at once.", "正在停止。按 Ctrl-C 立即停止。"),
@@ -244,6 +247,7 @@ impl Display for Spoken<'_> {
             | Phrase::NotTaken(count)
             | Phrase::Reminder(count)
             | Phrase::Shortened(count)
+            | Phrase::SentAsOne(count)
             | Phrase::SentToAll(count) => fill(f, template, &[count]),
             Phrase::NoAnswer(number, why) => fill(f, template, &[number, why]),
             Phrase::NotAnswered(lost, sent) => fill(f, template, &[lost, sent]),

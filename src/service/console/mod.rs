@@ -130,6 +130,9 @@ impl Console {
 
     /// The operator has typed `line`. If it is an answer, it is one to `question`, and to no other.
     pub fn say(&mut self, line: &str, question: Option<Question>) {
+        // The end of the last line of a paste. A line that is typed has none.
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
         if line.len() > ANSWER_MAX {
             return self.tell(Phrase::TooLong);
         }
@@ -164,6 +167,7 @@ impl Console {
             return self.skip(question);
         }
         self.send(question.client, text);
+        self.tell_of_lines(text);
         self.settle(question.client, question.message);
     }
 
@@ -196,6 +200,7 @@ impl Console {
         };
         let oldest = guest.unanswered.front().copied();
         self.send(client, text);
+        self.tell_of_lines(text);
         if let Some(message) = oldest {
             self.settle(client, message);
         }
@@ -207,6 +212,15 @@ impl Console {
         let orders = guests.map(|guest| Order::Send(guest.id, bytes.clone()));
         self.orders.extend(orders);
         self.tell(Phrase::SentToAll(self.guests.len()));
+        self.tell_of_lines(text);
+    }
+
+    /// Says that pasted lines were sent as one reply: no line was taken for a reply to another message.
+    fn tell_of_lines(&mut self, text: &str) {
+        let lines = text.split('\n').count();
+        if lines > 1 {
+            self.tell(Phrase::SentAsOne(lines));
+        }
     }
 
     fn hang_up(&mut self, client: u64) {

@@ -101,6 +101,8 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
                 None => args.wait,
             },
             leave_with_server: screen.is_some(),
+            // A line is a message.
+            separate_writes: screen.is_some(),
         };
         converse(
             options,

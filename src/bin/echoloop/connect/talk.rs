@@ -1,5 +1,6 @@
 //! A person at a prompt.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,15 @@ pub(super) fn join(
     reactor: &Reactor,
 ) -> Result<(Input, Output), Failure> {
     let typed_at = screen.clone();
+    let mut pasted = VecDeque::new();
     let type_next = move || {
-        let Some(Entered { mut line, .. }) = editor.next(TURN)? else {
-            return Ok(None);
-        };
+        while pasted.is_empty() {
+            let Some(Entered { line, .. }) = editor.next(TURN)? else {
+                return Ok(None);
+            };
+            pasted.extend(lines(&line));
+        }
+        let mut line = pasted.pop_front().unwrap_or_default();
         if line.trim() == "quit" {
             typed_at.leave(false);
             return Ok(None);
@@ -66,6 +72,13 @@ pub(super) fn join(
     let output = Output::to_sink(show, reactor.waker())
         .map_err(|error| Failure::cannot("write to the terminal", &error))?;
     Ok((input, output))
+}
+
+/// The lines of a text that was entered at once, without their ends. A paste can have several.
+fn lines(text: &str) -> impl Iterator<Item = String> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let lines = text.split('\n');
+    lines.map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
 /// Turns the events of a conversation into text.
@@ -207,6 +220,15 @@ mod tests {
             "The server has hung up.\n",
             "nothing is left over"
         );
+    }
+
+    #[test]
+    fn lines_of_a_paste_have_no_ends() {
+        let split = |text| lines(text).collect::<Vec<_>>();
+        assert_eq!(split(""), [""]);
+        assert_eq!(split("one"), ["one"]);
+        assert_eq!(split("one\r\n\ntwo\n"), ["one", "", "two"]);
+        assert_eq!(split("one\n\n"), ["one", ""]);
     }
 
     #[test]
