@@ -89,10 +89,6 @@ fn unknown_option_is_one_line_with_the_option_to_use() {
             &["serve", "--port", "1"],
             "unexpected argument '--port': use --tcp HOST:PORT and --udp HOST:PORT (see --help)",
         ),
-        (
-            &["connect", "localhost", "25555"],
-            "unexpected argument '25555': write the server as HOST:25555 (see --help)",
-        ),
     ] {
         let told = mistake(arguments);
         assert_eq!(told, (2, format!("echoloop: {line}\n")));

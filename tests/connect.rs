@@ -190,7 +190,7 @@ fn nobody_there_and_nobody_known_are_one_line_each() {
     assert_said(
         &connect(&[&address], b""),
         1,
-        "refused: nobody listens there",
+        "refused: no program listens on that port",
     );
     assert_said(
         &connect(&["no-such-host.invalid:1"], b""),
@@ -239,6 +239,168 @@ fn the_wait_for_the_rest_is_bounded_when_asked() {
     serving.finish();
 }
 
+/// Waits for the end of the program, which must come although nothing else happens.
+#[track_caller]
+fn end(mut child: Child) -> (Option<i32>, String) {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            let mut error = String::new();
+            child.stderr.unwrap().read_to_string(&mut error).unwrap();
+            return (status.code(), error);
+        }
+        if start.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            panic!("the program does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The server goes on sending a byte at a time, and each would begin a wait of its own.
+#[test]
+fn wait_is_a_limit_although_bytes_arrive() {
+    let (address, server) = serve_one(|mut client| {
+        while client.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let mut child = spawn(&[&address.to_string(), "--wait", "300ms"]);
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    assert_said(&output, 0, "");
+    assert!(!output.stdout.is_empty());
+    server.join().unwrap();
+}
+
+#[test]
+fn wait_is_a_limit_although_standard_output_is_not_read() {
+    let (address, server) = serve_one(
+        |mut client| {
+            while client.write_all(&[b'x'; 10_000]).is_ok() {}
+        },
+    );
+    let mut child = spawn(&[&address.to_string(), "--wait", "200ms"]);
+    drop(child.stdin.take());
+    let unread = child.stdout.take();
+    let (code, error) = end(child);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("cannot write what came"), "{error}");
+    drop(unread);
+    server.join().unwrap();
+}
+
+#[test]
+fn wait_is_a_limit_although_the_server_takes_nothing() {
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let (address, server) = serve_one(move |client| {
+        let _ = is_done.recv();
+        drop(client);
+    });
+    let mut child = spawn(&[&address.to_string(), "--wait", "200ms"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = thread::spawn(move || stdin.write_all(&payload(30_000_000, 1)));
+    let (code, error) = end(child);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("not everything was sent"), "{error}");
+    drop(done);
+    assert!(writer.join().unwrap().is_err());
+    server.join().unwrap();
+}
+
+#[test]
+fn input_is_sent_after_a_half_close_of_the_server_if_asked() {
+    let (half_closed, is_half_closed) = std::sync::mpsc::channel();
+    let (address, server) = serve_one(move |mut client| {
+        client.shutdown(Shutdown::Write).unwrap();
+        half_closed.send(()).unwrap();
+        let mut received = String::new();
+        client.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "one, two");
+    });
+    let mut child = spawn(&[&address.to_string(), "--keep-sending"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"one, ").unwrap();
+    is_half_closed.recv_timeout(DEADLINE).unwrap();
+    // Longer than the silence after which the program ends without the option.
+    thread::sleep(Duration::from_millis(600));
+    stdin.write_all(b"two").unwrap();
+    drop(stdin);
+    assert_said(&child.wait_with_output().unwrap(), 0, "");
+    server.join().unwrap();
+}
+
+#[test]
+fn reset_is_reported_while_input_is_sent_after_a_half_close() {
+    let (address, server) = serve_one(|client| {
+        client.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    let mut child = spawn(&[&address.to_string(), "--keep-sending"]);
+    let stdin = child.stdin.take();
+    let (code, error) = end(child);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("the server reset the connection"), "{error}");
+    drop(stdin);
+    server.join().unwrap();
+}
+
+#[test]
+fn host_and_port_can_be_two_words() {
+    let serving = Serving::start(config(), Echo);
+    let (tcp, udp) = (serving.tcp[0], serving.udp[0]);
+    let output = connect(&["127.0.0.1", &tcp.port().to_string()], b"hello");
+    assert_said(&output, 0, "");
+    assert_eq!(output.stdout, b"hello");
+    let output = connect(&["udp://127.0.0.1", &udp.port().to_string()], b"hello\n");
+    assert_eq!(output.stdout, b"hello| lee\n");
+    serving.finish();
+    for (arguments, remedy) in [
+        (["127.0.0.1:80", "81"], "has a port already"),
+        (["127.0.0.1", "99999"], "give one from 1 to 65535"),
+        (["127.0.0.1", "http"], "write HOST:PORT"),
+    ] {
+        assert_said(&connect(&arguments, b""), 2, remedy);
+    }
+}
+
+/// Each way to fail, with `--lang zh`: no sentence is in English.
+#[test]
+fn failures_are_in_chinese_if_asked() {
+    let socket = bound();
+    let refuses = socket.local_addr().unwrap().as_socket().unwrap();
+    let refuses = refuses.to_string();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = format!("udp://{}", silent.local_addr().unwrap());
+    for arguments in [
+        &[refuses.as_str()][..],
+        &[&refuses, "--source", "192.0.2.1"],
+        &["no-such-host.invalid:1"],
+        &["255.255.255.255:9"],
+        &["udp://255.255.255.255:9"],
+        &[&format!("udp://{refuses}")],
+        &[&silent, "--wait", "10ms"],
+        &[&silent, "--source", "192.0.2.1"],
+    ] {
+        let output = connect(&[arguments, &["--lang", "zh"]].concat(), b"hello\n");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        for line in error.lines() {
+            // A time and a level, or the name of the program, come before the sentence.
+            let (_, sentence) = line.split_once(['\u{5d}', ' ']).unwrap();
+            assert!(sentence.contains(|c: char| c > '\u{3000}'), "{line}");
+            for word in [
+                "cannot", "address", "refused", "answer", "error", "source", "the ",
+            ] {
+                assert!(!sentence.contains(word), "{word} in {line}");
+            }
+        }
+    }
+}
+
 /// A sink that many can look at.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -277,7 +439,9 @@ fn addresses_are_tried_in_turn() {
         source: None,
         connect_timeout: DEADLINE,
         wait: None,
+        stall: None,
         leave_with_server: false,
+        keep_sending: false,
         separate_writes: false,
     };
     let (shown, input, output) = pipes(&reactor, b"third time lucky", Cut::Anywhere);

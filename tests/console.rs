@@ -241,7 +241,7 @@ fn a_half_closed_client_is_answered() {
     client.shutdown(Shutdown::Write).unwrap();
     operator.ends_in(&[
         "  #1 | one question",
-        "  #1 has said its last; an answer still reaches it",
+        "  #1 sends no more; it may still read a reply",
         "  #1 >>>",
     ]);
     operator.enters("one answer");

@@ -91,7 +91,7 @@ fn a_server_that_hangs_up_is_noticed_at_once() {
     person.ends_in(&[">>> half a li"]);
     drop(server);
     assert_eq!(person.end(), 0);
-    person.ends_in(&[">>> half a li", "The server has hung up."]);
+    person.ends_in(&[">>> half a li", "The server sends no more: disconnected."]);
     assert!(person.is_as_found());
 }
 
@@ -102,7 +102,7 @@ fn half_a_character_and_a_hang_up_are_both_shown() {
     person.shows("<<< half of");
     drop(server);
     assert_eq!(person.end(), 0);
-    person.ends_in(&["<<< \\xe4\\xbd", "The server has hung up."]);
+    person.ends_in(&["<<< \\xe4\\xbd", "The server sends no more: disconnected."]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_server_that_stands_still_does_not_hold_up_who_types() {
     person.types(CTRL_C);
     assert_eq!(person.end(), 0);
     operator.signal("CONT");
-    operator.shows("#1 has said its last");
+    operator.shows("#1 sends no more");
 }
 
 #[test]
@@ -175,13 +175,14 @@ fn nobody_there_is_one_line() {
     let address = nobody.local_addr().unwrap().as_socket().unwrap();
     let mut person = Terminal::run(&["connect", &address.to_string()]);
     assert_eq!(person.end(), 1);
-    let expected =
-        format!("echoloop: cannot connect to {address}: refused: nobody listens there\n");
+    let expected = format!(
+        "echoloop: cannot connect to {address}: refused: no program listens on that port, or a firewall rejects it\n"
+    );
     person.shows(expected.trim_end());
     assert_eq!(person.screen().trim_end(), expected.trim_end());
     let mut person = Terminal::run(&["connect", &address.to_string(), "--lang", "zh"]);
     assert_eq!(person.end(), 1);
-    person.shows("被拒绝，那里无人监听");
+    person.shows("被拒绝，该端口没有程序监听");
 }
 
 #[test]
@@ -287,9 +288,16 @@ fn what_is_typed_ahead_is_not_lost() {
 #[test]
 fn each_row_of_a_long_line_is_marked() {
     let (person, mut server, _) = connected();
-    let forged = format!("{:76}{:80}hello", "", "The server has hung up.");
+    let forged = format!(
+        "{:76}{:80}hello",
+        "", "The server sends no more: disconnected."
+    );
     server.write_all(forged.as_bytes()).unwrap();
-    person.ends_in(&["<<< The server has hung up.", "<<<     hello", ">>>"]);
+    person.ends_in(&[
+        "<<< The server sends no more: disconnected.",
+        "<<<     hello",
+        ">>>",
+    ]);
 }
 
 /// Pitfall 43: the terminal stands still, and the server has said more than it takes, and left.

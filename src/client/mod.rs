@@ -55,15 +55,15 @@ impl Failure {
             }
             Self::Lost(error) if error.kind() == Kind::ConnectionReset => Phrase::Reset,
             Self::Lost(error) => {
-                text = error.to_string();
+                text = language.reason(error);
                 Phrase::Lost(&text)
             }
             Self::Input(error) => {
-                text = error.to_string();
+                text = language.reason(error);
                 Phrase::InputFailed(&text)
             }
             Self::Output(error) => {
-                text = error.to_string();
+                text = language.reason(error);
                 Phrase::OutputFailed(&text)
             }
         };
@@ -79,7 +79,7 @@ fn describe(failure: &ConnectError, timeout: Duration, language: Language) -> St
         let phrase = Phrase::ConnectTimeout(address, timeout);
         return language.say(phrase).to_string();
     };
-    let text = error.to_string();
+    let text = language.reason(error);
     let phrase = match error.kind() {
         Kind::ConnectionRefused => Phrase::Refused(address),
         Kind::HostUnreachable | Kind::NetworkUnreachable => Phrase::Unreachable(address),

@@ -1,7 +1,7 @@
 //! A conversation over TCP.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -31,10 +31,16 @@ pub struct StreamOptions {
     pub source: Option<SourceAddr>,
     /// After how long an attempt to connect to one address fails.
     pub connect_timeout: Duration,
-    /// How long to wait for the rest once everything has been said; `None`: until the server ends.
+    /// How long to wait for the rest after the end of the input, whatever arrives until then; `None`: until
+    /// the server ends. Then the output has one more second for bytes that have arrived.
     pub wait: Option<Duration>,
+    /// How long the server may take no byte of the input; `None`: any time. Time in which the output has no
+    /// room does not count.
+    pub stall: Option<Duration>,
     /// Leave as soon as the server ends its side, whatever is being said.
     pub leave_with_server: bool,
+    /// Go on sending after the server has ended its side, until the end of the input.
+    pub keep_sending: bool,
     /// Write each piece of the input by a call of its own, after the one before has been written.
     /// Otherwise pieces are joined.
     pub separate_writes: bool,
@@ -59,6 +65,10 @@ pub struct StreamClient {
     shut: bool,
     /// When the wait for the rest ends.
     wait_until: Option<Instant>,
+    /// Since when the server has taken nothing of the unsent bytes.
+    stalled: Option<Instant>,
+    /// The time limit has ended the conversation.
+    timed_out: bool,
     room: Box<[u8]>,
     ending: Ending,
     failure: Option<Failure>,
@@ -114,6 +124,8 @@ impl StreamClient {
             ended: None,
             shut: false,
             wait_until: None,
+            stalled: None,
+            timed_out: false,
             room: vec![0; READ_SIZE].into_boxed_slice(),
             ending: Ending::Us,
             failure: None,
@@ -130,7 +142,12 @@ impl StreamClient {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
+        // At a prompt, the person has left.
+        let is_cut_short = self.timed_out && !self.options.leave_with_server;
         match shown {
+            Err(error) if is_cut_short && error.kind() == ErrorKind::TimedOut => {
+                Err(Failure::Output(error))
+            }
             Err(error) if !is_enough(&error) => Err(Failure::Output(error)),
             _ => Ok(self.ending),
         }
@@ -139,7 +156,7 @@ impl StreamClient {
     /// Waits until everything that was heard has been shown.
     fn wind_up(&mut self) -> Next {
         self.output.close();
-        if self.output.is_closed() {
+        if self.output.is_closed() || self.timed_out {
             Next::Stop
         } else {
             Next::Wait(None)
@@ -177,11 +194,20 @@ impl StreamClient {
 
     /// Moves what can be moved, once each way. Says whether anything was, or that it is over.
     fn talk(&mut self, stream: &mut TcpStream, now: Instant) -> Result<Talk, Failure> {
-        if self.output.is_closed() || self.wait_until.is_some_and(|until| until <= now) {
+        self.timed_out = self.time_limit().is_some_and(|until| until <= now);
+        if self.output.is_closed() || self.timed_out {
             return Ok(self.leave());
         }
         let said = self.listen(now)?;
-        let sent = self.send(stream) || said;
+        let sent = self.send(stream);
+        if self.unsent.is_empty() {
+            self.stalled = None;
+        } else if sent || !self.output.has_room() {
+            self.stalled = Some(now);
+        } else {
+            self.stalled.get_or_insert(now);
+        }
+        let sent = sent || said;
         if self.said_all && self.unsent.is_empty() && !self.shut {
             self.shut = true;
             // A server that has gone already will be noticed by reading.
@@ -191,8 +217,12 @@ impl StreamClient {
             if sent || !self.unsent.is_empty() {
                 *last = now;
             }
-            let over =
-                self.shut || self.options.leave_with_server || *last + SERVER_ENDED_QUIET <= now;
+            let keep_sending = self.options.keep_sending;
+            if keep_sending && self.seen.is_failed() {
+                return Err(Failure::Lost(ErrorKind::ConnectionReset.into()));
+            }
+            let quiet = !keep_sending && *last + SERVER_ENDED_QUIET <= now;
+            let over = self.shut || self.options.leave_with_server || quiet;
             return Ok(if over {
                 self.leave()
             } else if sent {
@@ -205,6 +235,13 @@ impl StreamClient {
             Talk::Idle if sent => Ok(Talk::Busy),
             talk => Ok(talk),
         }
+    }
+
+    /// When the wait for the server ends, at the end of the input or while it takes nothing.
+    fn time_limit(&self) -> Option<Instant> {
+        let stalled = self.stalled.zip(self.options.stall);
+        let stalled = stalled.map(|(since, limit)| since + limit);
+        self.wait_until.into_iter().chain(stalled).min()
     }
 
     /// The conversation is over, whatever the server has not taken yet.
@@ -276,7 +313,9 @@ impl StreamClient {
         }
         match Transfer::of_read(stream.read(&mut self.room)) {
             Transfer::Eof => {
-                self.ending = Ending::Server;
+                if !self.options.keep_sending {
+                    self.ending = Ending::Server;
+                }
                 self.output.push(Heard::Ended);
                 self.ended = Some(now);
             }
@@ -321,7 +360,8 @@ impl Handler for StreamClient {
                     Ok(Talk::Busy) => Some(now),
                     Ok(Talk::Idle) => {
                         let quiet = self.ended.map(|last| last + SERVER_ENDED_QUIET);
-                        self.wait_until.into_iter().chain(quiet).min()
+                        let quiet = quiet.filter(|_| !self.options.keep_sending);
+                        self.time_limit().into_iter().chain(quiet).min()
                     }
                     Ok(Talk::Over) => return self.wind_up(),
                     Err(failure) => {
@@ -338,37 +378,4 @@ impl Handler for StreamClient {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::Cut;
-    use crate::reactor::Reactor;
-
-    /// A wait that is over, or a person who leaves, while the server takes nothing.
-    #[test]
-    fn who_leaves_before_the_server_has_taken_everything_is_told() {
-        for (unsent, server_ended, at_prompt, ending) in [
-            (0, false, false, Ending::Us),
-            (5, false, false, Ending::Unsaid(5)),
-            (5, false, true, Ending::Unsaid(5)),
-            (5, true, false, Ending::Unsaid(5)),
-            (5, true, true, Ending::Us),
-        ] {
-            let reactor = Reactor::new().unwrap();
-            let input = Input::read(&b""[..], Cut::Anywhere, reactor.waker()).unwrap();
-            let output = Output::to_sink(|_| Ok(()), reactor.waker()).unwrap();
-            let options = StreamOptions {
-                addresses: Vec::new(),
-                source: None,
-                connect_timeout: Duration::ZERO,
-                wait: Some(Duration::ZERO),
-                leave_with_server: at_prompt,
-                separate_writes: at_prompt,
-            };
-            let mut client = StreamClient::new(options, input, output);
-            client.unsent.extend(&vec![0; unsent]);
-            client.ended = server_ended.then(Instant::now);
-            assert_eq!(client.leave(), Talk::Over);
-            assert_eq!(client.finish().unwrap(), ending);
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod console;
 mod display;
 mod faults;
 mod guard;
+mod language;
 mod network;
 mod phrases;
 mod repeat;
@@ -22,8 +23,9 @@ pub use faults::{
     HELD_MAX, HELD_TIME, Held, Odds, Random, Stall,
 };
 pub use guard::{Guard, GuardOptions, Refusal};
+pub use language::Language;
 pub(crate) use network::network;
-pub use phrases::{Language, Phrase, Spoken};
+pub use phrases::{Phrase, Spoken};
 pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;

@@ -4,39 +4,8 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Language;
 use crate::connection::CloseReason;
-
-/// A language that a person is spoken to in. Help and log lines are English whatever it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// Chinese, in simplified characters.
-    Chinese,
-}
-
-impl Language {
-    /// The language of a locale: English, if it is none of the others.
-    ///
-    /// ```
-    /// use echoloop::service::Language;
-    ///
-    /// assert_eq!(Language::of_locale("zh_CN.UTF-8"), Language::Chinese);
-    /// assert_eq!(Language::of_locale("C"), Language::English);
-    /// ```
-    pub fn of_locale(locale: &str) -> Self {
-        match locale.split(['_', '.', '@', '-']).next() {
-            Some("zh") => Self::Chinese,
-            _ => Self::English,
-        }
-    }
-
-    /// `phrase` in this language, to be displayed.
-    pub const fn say(self, phrase: Phrase<'_>) -> Spoken<'_> {
-        Spoken(self, phrase)
-    }
-}
 
 /// Something to tell a person.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +24,8 @@ pub enum Phrase<'a> {
     Left(CloseReason),
     /// The message that is to be answered now follows. This number of other messages wait.
     Reminder(usize),
+    /// An empty line was entered: the message still waits.
+    StillWaits,
     /// A message gets no answer.
     Unanswered,
     /// There is no message to answer.
@@ -98,17 +69,19 @@ pub enum Phrase<'a> {
     Sending(SocketAddr),
     /// The server has ended the conversation.
     ServerHungUp,
+    /// The server has ended its side, and lines are still sent.
+    ServerFinished,
     /// The person has ended the conversation.
     YouHungUp,
     /// The datagram of this number was not answered, for this reason.
     NoAnswer(u64, &'a str),
     /// The answer to the datagram of this number did not come within this time.
     NoAnswerWithin(u64, Duration),
-    /// Nobody listens where the datagram of this number went.
-    NobodyListens(u64),
+    /// The datagram of this number was refused.
+    DatagramRefused(u64),
     /// So many datagrams were not answered, of so many.
     NotAnswered(u64, u64),
-    /// Nobody listens at this address.
+    /// This address refused the connection.
     Refused(SocketAddr),
     /// There is no way to this address.
     Unreachable(SocketAddr),
@@ -122,12 +95,24 @@ pub enum Phrase<'a> {
     Reset,
     /// The conversation was cut off, for this reason.
     Lost(&'a str),
-    /// The conversation has ended before the server had taken so many bytes.
+    /// The connection has ended with this number of bytes unsent.
     NotTaken(usize),
     /// What is to be said can't be read, for this reason.
     InputFailed(&'a str),
     /// What came can't be written, for this reason.
     OutputFailed(&'a str),
+    /// A datagram can't be sent to this address, for this reason.
+    NotSendable(SocketAddr, &'a str),
+    /// No address of this host is known.
+    NoAddress(&'a str),
+    /// The program can't start or go on, for this reason.
+    CannotRun(&'a str),
+    /// A line of the input is longer than 64 KiB.
+    LineTooLong,
+    /// A line of the input is not UTF-8.
+    LineNotText,
+    /// The operator's terminal or pipe can't be written to, for this reason.
+    NotAllShown(&'a str),
 }
 
 impl Phrase<'_> {
@@ -143,8 +128,8 @@ impl Phrase<'_> {
             ),
             Self::Help => (HELP_ENGLISH, HELP_CHINESE),
             Self::Arrived(_) => ("connected from {}", "已接入，来自 {}"),
-            Self::Ended => ("has said its last; an answer still reaches it", "已说完，仍可收到答复"),
-            Self::GivenUp => ("was hung up on: it has left, or others wait that came later", "已被挂断：对方可能早已离开，后来的还在等"),
+            Self::Ended => ("sends no more; it may still read a reply", "不再发送，可能仍在接收答复"),
+            Self::GivenUp => ("was disconnected: too many clients that send no more wait for replies", "已被断开：不再发送却等待答复的客户端太多"),
             Self::Left(CloseReason::PeerClosed) => ("has left", "离开了"),
             Self::Left(CloseReason::HungUp) => ("was hung up on", "已被挂断"),
             Self::Left(CloseReason::Drained | CloseReason::Aborted) => ("was hung up on: the server stops", "已被挂断：服务停止"),
@@ -156,6 +141,7 @@ impl Phrase<'_> {
             Self::Left(CloseReason::Failed(_)) => ("was lost: {}", "连接中断：{}"),
             Self::Reminder(0) => ("said:", "刚才说："),
             Self::Reminder(_) => ("said ({} more to answer):", "刚才说（另有 {} 条待答）："),
+            Self::StillWaits => ("still waits for a reply: type one, or /skip", "仍在等待答复：请输入答复，或用 /skip 略过"),
             Self::Unanswered => ("gets no answer", "这条不作答复"),
             Self::NobodyWaits => ("Nobody waits for an answer. /to N TEXT and /all TEXT send unasked.", "没有待答的消息。可用 /to N TEXT 或 /all TEXT 主动发送。"),
             Self::TooLate => ("no longer waits for that answer: nothing was sent", "已不再等这条答复，什么也没有发送"),
@@ -172,35 +158,42 @@ impl Phrase<'_> {
             Self::Shortened(_) => ("… {} more characters are left out (send standard output to a file to keep all)", "……略去其余 {} 个字符（把标准输出写入文件可保留全部）"),
             Self::NotShown(_) => ("({} lines were not shown: the screen could not keep up)", "（屏幕来不及显示，略去 {} 行）"),
             Self::Stopping => ("Stopping. Ctrl-C stops at once.", "正在停止。按 Ctrl-C 立即停止。"),
-            Self::Undelivered => ("does not take what it is sent: that was not", "对方没有在接收，这条没有发出"),
+            Self::Undelivered => ("does not read: the message was not sent", "没有在接收，这条消息没有发出"),
             Self::Unreadable => ("A key was no UTF-8 text, and is left out with what was typed right behind it.", "有按键不是 UTF-8 文本，已略去，紧随其后的输入也一并略去。"),
             Self::InputEnded => ("Nobody is left to answer: the input has ended. The server goes on.", "输入已结束，没有人答复了；服务继续运行。"),
             Self::Connected(_) => ("Connected to {}. quit, Ctrl-D or Ctrl-C leaves.", "已连上 {}。输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
             Self::Sending(_) => ("Each line goes to {} as a datagram. quit, Ctrl-D or Ctrl-C leaves.", "每行作为一个数据报发往 {}。输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
-            Self::ServerHungUp => ("The server has hung up.", "对方挂断了。"),
+            Self::ServerHungUp => ("The server sends no more: disconnected.", "对方不再发送，已断开连接。"),
+            Self::ServerFinished => ("The server sends no more. Lines are still sent; quit, Ctrl-D or Ctrl-C leaves.", "对方不再发送。输入的内容仍会发出；输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
             Self::YouHungUp => ("Disconnected.", "已断开。"),
             Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有回音：{}"),
             Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有回音：{} 内没有收到"),
-            Self::NobodyListens(_) => ("no answer to datagram {}: nobody listens there", "第 {} 个数据报没有回音：那里无人监听"),
+            Self::DatagramRefused(_) => ("no answer to datagram {}: refused: no program listens on that port, or a firewall rejects it", "第 {} 个数据报没有回音：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
             Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "{} 个数据报没有回音，共发出 {} 个"),
-            Self::Refused(_) => ("cannot connect to {}: refused: nobody listens there", "无法连接 {}：被拒绝，那里无人监听"),
-            Self::Unreachable(_) => ("cannot connect to {}: unreachable: there is no way to that address", "无法连接 {}：不可达，没有通往该地址的路由"),
+            Self::Refused(_) => ("cannot connect to {}: refused: no program listens on that port, or a firewall rejects it", "无法连接 {}：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
+            Self::Unreachable(_) => ("cannot connect to {}: unreachable: no route to that address, or a router rejects it", "无法连接 {}：不可达，没有通往该地址的路由，或被路由器拒绝"),
             Self::NotFromHere(..) => ("cannot connect to {}: {}; is the source an address of this machine?", "无法连接 {}：{}；源地址是本机的吗？"),
             Self::NotConnected(..) => ("cannot connect to {}: {}", "无法连接 {}：{}"),
             Self::ConnectTimeout(..) => ("cannot connect to {}: no answer within {}", "无法连接 {}：{} 内没有应答"),
             Self::Reset => ("the server reset the connection", "对方重置了连接"),
             Self::Lost(_) => ("the connection was lost: {}", "连接中断：{}"),
-            Self::NotTaken(_) => ("not everything was sent: the server had not taken {} bytes when it ended", "没有全部发出：结束时对方还有 {} 字节没有接收"),
+            Self::NotTaken(_) => ("not everything was sent: {} bytes were left when the connection ended", "没有全部发出：连接结束时还剩 {} 字节"),
             Self::InputFailed(_) => ("cannot read what is to be sent: {}", "无法读取要发送的内容：{}"),
             Self::OutputFailed(_) => ("cannot write what came: {}", "无法写出收到的内容：{}"),
+            Self::NotSendable(..) => ("cannot send to {}: {}", "无法发送到 {}：{}"),
+            Self::NoAddress(_) => ("no address is known for '{}'; check the name, or give a numeric address", "找不到“{}”的地址：请检查主机名，或直接使用 IP 地址"),
+            Self::CannotRun(_) => ("cannot run: {}", "无法运行：{}"),
+            Self::LineTooLong => ("a line is longer than 64 KiB", "有一行超过 64 KiB"),
+            Self::LineNotText => ("a line is not UTF-8 text", "有一行不是 UTF-8 文本"),
+            Self::NotAllShown(_) => ("not everything was written to the output: {}", "输出没有全部写出：{}"),
         }
     }
 }
 
 const HELP_ENGLISH: &str = "\
-TEXT         answers the message that the prompt names; an empty line leaves it unanswered
+TEXT         answers the message that the prompt names
 quit         hangs up on its sender
-/skip        leaves it unanswered
+/skip        leaves it unanswered; an empty line does nothing
 /to N TEXT   sends TEXT to client N, in answer to its oldest message if there is one
 /all TEXT    sends TEXT to every client
 /hangup N    hangs up on client N
@@ -209,9 +202,9 @@ quit         hangs up on its sender
 //TEXT       answers with /TEXT";
 
 const HELP_CHINESE: &str = "\
-TEXT         答复提示符所指的消息；空行表示不答复
+TEXT         答复提示符所指的消息
 quit         挂断这条消息的发送者
-/skip        不答复这条消息
+/skip        不答复这条消息；空行不起作用
 /to N TEXT   把 TEXT 发给 N 号；若它有待答的消息，就算答复了其中最早的一条
 /all TEXT    把 TEXT 发给所有人
 /hangup N    挂断 N 号
@@ -222,6 +215,12 @@ quit         挂断这条消息的发送者
 /// A phrase in a language, to be displayed.
 #[derive(Clone, Copy, Debug)]
 pub struct Spoken<'a>(Language, Phrase<'a>);
+
+impl<'a> Spoken<'a> {
+    pub(super) const fn new(language: Language, phrase: Phrase<'a>) -> Self {
+        Self(language, phrase)
+    }
+}
 
 impl Display for Spoken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -237,10 +236,12 @@ impl Display for Spoken<'_> {
             | Phrase::Sending(address)
             | Phrase::Refused(address)
             | Phrase::Unreachable(address) => fill(f, template, &[address]),
-            Phrase::Left(CloseReason::Failed(kind)) => fill(f, template, &[kind]),
+            Phrase::Left(CloseReason::Failed(kind)) => {
+                fill(f, template, &[&language.reason_of_kind(*kind)])
+            }
             Phrase::NoSuchClient(number)
             | Phrase::NotShown(number)
-            | Phrase::NobodyListens(number) => fill(f, template, &[number]),
+            | Phrase::DatagramRefused(number) => fill(f, template, &[number]),
             Phrase::NoSuchCommand(text) | Phrase::Usage(text) => fill(f, template, &[text]),
             Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
             Phrase::MoreClients(count)
@@ -257,12 +258,15 @@ impl Display for Spoken<'_> {
             Phrase::ConnectTimeout(address, time) => {
                 fill(f, template, &[address, &format_args!("{time:?}")])
             }
-            Phrase::NotFromHere(address, why) | Phrase::NotConnected(address, why) => {
-                fill(f, template, &[address, why])
-            }
-            Phrase::Lost(why) | Phrase::InputFailed(why) | Phrase::OutputFailed(why) => {
-                fill(f, template, &[why])
-            }
+            Phrase::NotFromHere(address, why)
+            | Phrase::NotConnected(address, why)
+            | Phrase::NotSendable(address, why) => fill(f, template, &[address, why]),
+            Phrase::CannotRun(why)
+            | Phrase::InputFailed(why)
+            | Phrase::Lost(why)
+            | Phrase::NoAddress(why)
+            | Phrase::NotAllShown(why)
+            | Phrase::OutputFailed(why) => fill(f, template, &[why]),
             _ => f.write_str(template),
         }
     }
@@ -283,41 +287,4 @@ fn fill(f: &mut fmt::Formatter<'_>, template: &str, values: &[&dyn Display]) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_go_where_the_braces_are_in_both_languages() {
-        let phrase = Phrase::NoAnswer(2, "{} hello");
-        let said = |language: Language, phrase| language.say(phrase).to_string();
-        assert_eq!(
-            said(Language::English, phrase),
-            "no answer to datagram 2: {} hello"
-        );
-        assert_eq!(
-            said(Language::Chinese, phrase),
-            "第 2 个数据报没有回音：{} hello"
-        );
-    }
-
-    #[test]
-    fn every_command_of_the_help_is_in_both_languages() {
-        for help in [HELP_ENGLISH, HELP_CHINESE] {
-            let words = help.lines().map(|line| line.split(' ').next().unwrap());
-            let commands: Vec<&str> = words.filter(|word| word.starts_with('/')).collect();
-            for command in crate::service::COMMANDS {
-                assert!(commands.contains(&command.trim()), "{command}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_locale_names_its_language() {
-        for locale in ["zh", "zh_CN", "zh_TW.UTF-8", "zh-Hans", "zh.UTF-8@x"] {
-            assert_eq!(Language::of_locale(locale), Language::Chinese, "{locale}");
-        }
-        for locale in ["", "C", "C.UTF-8", "en_US.UTF-8", "za_CN", "POSIX"] {
-            assert_eq!(Language::of_locale(locale), Language::English, "{locale}");
-        }
-    }
-}
+mod tests;

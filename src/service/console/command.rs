@@ -6,7 +6,7 @@ pub const COMMANDS: [&str; 6] = ["/all ", "/clients", "/hangup ", "/help", "/ski
 /// A line, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
-    /// Send this to who sent the message at hand. Nothing, if it is empty.
+    /// Send this to the sender of the message at hand. Nothing, if it is empty.
     Answer(&'a str),
     /// Hang up on who sent the message at hand.
     Quit,
@@ -18,12 +18,29 @@ pub(super) enum Command<'a> {
     To(u64, &'a str),
 }
 
+impl Command<'_> {
+    /// Whether it settles a message, and so needs one.
+    pub(super) const fn needs_message(self) -> bool {
+        match self {
+            Self::Answer(text) => !text.is_empty(),
+            Self::Quit | Self::Skip => true,
+            Self::All(_) | Self::Clients | Self::HangUp(_) | Self::Help | Self::To(..) => false,
+        }
+    }
+}
+
 /// A line, not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mistake<'a> {
     NoSuchCommand(&'a str),
     /// This is how it is typed.
     Usage(&'static str),
+}
+
+/// `line` without its end. Only the last line of a paste has one.
+pub(super) fn without_line_end(line: &str) -> &str {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 /// Understands `line`.

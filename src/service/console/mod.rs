@@ -12,7 +12,7 @@ pub use command::COMMANDS;
 
 use self::command::{Command, Mistake};
 pub use self::roster::Question;
-use self::roster::{Guest, Message, excerpt, guest};
+use self::roster::{Guest, Message, excerpt, guest, sanitized};
 use self::transcript::{Number, Transcript};
 use super::{ClientId, DisplayText, Language, Order, Phrase, Sanitizer, Service};
 use crate::connection::{CloseReason, Reply};
@@ -20,25 +20,23 @@ use crate::connection::{CloseReason, Reply};
 /// How many clients are listed at once.
 const LISTED_MAX: usize = 100;
 
-/// How many clients that have ended their side may wait for answers. Nothing tells whether they are still there, and
-/// to come, ask and go costs nobody anything: beyond so many, the one that has waited longest is hung up on.
+/// How many clients that have ended their side may wait for answers. Whether they are still there is not
+/// known. Beyond this number, the one that has waited longest is disconnected.
 const ENDED_MAX: usize = 100;
 
-/// The longest answer, in bytes: as much as a line of a script may have. It is kept until the client takes it.
+/// The longest answer, in bytes, as that of a line of a script. It is kept until the client takes it.
 const ANSWER_MAX: usize = 64 * 1024;
 
 /// Lets an operator answer: shows what clients say, and takes each line typed as the answer to one message.
 ///
-/// Messages are answered in the order they came in, or out of it by command. A client's messages do not
-/// keep another's from being shown, nor answered.
-///
-/// Pure: lines come in by [`say`](Self::say), text to be shown goes out by [`take_text`](Self::take_text).
+/// Messages are answered in the order they came in, or out of it by command, each client's independently.
+/// Pure: lines come in by [`say`](Self::say), text for the operator goes out by [`take_text`](Self::take_text).
 ///
 /// # Limits
 ///
-/// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those
-/// of one read aside; then it is not read from. At most 100 clients that have ended their side wait for answers. An excerpt of each is kept, and nothing else of what was
-/// said. At most 256 KiB of text wait to be taken: further lines are dropped, and their number is told.
+/// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those of one read
+/// aside; then it is not read from. At most 100 clients that have ended their side wait for answers. Only an excerpt
+/// of each message is kept. At most 256 KiB of text wait to be taken: further lines are dropped and counted.
 #[derive(Debug, Default)]
 pub struct Console {
     language: Language,
@@ -109,11 +107,7 @@ impl Console {
 
     /// Whether `line` sees to a message, and so has to wait for one.
     pub fn needs_question(line: &str) -> bool {
-        let command = command::parse(line);
-        matches!(
-            command,
-            Ok(Command::Answer(_) | Command::Quit | Command::Skip)
-        )
+        command::parse(line).is_ok_and(Command::needs_message)
     }
 
     /// Nobody will answer any more: what is unanswered stays so, and no further answer is promised.
@@ -130,9 +124,7 @@ impl Console {
 
     /// The operator has typed `line`. If it is an answer, it is one to `question`, and to no other.
     pub fn say(&mut self, line: &str, question: Option<Question>) {
-        // The end of the last line of a paste. A line that is typed has none.
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = command::without_line_end(line);
         if line.len() > ANSWER_MAX {
             return self.tell(Phrase::TooLong);
         }
@@ -153,7 +145,10 @@ impl Console {
             Ok(Command::HangUp(client)) => self.hang_up(client),
             Ok(Command::Help) => self.tell(Phrase::Help),
             Ok(Command::To(client, text)) => self.send_to(client, text),
-            Err(Mistake::NoSuchCommand(word)) => self.tell(Phrase::NoSuchCommand(word)),
+            // The operator may have pasted text of a peer.
+            Err(Mistake::NoSuchCommand(word)) => {
+                self.tell(Phrase::NoSuchCommand(&excerpt(&sanitized(word.as_bytes()))));
+            }
             Err(Mistake::Usage(usage)) => self.tell(Phrase::Usage(usage)),
         }
         self.ask();
@@ -164,10 +159,10 @@ impl Console {
             return;
         };
         if text.is_empty() {
-            return self.skip(question);
+            // Enter may have been pressed to look at the screen, or once too often.
+            return self.news(question.client, Phrase::StillWaits);
         }
         self.send(question.client, text);
-        self.tell_of_lines(text);
         self.settle(question.client, question.message);
     }
 
@@ -176,8 +171,7 @@ impl Console {
         self.settle(client, message);
     }
 
-    /// `question`, if it is still to be answered. Otherwise the operator is told that it is not, unless
-    /// there is nothing to tell.
+    /// `question`, if it is still to be answered. Otherwise a notice says why not, if there was a question.
     fn current(&mut self, question: Option<Question>, line: &str) -> Option<Question> {
         match question {
             Some(question) if self.unanswered.contains_key(&question.message) => Some(question),
@@ -200,7 +194,6 @@ impl Console {
         };
         let oldest = guest.unanswered.front().copied();
         self.send(client, text);
-        self.tell_of_lines(text);
         if let Some(message) = oldest {
             self.settle(client, message);
         }
@@ -251,6 +244,7 @@ impl Console {
         if let Some(guest) = self.guests.get(&client) {
             let bytes = text.as_bytes().into();
             self.orders.push_back(Order::Send(guest.id, bytes));
+            self.tell_of_lines(text);
         }
     }
 
@@ -301,8 +295,9 @@ impl Console {
         if let Some((_, message)) = next
             && next_id != self.shown_last
         {
-            let label = Phrase::Reminder(self.unanswered.len() - 1);
-            let label = self.language.say(label);
+            let label = self
+                .language
+                .say(Phrase::Reminder(self.unanswered.len() - 1));
             self.transcript
                 .reminder(message.from, label, &message.excerpt);
             self.shown_last = next_id;
@@ -391,10 +386,8 @@ impl Service for Console {
     }
 
     fn overhear(&mut self, source: SocketAddr, message: &[u8]) {
-        let (mut sanitizer, mut text) = (Sanitizer::new(), String::new());
-        sanitizer.push(message, &mut text);
-        sanitizer.finish(&mut text);
-        self.transcript.speech(format_args!("udp {source}"), &text);
+        self.transcript
+            .speech(format_args!("udp {source}"), &sanitized(message));
         self.shown_last = None;
     }
 

@@ -49,6 +49,14 @@ pub(super) fn guest<'a>(
     Some((number, guests.get_mut(&number)?))
 }
 
+/// All of a text, fit for a terminal.
+pub(super) fn sanitized(bytes: &[u8]) -> String {
+    let (mut sanitizer, mut text) = (Sanitizer::new(), String::new());
+    sanitizer.push(bytes, &mut text);
+    sanitizer.finish(&mut text);
+    text
+}
+
 /// The beginning of the first line of `text`.
 pub(super) fn excerpt(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();

@@ -11,11 +11,12 @@ use crate::units::{Timeout, nonzero_size, time, timeout};
 /// The arguments of `echoloop connect`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "At a terminal there is a prompt: each line is sent, without its end, and what the server says \
-appears above the prompt, with control characters escaped. 'quit', Ctrl-D and Ctrl-C leave.
+    after_help = "At a terminal there is a prompt: each line is sent without its end, and text of the server appears \
+above the prompt. 'quit', Ctrl-D and Ctrl-C leave. Each pasted line is sent by itself.
 
-Otherwise what comes from standard input is sent as it is, and what the server sends goes to standard output as it \
-is. The end of standard input shuts our side, and the rest is awaited.
+Otherwise the bytes of standard input are sent unchanged. At its end, the connection is half-closed, and the rest is \
+printed until the server closes. If standard output is a terminal, each row begins with '<<< ', and control \
+characters are escaped; otherwise bytes are unchanged.
 
 To udp:// each line is a datagram, and each answer a line.
 
@@ -26,6 +27,7 @@ Times take ns, us, ms, s, m and h; a bare number is seconds.
 
 Examples:
   echoloop connect 127.0.0.1:25555
+  echoloop connect localhost 25555
   echo hello | echoloop connect tcp://localhost:25555
   echo hello | echoloop connect udp://127.0.0.1:25556
   echoloop connect 127.0.0.1:25555 < file > copy
@@ -34,27 +36,73 @@ Exit codes: 0 done, 1 failed or a datagram got no answer, 2 usage; 129, 130 and 
 terminal ended by SIGHUP, SIGINT (Ctrl-C while no prompt is up) or SIGTERM."
 )]
 pub(crate) struct ConnectArgs {
-    /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP
+    /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP; the port can also be the next word
     #[arg(value_name = "SERVER")]
-    pub(crate) target: Target,
+    pub(crate) server: String,
+    /// The port, if SERVER is only a host
+    #[arg(value_name = "PORT")]
+    pub(crate) port: Option<String>,
     /// Time limit for connecting to each address of the server; 0: that of the system
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub(crate) connect_timeout: Timeout,
-    /// How long to wait for the rest after the end of input [default: until the server ends], and for
-    /// the answer to each datagram [default: 2s]
+    /// TCP: after the end of input, end within this time, whatever arrives until then [default: when the server
+    /// closes]. Also ends if the server takes no input for this time. UDP: how long to wait for the reply of
+    /// each address to a datagram [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) wait: Option<Duration>,
     /// Connect from this address: 127.0.0.1, or fe80::1%eth0 for a link-local one
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) source: Option<SourceArg>,
+    /// Go on sending after the server has half-closed the connection, until the end of input [default: end
+    /// when the server ends]
+    #[arg(long)]
+    pub(crate) keep_sending: bool,
     #[command(flatten)]
     pub(crate) lang: Lang,
-    /// At the prompt, send each line with a line feed behind it: for servers that read lines
+    /// At the prompt, end each line with a line feed: for servers that read lines
     #[arg(long)]
     pub(crate) newline: bool,
     /// Send datagrams of so many bytes instead of lines, and show answers as they are
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size)]
     pub(crate) datagram_size: Option<std::num::NonZeroUsize>,
+}
+
+impl ConnectArgs {
+    /// The server.
+    ///
+    /// # Errors
+    ///
+    /// The part of the address that is missing or wrong, with an example.
+    pub(crate) fn target(&self) -> Result<Target, String> {
+        let server = match &self.port {
+            None => self.server.clone(),
+            Some(port) => joined(&self.server, port)?,
+        };
+        let target = server.parse();
+        target.map_err(|error| format!("invalid value '{server}' for '<SERVER>': {error}"))
+    }
+}
+
+/// A host and a port in one word.
+fn joined(server: &str, port: &str) -> Result<String, String> {
+    let (scheme, host) = match server.split_once("://") {
+        Some((scheme, host)) => (format!("{scheme}://"), host),
+        None => (String::new(), server),
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = bare.unwrap_or(host);
+    let is_ipv6 = bare.matches(':').count() > 1 && !bare.contains(']');
+    if is_ipv6 {
+        return Ok(format!("{scheme}[{bare}]:{port}"));
+    }
+    if host.contains(':') {
+        return Err(format!(
+            "'{server}' has a port already: leave out '{port}', or the part after the colon"
+        ));
+    }
+    Ok(format!("{scheme}{host}:{port}"))
 }
 
 /// A server to talk to.
@@ -121,6 +169,23 @@ mod tests {
             assert!(error(text).ends_with("from 1 to 65535"), "{text}");
         }
         assert!(error(":25555").starts_with("it has no host"));
+    }
+
+    #[test]
+    fn port_can_be_a_word_of_its_own() {
+        for (server, port, expected) in [
+            ("localhost", "25555", "localhost:25555"),
+            ("udp://localhost", "25556", "udp://localhost:25556"),
+            ("::1", "80", "[::1]:80"),
+            ("[::1]", "80", "[::1]:80"),
+            ("tcp://fe80::1%eth0", "80", "tcp://[fe80::1%eth0]:80"),
+        ] {
+            assert_eq!(joined(server, port).unwrap(), expected);
+        }
+        for server in ["localhost:80", "udp://127.0.0.1:80", "[::1]:80"] {
+            let error = joined(server, "81").unwrap_err();
+            assert!(error.contains(server) && error.contains("'81'"), "{error}");
+        }
     }
 
     #[test]

@@ -88,9 +88,6 @@ pub(super) fn hint(command: &Command, argument: &str) -> Option<String> {
     if let Some((_, hint)) = known.iter().find(is_named) {
         return Some((*hint).to_owned());
     }
-    if command.get_name() == "connect" && argument.parse::<u16>().is_ok() {
-        return Some(format!("write the server as HOST:{argument}"));
-    }
     close_option(command, argument).map(|option| format!("did you mean --{option}?"))
 }
 
@@ -200,7 +197,6 @@ mod tests {
             ("serve", "-p", "--tcp HOST:PORT"),
             ("serve", "-t", "--reuse-port"),
             ("connect", "-u", "udp://HOST:PORT"),
-            ("connect", "25555", "HOST:25555"),
         ] {
             let hint = hint_of(command, argument).unwrap();
             assert!(hint.contains(told), "{command} {argument}: {hint}");

@@ -1,4 +1,4 @@
-//! In which language a person is spoken to.
+//! The language of prompts, notices and results.
 
 use std::env;
 
@@ -8,7 +8,8 @@ use echoloop::service::Language;
 /// The option that names a language.
 #[derive(Args, Debug)]
 pub(crate) struct Lang {
-    /// The language of prompts and notices [default: that of LC_ALL, LC_MESSAGES or LANG]
+    /// The language of prompts, notices and results: en or zh [default: that of LC_ALL, LC_MESSAGES or LANG]. Help,
+    /// usage errors, log lines, 'listening' and totals are English
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     lang: Option<LangArg>,
 }

@@ -3,6 +3,8 @@
 mod pipes;
 mod talk;
 
+use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,57 +32,20 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// Talks to a server until one of the two has ended.
 pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
-    if args.datagram_size.is_some() && !args.target.udp {
-        return Err(Failure::Usage(
-            "--datagram-size is for udp://: TCP is a stream".to_owned(),
-        ));
-    }
-    let Target { host, port, udp } = &args.target;
-    let source = args.source.as_ref().map(names::source).transpose()?;
-    let addresses = names::addresses(host, *port)?;
-    let addresses = names::reachable(addresses, source.as_slice())?;
-    let mut reactor = Reactor::new().map_err(|error| Failure::cannot("start the loop", &error))?;
+    let target = args.target().map_err(Failure::Usage)?;
+    check_options(args, &target)?;
     let language = args.lang.language();
-    let layout = Layout {
-        mark: SERVER,
-        rows_max: READ_ROWS_MAX,
-        language,
-    };
-    let style = Style {
-        width: 0,
-        commands: &[],
-        layout,
-    };
-    let terminal = match args.datagram_size {
-        None => {
-            terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?
-        }
-        Some(_) => None,
-    };
-    let wait = args.wait.unwrap_or(ANSWER_WAIT);
-    let (screen, input, output) = match terminal {
-        Some((editor, screen)) => {
-            terminal::warn_of_unknown_width();
-            let manners = Manners {
-                language,
-                udp: *udp,
-                newline: args.newline,
-                wait,
-            };
-            let (input, output) = talk::join(editor, &screen, manners, &reactor)?;
-            (Some(screen), input, output)
-        }
-        None => {
-            let (input, output) = pipes::join(args, wait, layout, &reactor)?;
-            (None, input, output)
-        }
-    };
+    let source = args.source.as_ref().map(names::source).transpose()?;
+    let addresses = addresses(&target, language)?;
+    let addresses = names::reachable(addresses, source.as_slice())?;
+    let mut reactor = Reactor::new().map_err(|error| cannot(language, "start the loop", &error))?;
+    let (screen, input, output) = join(args, &target, language, &reactor)?;
     let _closing = screen.clone().map(Closing);
-    if *udp {
+    if target.udp {
         let options = DatagramOptions {
             addresses,
             source,
-            wait,
+            wait: args.wait.unwrap_or(ANSWER_WAIT),
         };
         exchange(
             options,
@@ -95,12 +60,15 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             addresses,
             source,
             connect_timeout: args.connect_timeout.0.unwrap_or(TIME_MAX),
-            // Who leaves the prompt has heard enough.
+            // A person who leaves the prompt does not wait for more.
             wait: match screen {
                 Some(_) => Some(args.wait.unwrap_or_default()),
                 None => args.wait,
             },
-            leave_with_server: screen.is_some(),
+            // At a prompt, the person sees that, and can leave.
+            stall: args.wait.filter(|_| screen.is_none()),
+            leave_with_server: screen.is_some() && !args.keep_sending,
+            keep_sending: args.keep_sending,
             // A line is a message.
             separate_writes: screen.is_some(),
         };
@@ -115,6 +83,88 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Refuses options that the transport has no use for.
+fn check_options(args: &ConnectArgs, target: &Target) -> Result<(), Failure> {
+    let refused = if args.datagram_size.is_some() && !target.udp {
+        "--datagram-size is for udp://: TCP is a stream"
+    } else if args.keep_sending && target.udp {
+        "--keep-sending is for TCP: UDP has no connection to half-close"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(refused.to_owned()))
+}
+
+/// The addresses of `target`.
+fn addresses(target: &Target, language: Language) -> Result<Vec<SocketAddr>, Failure> {
+    let found = names::addresses(&target.host, target.port);
+    found.map_err(|failure| match (failure, language) {
+        (Failure::Failed(_), Language::Chinese) => {
+            let phrase = Phrase::NoAddress(&target.host);
+            Failure::Failed(language.say(phrase).to_string())
+        }
+        (failure, _) => failure,
+    })
+}
+
+/// The input and the output: a prompt, or standard input and output as they are.
+fn join(
+    args: &ConnectArgs,
+    target: &Target,
+    language: Language,
+    reactor: &Reactor,
+) -> Result<(Option<Screen>, Input, Output), Failure> {
+    let manners = Manners {
+        language,
+        udp: target.udp,
+        newline: args.newline,
+        keep_sending: args.keep_sending,
+        wait: args.wait.unwrap_or(ANSWER_WAIT),
+    };
+    let layout = Layout {
+        mark: SERVER,
+        rows_max: READ_ROWS_MAX,
+        language,
+    };
+    let style = Style {
+        width: 0,
+        commands: &[],
+        layout,
+    };
+    let terminal = match args.datagram_size {
+        None => {
+            terminal::open(style).map_err(|error| cannot(language, "use the terminal", &error))?
+        }
+        Some(_) => None,
+    };
+    match terminal {
+        Some((editor, screen)) => {
+            terminal::warn_of_unknown_width();
+            let joined = talk::join(editor, &screen, manners, reactor);
+            let (input, output) =
+                joined.map_err(|error| cannot(language, "use the terminal", &error))?;
+            Ok((Some(screen), input, output))
+        }
+        None => {
+            let joined = pipes::join(args.datagram_size, manners, layout, reactor);
+            let (input, output) = joined
+                .map_err(|error| cannot(language, "use standard input and output", &error))?;
+            Ok((None, input, output))
+        }
+    }
+}
+
+/// The system has refused something that the program can't do without.
+fn cannot(language: Language, what: &str, error: &io::Error) -> Failure {
+    match language {
+        Language::English => Failure::cannot(what, error),
+        Language::Chinese => {
+            let reason = language.reason(error);
+            Failure::Failed(language.say(Phrase::CannotRun(&reason)).to_string())
+        }
+    }
+}
+
 /// A conversation over TCP.
 fn converse(
     options: StreamOptions,
@@ -125,7 +175,7 @@ fn converse(
     reactor: &mut Reactor,
 ) -> Result<ExitCode, Failure> {
     let mut client = StreamClient::new(options, input, output);
-    if let Some(code) = drive(&mut client, screen, reactor)? {
+    if let Some(code) = drive(&mut client, screen, language, reactor)? {
         return Ok(code);
     }
     let finished = client.finish();
@@ -156,10 +206,14 @@ fn exchange(
 ) -> Result<ExitCode, Failure> {
     let last = options.addresses.last().copied();
     let mut client = DatagramClient::new(options, input, output).map_err(|error| {
-        let to = last.map_or_else(String::new, |address| format!(" to {address}"));
-        fail(screen, format!("cannot send{to}: {error}"))
+        let reason = language.reason(&error);
+        let phrase = match last {
+            Some(address) => Phrase::NotSendable(address, &reason),
+            None => Phrase::CannotRun(&reason),
+        };
+        fail(screen, language.say(phrase).to_string())
     })?;
-    if let Some(code) = drive(&mut client, screen, reactor)? {
+    if let Some(code) = drive(&mut client, screen, language, reactor)? {
         return Ok(code);
     }
     let finished = client.finish();
@@ -175,19 +229,20 @@ fn exchange(
 fn drive(
     client: &mut impl Handler,
     screen: Option<&Screen>,
+    language: Language,
     reactor: &mut Reactor,
 ) -> Result<Option<ExitCode>, Failure> {
     let Some(screen) = screen else {
         return reactor
             .run(client)
             .map(|()| None)
-            .map_err(|error| Failure::cannot("wait for events", &error));
+            .map_err(|error| cannot(language, "wait for events", &error));
     };
     let mut talk = Talk::new(client, screen, reactor)
-        .map_err(|error| Failure::cannot("watch for signals", &error))?;
+        .map_err(|error| cannot(language, "watch for signals", &error))?;
     reactor
         .run(&mut talk)
-        .map_err(|error| Failure::cannot("wait for events", &error))?;
+        .map_err(|error| cannot(language, "wait for events", &error))?;
     Ok(talk
         .stopped_by()
         .map(|signal| ExitCode::from((SIGNALLED + signal) as u8)))

@@ -1,6 +1,7 @@
 //! Standard input and output without a line editor, as netcat uses them.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use echoloop::Reactor;
@@ -8,46 +9,46 @@ use echoloop::client::{Cut, Heard, Input, Output};
 use echoloop::service::{DisplayText, Language, Phrase, Sanitizer};
 
 use super::SERVER;
-use crate::args::ConnectArgs;
+use super::talk::Manners;
 use crate::patient::Patient;
+use crate::terminal;
 use crate::terminal::Layout;
-use crate::{Failure, terminal};
 
-/// Joins standard input and output to the client.
+/// Joins standard input and output to the client. With `datagram_size`, datagrams are of this size and
+/// not lines.
 pub(super) fn join(
-    args: &ConnectArgs,
-    wait: Duration,
+    datagram_size: Option<NonZeroUsize>,
+    manners: Manners,
     layout: Layout,
     reactor: &Reactor,
-) -> Result<(Input, Output), Failure> {
-    let cut = match args.datagram_size {
-        _ if !args.target.udp => Cut::Anywhere,
+) -> io::Result<(Input, Output)> {
+    let cut = match datagram_size {
+        _ if !manners.udp => Cut::Anywhere,
         None => Cut::Lines,
         Some(size) => Cut::Every(size.get()),
     };
-    let input = Input::read(Patient(io::stdin()), cut, reactor.waker())
-        .map_err(|error| Failure::cannot("read standard input", &error))?;
+    let input = Input::read(Patient(io::stdin()), cut, reactor.waker())?;
     let stdout = Patient(io::stdout());
     let mut sink: Box<dyn Sink> = if io::stdout().is_terminal() {
         terminal::warn_of_unknown_width();
-        Box::new(Rows::new(stdout, layout, args.target.udp))
+        Box::new(Rows::new(stdout, layout, manners.udp))
     } else {
         let each_is_a_line = cut == Cut::Lines;
         Box::new(Raw(stdout, each_is_a_line))
     };
-    let show = move |heard| write(sink.as_mut(), heard, wait);
-    let output = Output::to_sink(show, reactor.waker())
-        .map_err(|error| Failure::cannot("write to standard output", &error))?;
+    let show = move |heard| write(sink.as_mut(), heard, manners);
+    let output = Output::to_sink(show, reactor.waker())?;
     Ok((input, output))
 }
 
 /// Writes what the server has sent. Events go to the log.
-fn write(sink: &mut dyn Sink, heard: Heard, wait: Duration) -> io::Result<()> {
+fn write(sink: &mut dyn Sink, heard: Heard, manners: Manners) -> io::Result<()> {
     match heard {
         Heard::Connected(address) => log::debug!("connected to {address}"),
         Heard::Bytes(bytes) => sink.write(bytes)?,
         Heard::NoAnswer(number, why) => {
-            log::warn!("{}", no_answer(Language::English, number, why, wait));
+            let Manners { language, wait, .. } = manners;
+            log::warn!("{}", no_answer(language, number, why, wait));
         }
         Heard::Ended => log::debug!("the server has ended its side"),
     }
@@ -83,10 +84,10 @@ pub(super) fn no_answer(
 ) -> String {
     match why {
         Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            language.say(Phrase::NobodyListens(number)).to_string()
+            language.say(Phrase::DatagramRefused(number)).to_string()
         }
         Some(error) => {
-            let why = error.to_string();
+            let why = language.reason(&error);
             language.say(Phrase::NoAnswer(number, &why)).to_string()
         }
         None => language

@@ -12,7 +12,6 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 
 use super::SERVER;
 use super::pipes::no_answer;
-use crate::Failure;
 use crate::signals::Signals;
 use crate::terminal::{Editor, Entered, Prompt, Screen};
 
@@ -24,8 +23,10 @@ const TURN: u64 = 1;
 pub(super) struct Manners {
     pub(super) language: Language,
     pub(super) udp: bool,
-    /// Each line is sent with a line feed behind it.
+    /// Each line is sent with a line feed.
     pub(super) newline: bool,
+    /// Lines are sent after the server has ended its side.
+    pub(super) keep_sending: bool,
     /// How long an answer to a datagram is awaited.
     pub(super) wait: Duration,
 }
@@ -36,7 +37,7 @@ pub(super) fn join(
     screen: &Screen,
     manners: Manners,
     reactor: &Reactor,
-) -> Result<(Input, Output), Failure> {
+) -> io::Result<(Input, Output)> {
     let typed_at = screen.clone();
     let mut pasted = VecDeque::new();
     let type_next = move || {
@@ -56,12 +57,11 @@ pub(super) fn join(
         }
         Ok(Some(line.into_bytes()))
     };
-    let input = Input::from_source(type_next, reactor.waker())
-        .map_err(|error| Failure::cannot("read the terminal", &error))?;
+    let input = Input::from_source(type_next, reactor.waker())?;
     let mut view = View::new(manners);
     let screen = screen.clone();
     let show = move |heard| {
-        if matches!(heard, Heard::Ended) {
+        if matches!(heard, Heard::Ended) && !manners.keep_sending {
             screen.end(&view.show(heard));
             return Ok(());
         }
@@ -69,8 +69,7 @@ pub(super) fn join(
         let prompt = connected.then(|| (Prompt::default(), TURN));
         screen.show(&view.show(heard), prompt)
     };
-    let output = Output::to_sink(show, reactor.waker())
-        .map_err(|error| Failure::cannot("write to the terminal", &error))?;
+    let output = Output::to_sink(show, reactor.waker())?;
     Ok((input, output))
 }
 
@@ -101,6 +100,7 @@ impl View {
         let Manners {
             language,
             udp,
+            keep_sending,
             wait,
             ..
         } = self.manners;
@@ -129,7 +129,11 @@ impl View {
                 if !text.is_empty() {
                     shown.push_peer(SERVER, &text);
                 }
-                shown.push_program(language.say(Phrase::ServerHungUp));
+                shown.push_program(language.say(if keep_sending {
+                    Phrase::ServerFinished
+                } else {
+                    Phrase::ServerHungUp
+                }));
             }
         }
         shown
@@ -193,6 +197,7 @@ mod tests {
             language: Language::English,
             udp,
             newline: false,
+            keep_sending: false,
             wait: Duration::from_secs(2),
         })
     }
@@ -217,7 +222,7 @@ mod tests {
         assert_eq!(show(&mut view, Heard::Bytes(b"\xa0".to_vec())), "<<< 你\n");
         assert_eq!(
             show(&mut view, Heard::Ended),
-            "The server has hung up.\n",
+            "The server sends no more: disconnected.\n",
             "nothing is left over"
         );
     }
@@ -240,7 +245,7 @@ mod tests {
         );
         assert_eq!(
             show(&mut stream, Heard::Ended),
-            "<<< \\xe4\\xbd\nThe server has hung up.\n"
+            "<<< \\xe4\\xbd\nThe server sends no more: disconnected.\n"
         );
         let mut datagrams = view(true);
         assert_eq!(

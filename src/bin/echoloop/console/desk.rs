@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use echoloop::Reactor;
 use echoloop::client::{Cut, Input, Output, PIECE_MAX, Said};
-use echoloop::service::{Console, DisplayText};
+use echoloop::service::{Console, DisplayText, Language, Phrase};
 
 use crate::patient::Patient;
 use crate::terminal::{self, Editor, Entered, Layout, Prompt, Screen};
@@ -28,6 +28,7 @@ pub(super) struct Desk {
     waiting: Option<String>,
     leaving_stops: bool,
     ended: bool,
+    language: Language,
 }
 
 /// Something to show.
@@ -41,6 +42,7 @@ impl Desk {
     pub(super) fn at_terminal(
         mut editor: Editor,
         screen: &Screen,
+        language: Language,
         reactor: &Reactor,
     ) -> io::Result<Self> {
         let mut turn = 0;
@@ -60,6 +62,7 @@ impl Desk {
             waiting: None,
             leaving_stops: true,
             ended: false,
+            language,
         })
     }
 
@@ -69,7 +72,13 @@ impl Desk {
         let typed = io::stdin().is_terminal();
         let at_terminal = io::stdout().is_terminal();
         let mut lines = Cut::Lines.pieces(Patient(io::stdin()));
-        let next = move || lines()?.map(answer).transpose();
+        let language = layout.language;
+        let next = move || {
+            let line = lines()?.map(answer).transpose();
+            line.map_err(|phrase| {
+                io::Error::new(ErrorKind::InvalidData, language.say(phrase).to_string())
+            })
+        };
         let show = move |shown: Shown| {
             let text = if at_terminal {
                 layout.rows(&shown.text, terminal::columns(), false)
@@ -90,6 +99,7 @@ impl Desk {
             waiting: None,
             leaving_stops: typed,
             ended: false,
+            language,
         })
     }
 
@@ -123,7 +133,7 @@ impl Desk {
                 Said::Nothing => return (false, false),
                 Said::Ended => return (false, !std::mem::replace(&mut self.ended, true)),
                 Said::Failed(error) => {
-                    log::error!("cannot read what is typed: {error}");
+                    log::error!("{}", failed_input(self.language, &error));
                     return (false, !std::mem::replace(&mut self.ended, true));
                 }
             }
@@ -175,15 +185,24 @@ impl Desk {
     }
 }
 
+/// Why the input has ended early.
+fn failed_input(language: Language, error: &io::Error) -> String {
+    // Errors of our own are sentences in the language already.
+    let why = match error.kind() {
+        ErrorKind::InvalidData => error.to_string(),
+        _ => language.reason(error),
+    };
+    language.say(Phrase::InputFailed(&why)).to_string()
+}
+
 /// A line of a script.
-fn answer(mut line: Vec<u8>) -> io::Result<Entered> {
-    let invalid = |why: &str| io::Error::new(ErrorKind::InvalidData, why);
-    // The rest of it would be taken for a line of its own, and for the answer to another message.
+fn answer(mut line: Vec<u8>) -> Result<Entered, Phrase<'static>> {
+    // The rest of it would be taken for another line, and for the reply to another message.
     if line.len() >= PIECE_MAX {
-        return Err(invalid("a line is longer than 64 KiB"));
+        return Err(Phrase::LineTooLong);
     }
     line.pop_if(|last| *last == b'\r');
-    let line = String::from_utf8(line).map_err(|_| invalid("a line is not UTF-8 text"))?;
+    let line = String::from_utf8(line).map_err(|_| Phrase::LineNotText)?;
     Ok(Entered {
         line,
         question: None,

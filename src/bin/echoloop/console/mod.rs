@@ -50,7 +50,10 @@ pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitC
     let opened =
         terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?;
     let (desk, screen) = match opened {
-        Some((editor, screen)) => (Desk::at_terminal(editor, &screen, &reactor), Some(screen)),
+        Some((editor, screen)) => (
+            Desk::at_terminal(editor, &screen, language, &reactor),
+            Some(screen),
+        ),
         None => (Desk::between_pipes(&reactor, layout), None),
     };
     let _closing = screen.clone().map(Closing);
@@ -84,7 +87,8 @@ pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitC
     let code = started.finish(!stuck)?;
     match shown {
         Err(error) if code == ExitCode::SUCCESS && !stuck => {
-            log::error!("not everything was shown: {error}");
+            let why = language.reason(&error);
+            log::error!("{}", language.say(Phrase::NotAllShown(&why)));
             Ok(ExitCode::from(FAILED))
         }
         _ => Ok(code),

@@ -127,7 +127,7 @@ fn a_line_answers_what_the_prompt_named_and_nothing_else() {
     let named = desk.console.question();
     desk.closes(1, CloseReason::Failed(std::io::ErrorKind::ConnectionReset));
     desk.shows();
-    for line in ["for the first", "", "quit", "/skip"] {
+    for line in ["for the first", "quit", "/skip", ""] {
         desk.console.say(line, named);
         assert_eq!(desk.orders(), [], "{line:?} would reach the second");
         assert_eq!(
@@ -205,7 +205,7 @@ fn who_leaves_takes_its_messages_along_and_the_next_is_asked() {
     desk.console.ended(ClientId::new(1));
     assert!(
         desk.shows()
-            .ends_with("  #1 has said its last; an answer still reaches it\n")
+            .ends_with("  #1 sends no more; it may still read a reply\n")
     );
     desk.closes(1, CloseReason::PeerClosed);
     assert_eq!(
@@ -261,7 +261,7 @@ fn what_is_not_delivered_is_told() {
     desk.console.undelivered(ClientId::new(1));
     assert_eq!(
         desk.shows(),
-        "  #1 does not take what it is sent: that was not\n"
+        "  #1 does not read: the message was not sent\n"
     );
     desk.types("/hangup 1");
     desk.shows();
@@ -271,10 +271,11 @@ fn what_is_not_delivered_is_told() {
 
 #[test]
 fn lines_that_see_to_a_message_need_one() {
-    for line in ["hello", "", "quit", "/skip", "//etc/passwd"] {
+    for line in ["hello", "quit", "/skip", "//etc/passwd"] {
         assert!(Console::needs_question(line), "{line:?}");
     }
     for line in [
+        "",
         "/to 3 hello",
         "/all hello",
         "/clients",
@@ -284,6 +285,34 @@ fn lines_that_see_to_a_message_need_one() {
     ] {
         assert!(!Console::needs_question(line), "{line:?}");
     }
+}
+
+#[test]
+fn empty_line_keeps_the_message_waiting() {
+    let mut desk = Desk::new();
+    desk.opens(1);
+    desk.hears(1, b"hello");
+    desk.shows();
+    for _ in 0..2 {
+        assert_eq!(desk.types(""), []);
+        assert_eq!(
+            desk.shows(),
+            "  #1 still waits for a reply: type one, or /skip\n"
+        );
+        assert_eq!(desk.prompt(), Some(1));
+    }
+    assert_eq!(desk.types("hi\n"), [send(1, "hi"), answered(1)]);
+    assert_eq!(desk.types(""), []);
+    assert_eq!(desk.shows(), "");
+}
+
+#[test]
+fn pasted_command_of_a_peer_does_not_act_on_the_terminal() {
+    let mut desk = Desk::new();
+    desk.types("/x\u{1b}[2J\u{202e}\n  #2 | forged");
+    let shown = desk.shows();
+    assert!(shown.contains(r"/x\x1b[2J\u{202e}: see"), "{shown}");
+    assert!(!shown.contains("forged"), "{shown}");
 }
 
 /// To come, ask and go costs nothing, and does not take every place there is.
@@ -299,7 +328,7 @@ fn those_who_have_ended_their_side_are_bounded_and_the_first_is_given_up() {
         hung_up += desk.orders().len();
     }
     assert_eq!(hung_up, 50);
-    assert!(desk.shows().contains("#50 was hung up on: it has left, or"));
+    assert!(desk.shows().contains("#50 was disconnected: too many"));
     assert_eq!(desk.prompt(), Some(51), "the others still wait");
     assert_eq!(desk.types("here"), [send(51, "here"), answered(51)]);
     // One that has been answered and left makes room for one.
