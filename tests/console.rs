@@ -604,6 +604,7 @@ fn there_are_no_more_clients_than_the_prompt_can_live_with() {
             operator.enters("/skip");
         }
     }
+    operator.shows("The line editor waits for keys with select(2)");
     operator.enters("/clients");
     operator.shows("... and 8");
     operator.enters("/to 1 hello");

@@ -113,6 +113,8 @@ pub enum Phrase<'a> {
     LineNotText,
     /// The operator's terminal or pipe can't be written to, for this reason.
     NotAllShown(&'a str),
+    /// Clients were rejected, because a line editor allows this number.
+    EditorLimit(usize),
 }
 
 impl Phrase<'_> {
@@ -186,6 +188,14 @@ impl Phrase<'_> {
             Self::LineTooLong => ("a line is longer than 64 KiB", "有一行超过 64 KiB"),
             Self::LineNotText => ("a line is not UTF-8 text", "有一行不是 UTF-8 文本"),
             Self::NotAllShown(_) => ("not everything was written to the output: {}", "输出没有全部写出：{}"),
+            Self::EditorLimit(_) => (
+                "New clients are rejected: at most {} are allowed here.\n\
+                 The line editor waits for keys with select(2), which takes no descriptor above\n\
+                 1023. To serve more clients, redirect standard input (< /dev/null).",
+                "新的客户端被拒绝：这里最多允许 {} 个。\n\
+                 行编辑器用 select(2) 等待按键，而它不能处理大于 1023 的描述符。\n\
+                 要服务更多客户端，请重定向标准输入（< /dev/null）。",
+            ),
         }
     }
 }
@@ -246,6 +256,7 @@ impl Display for Spoken<'_> {
             Phrase::Client(address, unanswered) => fill(f, template, &[address, unanswered]),
             Phrase::MoreClients(count)
             | Phrase::NotTaken(count)
+            | Phrase::EditorLimit(count)
             | Phrase::Reminder(count)
             | Phrase::Shortened(count)
             | Phrase::SentAsOne(count)

@@ -47,6 +47,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     if args.is_unsent_max_default() {
         config.unsent_max = Some(memory.unsent_max());
     }
+    let is_limited_by_editor = has_line_editor(args)
+        && config.max_conns as u64 == SELECT_MAX - DESCRIPTORS_RESERVED
+        && args.max_conns != Some(config.max_conns);
+    let editor_limit = is_limited_by_editor.then_some(config.max_conns);
     warn_of_capped_backlog(config.backlog);
     warn_of_capped_buffers(&config.buffers);
     memory.report(&config, room, args.reply.suffix_len(), args.console);
@@ -57,7 +61,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let console = Console::new(language);
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
         let reactor = start_loop(Timer::Poll)?;
-        return console::run(Started::new(reactor, true, text, bind)?, language);
+        let started = Started::new(reactor, true, text, bind)?;
+        return console::run(started, language, editor_limit);
     }
     if faults.is_some() {
         log::warn!("faults are on: {}", args.faults.told());
@@ -267,13 +272,19 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
     Ok(addresses)
 }
 
-/// Raises the limit of open files as far as the system lets us, and returns how many connections it has room for.
+/// Whether lines are typed at a terminal.
+fn has_line_editor(args: &ServeArgs) -> bool {
+    args.console && io::stdin().is_terminal()
+}
+
+/// Raises the limit of open files as far as the system lets us, and returns how many connections it
+/// has room for.
 ///
 /// A console at a terminal has fewer: its line editor waits for keys with select(2), which knows no
 /// descriptor from 1024 up, whoever it belongs to.
 fn connection_room(args: &ServeArgs) -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let most = (args.console && io::stdin().is_terminal()).then_some(SELECT_MAX);
+    let most = has_line_editor(args).then_some(SELECT_MAX);
     let raised = Rlimit {
         current: limit.maximum.into_iter().chain(most).min(),
         maximum: limit.maximum,
@@ -294,6 +305,14 @@ fn max_conns(args: &ServeArgs, room: usize) -> usize {
     let Some(asked) = args.max_conns else {
         return MAX_CONNS_DEFAULT.min(room);
     };
+    if asked > room && has_line_editor(args) {
+        log::warn!(
+            "--max-conns {asked} is more than the line editor of the console allows: it waits for keys with \
+             select(2), which handles no descriptor from {SELECT_MAX} up. At most {room} clients; to serve \
+             more, redirect standard input (< /dev/null)"
+        );
+        return room;
+    }
     if asked > room {
         log::warn!(
             "--max-conns {asked} is more than the {room} that the limit of open files allows: \

@@ -93,6 +93,7 @@ fn all() -> Vec<Phrase<'static>> {
         Phrase::LineTooLong,
         Phrase::LineNotText,
         Phrase::NotAllShown(why),
+        Phrase::EditorLimit(992),
     ]
 }
 
@@ -110,9 +111,9 @@ fn variants() -> Vec<&'static str> {
 }
 
 /// Words that are in English and in Chinese sentences: commands, keys and units.
-const COMMON_WORDS: [&str; 16] = [
+const COMMON_WORDS: [&str; 17] = [
     "N", "TEXT", "quit", "help", "skip", "to", "all", "hangup", "clients", "Ctrl", "D", "C", "UTF",
-    "KiB", "IP", "s",
+    "KiB", "IP", "s", "select",
 ];
 
 #[test]

@@ -29,8 +29,12 @@ const MESSAGE_ROWS_MAX: usize = 20;
 /// program from ending. A pipe has a reader who wants all of it.
 const END_WAIT: Duration = Duration::from_secs(1);
 
-/// Serves until the operator, or a signal, says stop.
-pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitCode, Failure> {
+/// Serves until the operator, or a signal, says stop. A line editor allows `editor_limit` clients.
+pub(crate) fn run(
+    started: Started<Console>,
+    language: Language,
+    editor_limit: Option<usize>,
+) -> Result<ExitCode, Failure> {
     let Started {
         mut reactor,
         mut server,
@@ -65,6 +69,7 @@ pub(crate) fn run(started: Started<Console>, language: Language) -> Result<ExitC
         server,
         desk,
         screen,
+        editor_limit,
         over: None,
     };
     reactor
@@ -104,6 +109,8 @@ struct Attended {
     server: Signalled<Console>,
     desk: Desk,
     screen: Option<Screen>,
+    /// How many clients a line editor allows, until the operator has been notified of it.
+    editor_limit: Option<usize>,
     /// The server has stopped: when the wait for what is left to be shown ends, if it does.
     over: Option<Option<Instant>>,
 }
@@ -121,6 +128,16 @@ impl Attended {
             }
         }
         more
+    }
+
+    /// Once clients are rejected, the operator learns why there is no room: it is not `--max-conns`.
+    fn explain_limit(&mut self) {
+        let rejected = self.server.server().counters().clients.rejected;
+        if rejected > 0
+            && let Some(limit) = self.editor_limit.take()
+        {
+            self.server.service_mut().tell(Phrase::EditorLimit(limit));
+        }
     }
 
     /// The server has stopped. What it had to say is still shown.
@@ -162,6 +179,7 @@ impl Handler for Attended {
         if next == Next::Stop {
             return self.wind_up(registry, now);
         }
+        self.explain_limit();
         let console = self.server.service_mut();
         self.desk.show(console);
         if more || self.desk.can_answer(console) {
