@@ -469,6 +469,7 @@ fn addresses_of_datagrams_are_tried_in_turn() {
             addresses: [first, vec![serving.udp[0]]].concat(),
             source: None,
             wait: DEADLINE,
+            in_flight_max: 1,
         };
         let (shown, input, output) = pipes(&reactor, b"one\ntwo\n", Cut::Lines);
         let mut client = DatagramClient::new(options, input, output).unwrap();
@@ -483,6 +484,7 @@ fn addresses_of_datagrams_are_tried_in_turn() {
         addresses: vec![refuses, refuses],
         source: None,
         wait: DEADLINE,
+        in_flight_max: 1,
     };
     let (_, input, output) = pipes(&reactor, b"one\ntwo\n", Cut::Lines);
     let mut client = DatagramClient::new(options, input, output).unwrap();
@@ -501,6 +503,7 @@ fn exchange(
         addresses,
         source: None,
         wait,
+        in_flight_max: 1,
     };
     let (shown, input, output) = pipes(&reactor, said, Cut::Lines);
     let mut client = DatagramClient::new(options, input, output).unwrap();

@@ -337,6 +337,31 @@ fn a_stopped_and_continued_prompt_is_drawn_again() {
     person.ends_in(&[">>> half a line", ">>>"]);
 }
 
+/// Replies belong to the datagrams in order, and one that is missing is the last.
+#[test]
+fn datagrams_without_reply_are_counted_when_several_await_one() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "500ms"]);
+    person.ends_in(&[">>>"]);
+    person.enters(&pasted("one\ntwo\nthree\n"));
+    let mut room = [0; 99];
+    let mut client = None;
+    for _ in 0..3 {
+        let (_, from) = server.recv_from(&mut room).unwrap();
+        client = Some(from);
+    }
+    for reply in ["first", "second"] {
+        server.send_to(reply.as_bytes(), client.unwrap()).unwrap();
+    }
+    person.shows("<<< second");
+    person.shows("no answer to datagram 3: none came within 500ms");
+    // Leaving waits for replies that are awaited still.
+    person.enters(&pasted("four\nfive\nquit\n"));
+    assert_eq!(person.end(), 1);
+    person.shows("3 of 5 datagrams got no answer");
+}
+
 /// Whenever no prompt is there to read it: while lines wait to be sent, and while the rest is awaited.
 #[test]
 fn control_c_leaves_although_no_prompt_is_up() {
@@ -344,11 +369,11 @@ fn control_c_leaves_although_no_prompt_is_up() {
     let address = server.local_addr().unwrap().to_string();
     let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "1h"]);
     person.ends_in(&[">>>"]);
-    // One is on its way and sixteen wait; with the next, the prompt does not come back.
-    for number in 0..18 {
+    // Sixteen await replies and sixteen wait to be sent; with the next, the prompt does not come back.
+    for number in 0..33 {
         person.enters(&format!("line {number}"));
     }
-    person.ends_in(&[">>> line 17"]);
+    person.ends_in(&[">>> line 32"]);
     person.waits_until_signals(true);
     person.types(CTRL_C);
     assert_eq!(person.end(), 130);
@@ -374,7 +399,7 @@ fn each_pasted_line_is_a_datagram_without_its_end() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(DEADLINE)).unwrap();
     let address = server.local_addr().unwrap();
-    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "10ms"]);
+    let mut person = Terminal::run(&["connect", &format!("udp://{address}"), "--wait", "1h"]);
     person.ends_in(&[">>>"]);
     person.enters(&pasted("ping one\nping two\r\nthree\n"));
     person.enters("typed");

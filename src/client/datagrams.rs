@@ -27,11 +27,15 @@ pub struct DatagramOptions {
     pub source: Option<SourceAddr>,
     /// How long a reply of one address is awaited. Datagrams get lost.
     pub wait: Duration,
+    /// How many datagrams may await a reply at one time; at least 1. Before the first reply of a server
+    /// with several addresses it is 1.
+    pub in_flight_max: usize,
 }
 
-/// Sends each piece of what is said as a datagram, and awaits its answer before the next.
+/// Sends each piece of the input as a datagram, and awaits the replies.
 ///
-/// An answer that comes too late is taken for that of the next datagram: nothing in it tells.
+/// A reply is taken for that of the oldest datagram that awaits one, also if it comes too late: nothing in
+/// it names its datagram.
 #[derive(Debug)]
 pub struct DatagramClient {
     options: DatagramOptions,
@@ -48,8 +52,10 @@ pub struct DatagramClient {
     asked: Option<Vec<u8>>,
     /// It has to be.
     ask_again: bool,
-    /// Until when an answer is awaited.
-    awaited: Option<Instant>,
+    /// The datagrams that await a reply, oldest first: their numbers, and when their waits end.
+    awaited: VecDeque<(u64, Instant)>,
+    /// The input has ended.
+    said_all: bool,
     input: Input,
     output: Output,
     room: Box<[u8]>,
@@ -89,7 +95,8 @@ impl DatagramClient {
             answered: false,
             asked: None,
             ask_again: false,
-            awaited: None,
+            awaited: VecDeque::new(),
+            said_all: false,
             input,
             output,
             room: vec![0; SIZE_MAX].into_boxed_slice(),
@@ -148,14 +155,30 @@ impl DatagramClient {
         true
     }
 
-    /// The datagram sent last got no reply, for this reason, or within the time limit.
-    fn lose(&mut self, why: Option<io::Error>) {
-        self.awaited = None;
+    /// How many datagrams may await a reply now.
+    fn in_flight_max(&self) -> usize {
+        let is_one_address = self.options.addresses.len() == 1;
+        if self.answered || is_one_address {
+            self.options.in_flight_max
+        } else {
+            1
+        }
+    }
+
+    /// The oldest datagram that awaits a reply gets none, for this reason, or within the time limit.
+    fn lose_oldest(&mut self, why: Option<io::Error>) {
+        if let Some((number, _)) = self.awaited.pop_front() {
+            self.lose(number, why);
+        }
+    }
+
+    /// Datagram `number` got no reply.
+    fn lose(&mut self, number: u64, why: Option<io::Error>) {
         if self.move_on() {
             return;
         }
         self.lost += 1;
-        self.output.push(Heard::NoAnswer(self.sent, why));
+        self.output.push(Heard::NoAnswer(number, why));
     }
 
     /// Shows what has come, as far as there is room.
@@ -167,7 +190,7 @@ impl DatagramClient {
             {
                 match Transfer::of_datagram(peer.socket.recv(&mut self.room)) {
                     Transfer::Moved(size) => {
-                        self.awaited = None;
+                        self.awaited.pop_front();
                         self.output.push(Heard::Bytes(self.room[..size].to_vec()));
                         if !self.answered {
                             self.keep(index);
@@ -178,8 +201,8 @@ impl DatagramClient {
                     Transfer::Interrupted | Transfer::Eof => {}
                     Transfer::Failed(error) => {
                         (peer.readable, peer.forgotten) = (false, true);
-                        if index == self.current && self.awaited.is_some() {
-                            self.lose(Some(error));
+                        if index == self.current {
+                            self.lose_oldest(Some(error));
                         }
                     }
                 }
@@ -207,15 +230,16 @@ impl DatagramClient {
         peers.try_for_each(|peer| peer.watch(registry))
     }
 
-    /// Sends the next datagram, if no answer is awaited. Says whether that was all.
+    /// Sends the next datagrams, up to the limit in flight. Returns whether the conversation is over.
     fn send(&mut self, now: Instant) -> bool {
-        while self.awaited.is_none() && self.output.has_room() {
+        while self.awaited.len() < self.in_flight_max() && self.output.has_room() {
             if !self.peers[self.current].registered {
                 return false;
             }
             let again = std::mem::take(&mut self.ask_again);
             let piece = match self.asked.take().filter(|_| again) {
                 Some(piece) => piece,
+                None if self.said_all => return self.awaited.is_empty(),
                 None => match self.input.next() {
                     Said::Piece(piece) => {
                         self.sent += 1;
@@ -226,7 +250,10 @@ impl DatagramClient {
                         piece
                     }
                     Said::Nothing => return false,
-                    Said::Ended => return true,
+                    Said::Ended => {
+                        self.said_all = true;
+                        return self.awaited.is_empty();
+                    }
                     Said::Failed(error) => {
                         self.failure = Some(Failure::Input(error));
                         return true;
@@ -239,9 +266,9 @@ impl DatagramClient {
             let sent = socket.send(&piece).or_else(|_| socket.send(&piece));
             self.asked = (!self.is_last_address()).then_some(piece);
             match sent {
-                Ok(_) => self.awaited = Some(now + self.options.wait),
+                Ok(_) => self.awaited.push_back((self.sent, now + self.options.wait)),
                 // This one can't be sent.
-                Err(error) => self.lose(Some(error)),
+                Err(error) => self.lose(self.sent, Some(error)),
             }
         }
         false
@@ -266,9 +293,9 @@ impl Handler for DatagramClient {
         }
         self.receive();
         // Without room to say that it is lost, there is nothing to be late for: room wakes the loop.
-        let has_room = self.output.has_room();
-        if has_room && self.awaited.is_some_and(|until| until <= now) {
-            self.lose(None);
+        while self.output.has_room() && self.awaited.front().is_some_and(|&(_, until)| until <= now)
+        {
+            self.lose_oldest(None);
         }
         if self.output.is_closed() || self.send(now) {
             self.over = true;
@@ -276,7 +303,8 @@ impl Handler for DatagramClient {
         }
         let mut peers = self.peers.iter();
         let wake = if peers.all(|peer| peer.registered && !peer.forgotten) {
-            self.awaited.filter(|_| has_room)
+            let until = self.awaited.front().map(|&(_, until)| until);
+            until.filter(|_| self.output.has_room())
         } else {
             Some(now)
         };

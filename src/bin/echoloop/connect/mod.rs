@@ -30,6 +30,10 @@ const READ_ROWS_MAX: usize = 1_000;
 /// How long an answer to a datagram is awaited, unless told otherwise.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
+/// How many datagrams of a person await replies at one time. The lines of a paste are sent at once, as if
+/// they had been typed without looking.
+const PASTED_MAX: usize = 16;
+
 /// Talks to a server until one of the two has ended.
 pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let target = args.target().map_err(Failure::Usage)?;
@@ -46,6 +50,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             addresses,
             source,
             wait: args.wait.unwrap_or(ANSWER_WAIT),
+            in_flight_max: if screen.is_some() { PASTED_MAX } else { 1 },
         };
         exchange(
             options,
