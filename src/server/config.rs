@@ -69,8 +69,9 @@ pub struct Config {
     pub watermarks: Watermarks,
     /// The most clients served at once.
     pub max_conns: usize,
-    /// The most clients of one host: of an IPv4 address, or of the /64 of an IPv6 one. Who comes beyond that is closed at
-    /// once. `None`: no limit, because all clients behind one router have one address.
+    /// The most clients of one host: of an IPv4 address, of an IPv6 /64, or of a link-local address and its
+    /// interface. A client beyond that is closed at once. `None`: no limit, because all clients behind one
+    /// router have one address.
     pub max_conns_per_ip: Option<NonZeroUsize>,
     /// What happens to a client that comes when there are [`max_conns`](Self::max_conns).
     pub over_limit: OverLimit,

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::bucket::{Bucket, Refill};
-use super::network::network;
+use super::network::Prefix;
 use super::repeat::Repeat;
 use super::sources::Sources;
 
@@ -30,7 +30,7 @@ const LOOP_LIMIT_DEFAULT: u32 = 1000;
 #[derive(Debug)]
 pub struct Guard {
     options: GuardOptions,
-    rates: Sources<IpAddr, Bucket>,
+    rates: Sources<Prefix, Bucket>,
     repeats: Sources<SocketAddr, Repeat>,
 }
 
@@ -104,7 +104,7 @@ impl Guard {
             self.admit_payload(source, datagram, limit, now)?;
         }
         if let Some(rate) = limit(self.options.rate, RATE_DEFAULT, address) {
-            self.admit_rate(address, rate, now)?;
+            self.admit_rate(source, rate, now)?;
         }
         Ok(())
     }
@@ -127,9 +127,10 @@ impl Guard {
         Err(Refusal::Repeat)
     }
 
-    fn admit_rate(&mut self, address: IpAddr, rate: u32, now: Instant) -> Result<(), Refusal> {
+    fn admit_rate(&mut self, source: SocketAddr, rate: u32, now: Instant) -> Result<(), Refusal> {
         let refill = Refill::new(Duration::from_secs(1) / rate, BURST);
-        let entry = self.rates.entry(network(address), now, || Bucket::new(now));
+        let host = Prefix::host(source);
+        let entry = self.rates.entry(host, now, || Bucket::new(now));
         if entry.value.take_one(refill, now) {
             Ok(())
         } else {

@@ -24,8 +24,9 @@ pub use faults::{
 };
 pub use guard::{Guard, GuardOptions, Refusal};
 pub use language::Language;
-pub(crate) use network::network;
+pub(crate) use network::Prefix;
 pub use phrases::{Phrase, Spoken};
+
 pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;

@@ -1,15 +1,57 @@
 //! What counts as one host.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
-/// What is limited together with `address`: an IPv6 host is given a whole /64, so that is one; and an IPv4 host that comes
-/// by an IPv6 socket is the same as by its own (RFC 4291, 2.5.5.2).
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
-            address.to_bits() & !u128::from(u64::MAX),
-        )),
+/// The part of an address that tells hosts apart.
+///
+/// An IPv4 address that comes by an IPv6 socket is the same as by its own (RFC 4291, section 2.5.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    high: u64,
+    low: u64,
+    /// The interface of a link-local address: each has the same prefix (RFC 4007, section 6). 0 for
+    /// others.
+    interface: u32,
+}
+
+impl Prefix {
+    /// The host that has `address`: an IPv4 address, the /64 that a site gives to one IPv6 host, or a
+    /// link-local address and its interface.
+    pub(crate) fn host(address: SocketAddr) -> Self {
+        let whole = Self::whole(address);
+        match address.ip().to_canonical() {
+            IpAddr::V6(ip) if !ip.is_unicast_link_local() => Self { low: 0, ..whole },
+            _ => whole,
+        }
+    }
+
+    /// The whole `address`, and its interface if it is link-local.
+    fn whole(address: SocketAddr) -> Self {
+        let bits = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        let interface = match address {
+            SocketAddr::V6(address) if address.ip().is_unicast_link_local() => address.scope_id(),
+            _ => 0,
+        };
+        Self {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+            interface,
+        }
+    }
+}
+
+/// In one piece, which is hashed faster than three: each datagram is.
+impl Hash for Prefix {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&self.high.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&self.low.to_ne_bytes());
+        bytes[16..].copy_from_slice(&self.interface.to_ne_bytes());
+        state.write(&bytes);
     }
 }
 
@@ -17,17 +59,31 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> SocketAddr {
+        let text = if text.contains(':') {
+            format!("[{text}]:7")
+        } else {
+            format!("{text}:7")
+        };
+        text.parse().unwrap()
+    }
+
     #[test]
-    fn one_host_is_one_network_however_it_comes() {
+    fn one_host_has_one_prefix_whichever_socket_receives() {
         for (one, other, same) in [
             ("192.0.2.1", "::ffff:192.0.2.1", true),
             ("192.0.2.1", "192.0.2.2", false),
             ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
             ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("fe80::1%2", "fe80::1%2", true),
+            ("fe80::1%2", "fe80::2%2", false),
+            ("fe80::1%2", "fe80::1%3", false),
+            // Only link-local addresses have an interface.
+            ("2001:db8::1%2", "2001:db8::1%3", true),
         ] {
-            let network = |text: &str| network(text.parse().unwrap());
-            assert_eq!(network(one) == network(other), same, "{one}, {other}");
+            let host = |text| Prefix::host(address(text));
+            assert_eq!(host(one) == host(other), same, "{one}, {other}");
         }
     }
 }

@@ -34,7 +34,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             }
             return;
         }
-        if !self.origins.enter(address.ip()) {
+        if !self.per_ip_counts.enter(address) {
             self.counters.rejected_per_ip += 1;
             if let Some(others) = self.refusals.crowded.pass(now) {
                 log::warn!("rejected {address}, and {others} before: over --max-conns-per-ip");
@@ -53,7 +53,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             }
             self.counters.accept_errors += 1;
             self.slots.remove(key);
-            self.origins.leave(address.ip());
+            self.per_ip_counts.leave(address);
             return;
         }
         log::debug!("{address} connected");

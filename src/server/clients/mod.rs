@@ -7,7 +7,7 @@ mod debts;
 mod door;
 mod idlers;
 mod iteration;
-mod origins;
+mod per_ip_counts;
 mod ready_list;
 mod remote;
 #[cfg(test)]
@@ -23,7 +23,7 @@ use self::door::Refusals;
 use self::idlers::Idlers;
 pub(super) use self::iteration::CLIENT_COST;
 use self::iteration::{CLOSE_COST, Work};
-use self::origins::Origins;
+use self::per_ip_counts::PerIpCounts;
 use self::ready_list::ReadyList;
 use self::watch::{LINGER, Linger, Watch};
 use super::config::{Config, OverLimit};
@@ -53,7 +53,7 @@ pub(super) struct Clients<S: Stream, P: Probe = Off> {
     /// How long a client may take to send anything at all.
     first_byte_timeout: Option<Duration>,
     over_limit: OverLimit,
-    origins: Origins,
+    per_ip_counts: PerIpCounts,
     idlers: Idlers,
     debts: Debts,
     counters: ClientCounters,
@@ -96,7 +96,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             write_stall_timeout: config.write_stall_timeout,
             first_byte_timeout: config.first_byte_timeout,
             over_limit: config.over_limit,
-            origins: Origins::new(config.max_conns_per_ip),
+            per_ip_counts: PerIpCounts::new(config.max_conns_per_ip),
             idlers: Idlers::default(),
             debts: Debts::new(config.unsent_max),
             counters: ClientCounters::default(),
@@ -288,7 +288,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         };
         self.left = true;
         self.work.add(CLOSE_COST);
-        self.origins.leave(client.address.ip());
+        self.per_ip_counts.leave(client.address.socket_addr());
         let unsent = client.peer.connection.unsent_len();
         self.counters.closed(reason, unsent);
         self.probe.closed(key.client(), reason.name());
@@ -306,7 +306,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             "each client counts once"
         );
         assert!(
-            self.origins
+            self.per_ip_counts
                 .total()
                 .is_none_or(|total| total == self.slots.len()),
             "each client counts for its host"

@@ -1,7 +1,7 @@
 //! Where a client is.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// A client's address, in 24 bytes instead of the 32 of a [`SocketAddr`]: the flow label of IPv6, which says nothing of
 /// where somebody is and is never printed, is left out.
@@ -17,11 +17,11 @@ const _: () = assert!(
 );
 
 impl Remote {
-    /// The host.
-    pub(super) fn ip(self) -> IpAddr {
+    /// The address, with a flow label of 0.
+    pub(super) fn socket_addr(self) -> SocketAddr {
         match self {
-            Self::V4(address) => IpAddr::V4(*address.ip()),
-            Self::V6 { ip, .. } => IpAddr::V6(ip.into()),
+            Self::V4(address) => address.into(),
+            Self::V6 { ip, port, scope } => SocketAddrV6::new(ip.into(), port, 0, scope).into(),
         }
     }
 }
@@ -41,10 +41,7 @@ impl From<SocketAddr> for Remote {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::V4(address) => address.fmt(f),
-            Self::V6 { ip, port, scope } => SocketAddrV6::new(ip.into(), port, 0, scope).fmt(f),
-        }
+        self.socket_addr().fmt(f)
     }
 }
 
@@ -62,7 +59,7 @@ mod tests {
         ] {
             let address: SocketAddr = text.parse().expect("an address");
             assert_eq!(Remote::from(address).to_string(), text);
-            assert_eq!(Remote::from(address).ip(), address.ip());
+            assert_eq!(Remote::from(address).socket_addr(), address);
         }
     }
 }

@@ -101,7 +101,7 @@ pub(crate) struct ServeArgs {
     /// The most clients at once [default: 10000, or what the limit of open files leaves]
     #[arg(long, value_name = "N", value_parser = count, help_heading = LIMITS)]
     pub(crate) max_conns: Option<usize>,
-    /// The most clients of one IPv4 address, or of one IPv6 network of /64; 0: no limit
+    /// The most clients of one IPv4 address, one IPv6 /64, or one link-local address; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = count, help_heading = LIMITS)]
     max_conns_per_ip: usize,
     /// What happens to a client beyond max-conns: it is closed at once, or waits until one leaves, or the
