@@ -120,6 +120,8 @@ pub struct DatagramCounters {
 /// Datagrams not answered, by [`Refusal`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
+    /// [`Refusal::Amplification`].
+    pub amplification: u64,
     /// [`Refusal::Answer`].
     pub answer: u64,
     /// [`Refusal::BadAddress`].
@@ -128,6 +130,10 @@ pub struct Refused {
     pub bad_port: u64,
     /// [`Refusal::Rate`].
     pub rate: u64,
+    /// [`Refusal::NetworkRate`].
+    pub network_rate: u64,
+    /// [`Refusal::TotalRate`].
+    pub total_rate: u64,
     /// [`Refusal::Repeat`].
     pub repeat: u64,
 }
@@ -183,26 +189,46 @@ impl Closed {
     }
 }
 
+impl Refused {
+    /// Datagrams that got no reply, whatever the rule.
+    pub const fn total(&self) -> u64 {
+        self.amplification
+            + self.answer
+            + self.bad_address
+            + self.bad_port
+            + self.rate
+            + self.network_rate
+            + self.total_rate
+            + self.repeat
+    }
+}
+
 impl DatagramCounters {
     /// Counts a datagram that is not answered.
     pub const fn refused(&mut self, refusal: Refusal) {
         let refused = &mut self.refused;
         *match refusal {
+            Refusal::Amplification => &mut refused.amplification,
             Refusal::Answer => &mut refused.answer,
             Refusal::BadAddress => &mut refused.bad_address,
             Refusal::BadPort => &mut refused.bad_port,
             Refusal::Rate => &mut refused.rate,
+            Refusal::NetworkRate => &mut refused.network_rate,
+            Refusal::TotalRate => &mut refused.total_rate,
             Refusal::Repeat => &mut refused.repeat,
         } += 1;
     }
 
     /// Datagrams that got no answer and why, as far as we know; errors of receiving concern none.
-    fn dropped(&self) -> [(u64, &'static str); 7] {
+    fn dropped(&self) -> [(u64, &'static str); 10] {
         [
             (self.refused.answer, "were answers"),
             (self.refused.bad_address, "bad address"),
             (self.refused.bad_port, "bad port"),
+            (self.refused.amplification, "reply too large"),
             (self.refused.rate, "over rate"),
+            (self.refused.network_rate, "over network rate"),
+            (self.refused.total_rate, "over total rate"),
             (self.refused.repeat, "repeated"),
             (self.send_blocked, "send blocked"),
             (self.send_errors, "send failed"),

@@ -103,8 +103,15 @@ pub struct Config {
     pub udp_answer_replies: bool,
     /// See [`GuardOptions::rate`](crate::service::GuardOptions::rate).
     pub udp_rate: Option<u32>,
+    /// See [`GuardOptions::network_rate`](crate::service::GuardOptions::network_rate).
+    pub udp_network_rate: Option<u32>,
+    /// See [`GuardOptions::total_rate`](crate::service::GuardOptions::total_rate).
+    pub udp_total_rate: Option<u32>,
     /// See [`GuardOptions::loop_limit`](crate::service::GuardOptions::loop_limit).
     pub udp_loop_limit: Option<u32>,
+    /// With [`udp_public`](Self::udp_public), let replies be more than twice as long as requests, counted
+    /// with the headers of IP and UDP. Without it, a datagram whose reply would be gets none.
+    pub udp_allow_amplification: bool,
     /// How often a line of counters is logged. `None`: never.
     pub stats_interval: Option<Duration>,
 }
@@ -185,7 +192,10 @@ impl Config {
             udp_public: false,
             udp_answer_replies: false,
             udp_rate: None,
+            udp_network_rate: None,
+            udp_total_rate: None,
             udp_loop_limit: None,
+            udp_allow_amplification: false,
             stats_interval: None,
         }
     }

@@ -140,7 +140,10 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
             suffix: config.udp_suffix.clone(),
             answer_replies: config.udp_answer_replies,
             rate: config.udp_rate,
+            network_rate: config.udp_network_rate,
+            total_rate: config.udp_total_rate,
             loop_limit: config.udp_loop_limit,
+            limit_amplification: config.udp_public && !config.udp_allow_amplification,
         });
         let mut deadlines = Deadlines::new(now);
         if let Some(interval) = config.stats_interval {

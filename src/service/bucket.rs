@@ -46,16 +46,6 @@ impl Bucket {
         self.full_at = self.full_at.max(now) + refill.each * count;
     }
 
-    /// Takes one, if it holds any.
-    pub(crate) fn take_one(&mut self, refill: Refill, now: Instant) -> bool {
-        let full_at = self.full_at.max(now) + refill.each;
-        let holds = full_at <= now + refill.burst;
-        if holds {
-            self.full_at = full_at;
-        }
-        holds
-    }
-
     /// When it holds one. `None`: it does.
     pub(crate) fn next(&self, refill: Refill, now: Instant) -> Option<Instant> {
         let next = (self.full_at + refill.each).checked_sub(refill.burst)?;
@@ -102,24 +92,5 @@ mod tests {
         let later = start + Duration::from_secs(3600);
         assert_eq!(bucket.holds(refill, later), 10);
         assert_eq!(bucket.next(refill, later), None);
-    }
-
-    #[test]
-    fn one_by_one_is_as_many_as_at_once() {
-        let start = Instant::now();
-        for rate in [0.5, 3.0, 10.0, 250.0, 99_999.0] {
-            let (refill, mut bucket) = (refill(rate), Bucket::new(start));
-            let mut now = start;
-            for step in 0..500u64 {
-                let holds = bucket.holds(refill, now);
-                assert_eq!(bucket.next(refill, now).is_none(), holds > 0, "{rate}");
-                let mut taken = 0;
-                while taken < 100 && bucket.take_one(refill, now) {
-                    taken += 1;
-                }
-                assert_eq!(taken, holds.min(100), "at {rate}");
-                now += Duration::from_micros(step * 137);
-            }
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! What to answer, whether to, and what to show of it: services, the guard in front of the datagram
-//! socket, and the sanitizer in front of a person.
+//! What to answer, whether to, and what to show of it: services, UDP abuse protection, and the
+//! sanitizer in front of a person.
 //!
 //! Pure: bytes and addresses in, bytes and verdicts out. Nothing here reads, writes or looks at a clock.
 
@@ -11,9 +11,9 @@ mod guard;
 mod language;
 mod network;
 mod phrases;
+mod rate_table;
 mod repeat;
 mod sanitizer;
-mod sources;
 
 pub(crate) use bucket::{Bucket, Refill};
 pub use console::{COMMANDS, Console, Question};
@@ -25,8 +25,8 @@ pub use faults::{
 pub use guard::{Guard, GuardOptions, Refusal};
 pub use language::Language;
 pub(crate) use network::Prefix;
+pub use network::group_address;
 pub use phrases::{Phrase, Spoken};
-
 pub use sanitizer::Sanitizer;
 
 use std::net::SocketAddr;

@@ -58,6 +58,9 @@ pub fn guard(data: &[u8]) {
         answer_replies,
         rate: (options & 4 != 0).then_some(u32::from(options >> 4)),
         loop_limit: (options & 8 != 0).then_some(u32::from(options >> 4)),
+        network_rate: (options & 16 != 0).then_some(u32::from(options >> 4)),
+        total_rate: (options & 32 != 0).then_some(u32::from(options >> 4)),
+        limit_amplification: options & 64 != 0,
     });
     let mut now = Instant::now();
     while let Some((&[kind, length, later, port_high, port_low], behind)) =

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     warn_of_capped_backlog(config.backlog);
     warn_of_capped_buffers(&config.buffers);
     memory.report(&config, room, args.reply.suffix_len(), args.console);
+    warn_of_long_suffix(&config);
     if args.console {
         // A message is what one recv brings, as in the documents.
         config.read_ahead = config.recv_size;
@@ -320,6 +321,20 @@ fn max_conns(args: &ServeArgs, room: usize) -> usize {
         );
     }
     asked
+}
+
+/// Warns if the suffix makes replies to short datagrams more than twice as long.
+fn warn_of_long_suffix(config: &Config) {
+    // The headers of IPv4, which are the shorter ones.
+    const HEADERS: usize = 28;
+    let size = config.udp_suffix.len();
+    if config.udp_public && !config.udp_allow_amplification && size > HEADERS {
+        log::warn!(
+            "--udp-suffix has {size} bytes: datagrams of fewer than {} bytes get no reply, because it \
+             would be more than twice as long; --udp-allow-amplification sends it",
+            size - HEADERS
+        );
+    }
 }
 
 fn warn_of_capped_backlog(backlog: u32) {

@@ -273,9 +273,7 @@ impl Watched<'_> {
         assert_eq!(datagrams.answered, sum(|office| office.answered.get()));
         let failed = datagrams.send_blocked + datagrams.send_errors;
         assert_eq!(failed, sum(|office| office.failed.get()));
-        let refused = &datagrams.refused;
-        let refused =
-            refused.answer + refused.bad_address + refused.bad_port + refused.rate + refused.repeat;
+        let refused = datagrams.refused.total();
         assert_eq!(datagrams.received, datagrams.answered + failed + refused);
     }
 }

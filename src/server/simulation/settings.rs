@@ -42,6 +42,8 @@ pub(super) fn config(random: &mut Random) -> Config {
         (random.below(4) == 0).then(|| high.max(config.read_ahead.get()) + random.below(512));
     config.udp_loop_limit = some(random).then(|| random.size(10) as u32);
     config.udp_rate = some(random).then(|| random.size(100) as u32);
+    config.udp_network_rate = some(random).then(|| random.size(150) as u32);
+    config.udp_total_rate = some(random).then(|| random.size(200) as u32);
     config.udp_suffix = if some(random) {
         b"| lee".to_vec()
     } else {

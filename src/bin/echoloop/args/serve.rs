@@ -166,13 +166,26 @@ pub(crate) struct ServeArgs {
     /// Answer even datagrams that already end in the suffix, as two tutorial servers would for ever
     #[arg(long, help_heading = GUARD)]
     udp_answer_replies: bool,
-    /// Replies a second to one source address; 0: no limit [default: 1000, no limit for loopback]
+    /// Replies a second to one host: an IPv4 address, an IPv6 /64, or a link-local address; 0: no limit
+    /// [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_rate: Option<u32>,
-    /// Repeats of one datagram, each within half a second, before a source is ignored for 60 s; 0: no
-    /// limit [default: 1000, no limit for loopback]
+    /// Replies a second to one network, an IPv4 /24 or an IPv6 /48; 0: no limit [default: 5 times
+    /// --udp-rate, no limit for loopback]
+    #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
+    udp_network_rate: Option<u32>,
+    /// Replies a second to all sources together; 0: no limit [default: 20 times --udp-rate, no limit for
+    /// loopback]
+    #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
+    udp_total_rate: Option<u32>,
+    /// Replies to the same datagram of one source, each within half a second, before that datagram is
+    /// blocked for 60 s; 0: no limit [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_loop_limit: Option<u32>,
+    /// With --udp-public, send replies of more than twice the size of the request (with IP and UDP
+    /// headers), which a long suffix can cause; otherwise such datagrams get no reply
+    #[arg(long, requires = "udp_public", help_heading = GUARD)]
+    udp_allow_amplification: bool,
 
     #[command(flatten, next_help_heading = FAULTS)]
     pub(crate) faults: FaultArgs,
@@ -259,7 +272,10 @@ impl ServeArgs {
         config.udp_public = self.udp_public;
         config.udp_answer_replies = self.udp_answer_replies;
         config.udp_rate = self.udp_rate;
+        config.udp_network_rate = self.udp_network_rate;
+        config.udp_total_rate = self.udp_total_rate;
         config.udp_loop_limit = self.udp_loop_limit;
+        config.udp_allow_amplification = self.udp_allow_amplification;
         config.stats_interval = self.stats_interval.0;
         config
     }

@@ -1,78 +1,65 @@
-//! Whether a datagram is answered at all.
+//! UDP abuse protection: whether a datagram is replied to at all.
 //!
-//! A datagram's source address is whatever its sender wrote there. A server that answers every one
-//! reflects traffic at victims, and two such servers can be made to answer each other for ever by a
+//! A datagram's source address is whatever its sender wrote there. A server that replies to every one
+//! reflects traffic at victims, and two such servers can be made to reply to each other for ever by a
 //! single forged datagram (CERT CA-1996-01; CVE-2024-2169). The guard runs before anything else is
 //! done with a datagram. It holds no socket and no clock, and its memory is fixed.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+mod options;
 
-use super::bucket::{Bucket, Refill};
-use super::network::Prefix;
-use super::repeat::Repeat;
-use super::sources::Sources;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+pub use options::{GuardOptions, Refusal};
+
+use self::options::Limits;
+use super::network::{Prefix, group_address, header_size};
+use super::rate_table::RateTable;
+use super::repeat::Repeats;
 
 /// The source ports below this belong to system services, which don't ask for echoes: time, DNS, NTP
 /// and, above all, other echo services.
 const FIRST_USER_PORT: u16 = 1024;
 
-/// How many replies a second one address gets, unless it is a loopback address.
-const RATE_DEFAULT: u32 = 1000;
+/// How many token buckets a row for hosts has, and one for networks: 512 KiB and 128 KiB for two rows.
+/// By default, no more than 40 hosts can use up their burst and rate within a second: they would deny
+/// another host its replies with a probability of 1 to 600,000.
+const HOSTS: usize = 32 * 1024;
+const NETWORKS: usize = 8 * 1024;
 
-/// How many replies one address may get at once when it has been silent, in time's worth of its rate.
-const BURST: Duration = Duration::from_secs(1);
-
-/// How often one source may repeat a payload, unless it is a loopback address.
-const LOOP_LIMIT_DEFAULT: u32 = 1000;
-
-/// Decides, datagram by datagram, which are answered.
+/// Decides, datagram by datagram, which are replied to.
+///
+/// Hashes have a random seed, so a sender can't choose to share a bucket with a victim.
 #[derive(Debug)]
 pub struct Guard {
     options: GuardOptions,
-    rates: Sources<Prefix, Bucket>,
-    repeats: Sources<SocketAddr, Repeat>,
-}
-
-/// What a [`Guard`] goes by.
-#[derive(Clone, Debug, Default)]
-pub struct GuardOptions {
-    /// The ports of our own datagram sockets.
-    pub own_ports: Vec<u16>,
-    /// What our replies end in. Empty for pure echoes.
-    pub suffix: Vec<u8>,
-    /// Answer even what already ends in our suffix, as two of the tutorial's servers would.
-    pub answer_replies: bool,
-    /// Replies a second to one address; 0 for no limit. `None`: 1,000, and no limit for loopback
-    /// addresses, so that a load test is not mistaken for an attack.
-    pub rate: Option<u32>,
-    /// How often a payload may come again within half a second of the last time before its source is
-    /// ignored for 60 s; 0 for no limit. `None`: 1,000, and no limit for loopback addresses.
-    pub loop_limit: Option<u32>,
-}
-
-/// Why a datagram is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It already ends in our suffix: an answer is never answered.
-    Answer,
-    /// Its source is no address one host can have: multicast, broadcast or unspecified.
-    BadAddress,
-    /// Its source port is 0, below 1024, or one of our own.
-    BadPort,
-    /// Its source address has had its replies for now.
-    Rate,
-    /// Its source has repeated a payload too often, and is ignored for a while.
-    Repeat,
+    /// What holds for sources that are loopback addresses, and for all others.
+    loopback: Limits,
+    elsewhere: Limits,
+    seed: RandomState,
+    /// When the first datagram came. Times are in ns since then.
+    start: Option<Instant>,
+    hosts: RateTable,
+    networks: RateTable,
+    /// When the bucket of all sources together would be full.
+    total: u64,
+    repeats: Repeats,
 }
 
 impl Guard {
     /// A guard that goes by `options`.
     pub fn new(options: GuardOptions) -> Self {
         Self {
+            loopback: Limits::new(&options, false),
+            elsewhere: Limits::new(&options, true),
             options,
-            rates: Sources::new(),
-            repeats: Sources::new(),
+            seed: RandomState::new(),
+            start: None,
+            hosts: RateTable::new(HOSTS),
+            networks: RateTable::new(NETWORKS),
+            total: 0,
+            repeats: Repeats::new(),
         }
     }
 
@@ -85,75 +72,113 @@ impl Guard {
         datagram: &[u8],
         now: Instant,
     ) -> Result<(), Refusal> {
-        if source.port() < FIRST_USER_PORT || self.options.own_ports.contains(&source.port()) {
+        let GuardOptions {
+            own_ports,
+            suffix,
+            answer_replies,
+            limit_amplification,
+            ..
+        } = &self.options;
+        if source.port() < FIRST_USER_PORT || own_ports.contains(&source.port()) {
             return Err(Refusal::BadPort);
         }
         let address = source.ip().to_canonical();
-        if !is_one_host(address) {
+        if address.is_unspecified() || group_address(address).is_some() {
             return Err(Refusal::BadAddress);
         }
-        let GuardOptions {
-            suffix,
-            answer_replies,
-            ..
-        } = &self.options;
         if !suffix.is_empty() && !answer_replies && datagram.ends_with(suffix) {
             return Err(Refusal::Answer);
         }
-        if let Some(limit) = limit(self.options.loop_limit, LOOP_LIMIT_DEFAULT, address) {
-            self.admit_payload(source, datagram, limit, now)?;
+        // The reply is the datagram, or less, and the suffix; it has the same headers.
+        if *limit_amplification && suffix.len() > datagram.len() + header_size(address) {
+            return Err(Refusal::Amplification);
         }
-        if let Some(rate) = limit(self.options.rate, RATE_DEFAULT, address) {
-            self.admit_rate(source, rate, now)?;
+        let limits = self.limits(address);
+        if !limits.exist {
+            return Ok(());
+        }
+        self.admit_within_limits(source, address, datagram, now)
+    }
+
+    /// The limits for datagrams from `address`.
+    const fn limits(&self, address: IpAddr) -> &Limits {
+        if address.is_loopback() {
+            &self.loopback
+        } else {
+            &self.elsewhere
+        }
+    }
+
+    /// Applies the limits that hold for `source`. A datagram that one of them refuses counts for none.
+    fn admit_within_limits(
+        &mut self,
+        source: SocketAddr,
+        address: IpAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let &Limits {
+            repeats,
+            host,
+            network,
+            total,
+            ..
+        } = self.limits(address);
+        let start = *self.start.get_or_insert(now);
+        let now = now.saturating_duration_since(start).as_nanos() as u64;
+        // First: copies of a blocked payload must not use up the rate of a victim in whose name they are.
+        let repeat = match repeats {
+            Some(limit) => {
+                let key = self.hash_payload(source, datagram);
+                let place = self.repeats.place(key, limit, now);
+                Some((place.ok_or(Refusal::Repeat)?, key))
+            }
+            None => None,
+        };
+        let host = match host {
+            Some(rate) => {
+                let hash = self.seed.hash_one(Prefix::host(source));
+                Some(self.hosts.token(hash, rate, now).ok_or(Refusal::Rate)?)
+            }
+            None => None,
+        };
+        let network = match network {
+            Some(rate) => {
+                let hash = self.seed.hash_one(Prefix::network(source));
+                let token = self.networks.token(hash, rate, now);
+                Some(token.ok_or(Refusal::NetworkRate)?)
+            }
+            None => None,
+        };
+        if let Some(rate) = total {
+            self.total = rate.take(self.total, now).ok_or(Refusal::TotalRate)?;
+        }
+        if let Some(token) = host {
+            self.hosts.take(token);
+        }
+        if let Some(token) = network {
+            self.networks.take(token);
+        }
+        if let Some((place, key)) = repeat {
+            self.repeats.count(place, key, now);
         }
         Ok(())
     }
 
-    fn admit_payload(
-        &mut self,
-        source: SocketAddr,
-        datagram: &[u8],
-        limit: u32,
-        now: Instant,
-    ) -> Result<(), Refusal> {
-        let payload = self.repeats.hash(datagram);
-        let entry = self
-            .repeats
-            .entry(source, now, || Repeat::new(payload, now));
-        if entry.value.admit(payload, limit, now) {
-            return Ok(());
-        }
-        entry.keep_until = entry.value.ignored_until();
-        Err(Refusal::Repeat)
+    /// A hash of what `source` sent. A sender can't construct a collision.
+    fn hash_payload(&self, source: SocketAddr, datagram: &[u8]) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        Prefix::whole(source).hash(&mut hasher);
+        hasher.write_u16(source.port());
+        hasher.write(datagram);
+        hasher.finish()
     }
-
-    fn admit_rate(&mut self, source: SocketAddr, rate: u32, now: Instant) -> Result<(), Refusal> {
-        let refill = Refill::new(Duration::from_secs(1) / rate, BURST);
-        let host = Prefix::host(source);
-        let entry = self.rates.entry(host, now, || Bucket::new(now));
-        if entry.value.take_one(refill, now) {
-            Ok(())
-        } else {
-            Err(Refusal::Rate)
-        }
-    }
-}
-
-/// The limit in force for `address`: what was `asked`, or the default, which spares loopback.
-fn limit(asked: Option<u32>, default: u32, address: IpAddr) -> Option<u32> {
-    match asked {
-        Some(limit) => (limit > 0).then_some(limit),
-        None => (!address.is_loopback()).then_some(default),
-    }
-}
-
-fn is_one_host(address: IpAddr) -> bool {
-    let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
-    !(address.is_multicast() || address.is_unspecified() || broadcast)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SUFFIX: &[u8] = b"| lee";
@@ -240,19 +265,6 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_below_one_a_burst_still_admits() {
-        let mut guard = guard(|o| o.rate = Some(1));
-        let now = Instant::now();
-        assert_eq!(guard.admit(source("192.0.2.1:4000"), b"a", now), Ok(()));
-        assert_eq!(
-            guard.admit(source("192.0.2.1:4000"), b"b", now),
-            Err(Refusal::Rate)
-        );
-        let later = now + Duration::from_secs(1);
-        assert_eq!(guard.admit(source("192.0.2.1:4000"), b"c", later), Ok(()));
-    }
-
-    #[test]
     fn one_ipv6_network_is_one_address() {
         let mut guard = guard(|o| o.rate = Some(1));
         let now = Instant::now();
@@ -268,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_repeats_itself_is_ignored_for_a_minute() {
+    fn payload_that_repeats_is_blocked_for_a_minute_and_other_payloads_are_not() {
         let mut guard = guard(|o| (o.rate, o.loop_limit) = (Some(0), Some(3)));
         let (from, other, now) = (
             source("192.0.2.1:4000"),
@@ -279,11 +291,7 @@ mod tests {
             assert_eq!(guard.admit(from, b"ping", now), Ok(()));
         }
         assert_eq!(guard.admit(from, b"ping", now), Err(Refusal::Repeat));
-        assert_eq!(
-            guard.admit(from, b"another", now),
-            Err(Refusal::Repeat),
-            "ignored whatever it sends"
-        );
+        assert_eq!(guard.admit(from, b"another", now), Ok(()));
         assert_eq!(
             guard.admit(other, b"ping", now),
             Ok(()),
@@ -291,6 +299,52 @@ mod tests {
         );
         let later = now + Duration::from_secs(60);
         assert_eq!(guard.admit(from, b"ping", later), Ok(()));
+    }
+
+    #[test]
+    fn copies_of_a_blocked_payload_take_nothing_from_the_rate() {
+        let mut guard = guard(|o| (o.rate, o.loop_limit) = (Some(10), Some(3)));
+        let (from, now) = (source("192.0.2.1:4000"), Instant::now());
+        let forged = (0..100).filter(|_| guard.admit(from, b"forged", now).is_ok());
+        assert_eq!(forged.count(), 3);
+        let own = (0..100_u8).filter(|number| guard.admit(from, &[*number], now).is_ok());
+        assert_eq!(own.count(), 7);
+    }
+
+    #[test]
+    fn reply_is_at_most_twice_the_request_with_headers() {
+        let suffix = vec![b'!'; 60];
+        for (text, header) in [
+            ("192.0.2.1:4000", 28),
+            ("[2001:db8::1]:4000", 48),
+            ("127.0.0.1:4000", 28),
+        ] {
+            let mut guard = guard(|o| {
+                o.suffix.clone_from(&suffix);
+                o.limit_amplification = true;
+            });
+            let now = Instant::now();
+            for size in 0..100 {
+                let verdict = guard.admit(source(text), &vec![b'x'; size], now);
+                let (request, reply) = (size + header, size + suffix.len() + header);
+                let expected = if reply > 2 * request {
+                    Err(Refusal::Amplification)
+                } else {
+                    Ok(())
+                };
+                assert_eq!(verdict, expected, "{size} bytes from {text}");
+            }
+        }
+        let mut unlimited = guard(|o| o.suffix = suffix);
+        assert_eq!(
+            unlimited.admit(source("192.0.2.1:4000"), b"", Instant::now()),
+            Ok(())
+        );
+        let mut usual = guard(|o| o.limit_amplification = true);
+        assert_eq!(
+            usual.admit(source("192.0.2.1:4000"), b"", Instant::now()),
+            Ok(())
+        );
     }
 
     #[test]
@@ -338,5 +392,7 @@ mod tests {
         );
         assert_eq!(count(guard(|o| o.loop_limit = Some(7)), here), 7);
         assert_eq!(count(guard(|o| o.rate = Some(20)), here), 20);
+        assert_eq!(count(guard(|o| o.network_rate = Some(30)), here), 30);
+        assert_eq!(count(guard(|o| o.total_rate = Some(40)), here), 40);
     }
 }
