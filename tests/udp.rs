@@ -5,11 +5,13 @@
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use echoloop::Config;
+use echoloop::connection::Reply;
 use echoloop::server::Address;
-use echoloop::service::Echo;
+use echoloop::service::{ClientId, Echo, Service};
 use support::serving::{DEADLINE, Serving, config, eventually, payload, round_trip};
 
 /// A socket on loopback that talks to `server` and gives up after the deadline.
@@ -332,31 +334,56 @@ fn pitfall_53_a_server_at_every_address_answers_from_the_one_that_was_asked() {
     assert_eq!(serving.finish().datagrams.answered, 124);
 }
 
+/// More datagrams than a receive buffer holds.
+const MANY: u64 = 8_000;
+
+/// Waits for a word once it has heard a datagram.
+struct Waiting(Option<Receiver<()>>);
+
+impl Service for Waiting {
+    fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
+        reply.echo();
+    }
+
+    fn overhear(&mut self, _: SocketAddr, _: &[u8]) {
+        if let Some(wake) = self.0.take() {
+            wake.recv().unwrap();
+        }
+    }
+}
+
+/// A server that receives nothing after its first datagrams until it is sent a word.
+fn serving_that_waits() -> (Serving, Sender<()>) {
+    let (wake, woken) = mpsc::channel();
+    let serving = Serving::start(pure_echo(), Waiting(Some(woken)));
+    (serving, wake)
+}
+
+/// Only the next datagram that is received has the count of those that the kernel has dropped before.
+#[cfg(target_os = "linux")]
+#[test]
+fn dropped_datagrams_are_counted_if_none_follows() {
+    let (serving, wake) = serving_that_waits();
+    let socket = client(serving.udp[0]);
+    for _ in 0..MANY {
+        socket.send(&[7; 1000]).unwrap();
+    }
+    serving.stop.drain().unwrap();
+    wake.send(()).unwrap();
+    let counters = serving.finish().datagrams;
+    assert_eq!(
+        counters.received + counters.overflowed,
+        MANY,
+        "{counters:?}"
+    );
+    assert!(counters.overflowed > 0, "{counters:?}");
+}
+
 /// Pitfall 55: what the kernel drops for want of room is seen nowhere, unless one asks.
 #[cfg(all(target_os = "linux", feature = "batch"))]
 #[test]
 fn pitfall_55_datagrams_that_there_was_no_room_for_are_counted() {
-    use echoloop::connection::Reply;
-    use echoloop::service::{ClientId, Service};
-
-    /// Does nothing until it is told to, once it has heard a datagram.
-    struct Dozing(Option<std::sync::mpsc::Receiver<()>>);
-
-    impl Service for Dozing {
-        fn receive(&mut self, _: ClientId, _: &[u8], reply: &mut Reply<'_>) {
-            reply.echo();
-        }
-
-        fn overhear(&mut self, _: SocketAddr, _: &[u8]) {
-            if let Some(wake) = self.0.take() {
-                wake.recv().unwrap();
-            }
-        }
-    }
-
-    const MANY: u64 = 8_000;
-    let (wake, woken) = std::sync::mpsc::channel();
-    let serving = Serving::start(pure_echo(), Dozing(Some(woken)));
+    let (serving, wake) = serving_that_waits();
     let socket = client(serving.udp[0]);
     for _ in 0..MANY {
         socket.send(&[7; 1000]).unwrap();

@@ -5,11 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::result::overflow::dropped_at;
 use super::result::run_queue::run_queue_wait;
 use crate::reactor::{
     Attempt, ConnectedDatagrams, Dial, DialOptions, Heartbeat, Registry, SourceAddr, UdpSocket,
-    dial_datagrams,
+    dial_datagrams, dropped_datagrams,
 };
 
 /// What a load runs on: this machine ([`SystemHost`]), or the model of one in a simulation.
@@ -64,9 +63,9 @@ pub trait Host {
     /// How long the thread of the loop has been runnable without running so far, if that is known.
     fn run_queue_wait(&self) -> Option<Duration>;
 
-    /// How many datagrams the kernel has dropped so far at those of these local `ports` at which it dropped any. `None`
-    /// if that is not known.
-    fn dropped_at(&self, ports: &HashSet<u16>) -> Option<HashMap<u16, u64>>;
+    /// How many datagrams the kernel has dropped so far at each of the sockets with these `inodes`, modulo
+    /// 2^32. `None` if that is not known.
+    fn dropped_datagrams(&self, inodes: &HashSet<u64>) -> Option<HashMap<u64, u32>>;
 
     /// A number that differs from run to run.
     fn entropy(&self) -> u64;
@@ -121,8 +120,8 @@ impl Host for SystemHost {
         run_queue_wait()
     }
 
-    fn dropped_at(&self, ports: &HashSet<u16>) -> Option<HashMap<u16, u64>> {
-        dropped_at(ports)
+    fn dropped_datagrams(&self, inodes: &HashSet<u64>) -> Option<HashMap<u64, u32>> {
+        dropped_datagrams(inodes)
     }
 
     fn entropy(&self) -> u64 {

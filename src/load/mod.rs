@@ -42,7 +42,6 @@ pub use result::outcome::{
     Client, Closes, Connections, Datagrams, INTERVALS_MAX, Interval, Latency, MISMATCHES_MAX,
     Mismatch, MismatchKind, Outcome, Server, Step,
 };
-pub(crate) use result::overflow::dropped;
 pub use run::Load;
 pub use schedule::rate::Profile;
 pub use schedule::sizes::Sizes;

@@ -111,7 +111,7 @@ pub struct DatagramCounters {
     pub send_blocked: u64,
     /// Answers dropped because the kernel refused them.
     pub send_errors: u64,
-    /// Datagrams that the kernel had no room for, as far as those that came later have told.
+    /// Datagrams that the kernel dropped, for want of room in the receive buffer above all.
     pub overflowed: u64,
     /// Turns in which the datagram budget ran out.
     pub yields: u64,

@@ -23,6 +23,7 @@ mod net;
 mod poller;
 mod sleep;
 mod slots;
+mod socket_table;
 mod source;
 mod stamp;
 
@@ -57,6 +58,7 @@ pub(crate) use poller::Poller;
 pub(crate) use poller::drive;
 pub use sleep::Timer;
 pub use slots::{Key, Slots, fixed_index, fixed_token};
+pub use socket_table::{SocketRow, dropped_datagrams, socket_inode, socket_rows};
 pub use source::{SourceAddr, connect_datagrams};
 pub use stamp::Stamp;
 

@@ -11,6 +11,7 @@ use mio::{Registry, Token};
 use super::datagram::DatagramSocket;
 use super::dial::{Dial, Dialled, reset_on_close};
 use super::listener::Accept;
+use super::socket_table::socket_inode;
 use crate::connection::Stream;
 
 /// Which sockets a server is reached at: the [system's](System), or others that behave as they do, such as those of a
@@ -91,6 +92,9 @@ pub trait ConnectedDatagrams: Source + Debug {
     ///
     /// Those of getsockname(2).
     fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// What tells the socket from all others in the kernel's table ([`socket_inode`]).
+    fn inode(&self) -> Option<u64>;
 }
 
 impl Attempt for Dial {
@@ -128,5 +132,9 @@ impl ConnectedDatagrams for UdpSocket {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.local_addr()
+    }
+
+    fn inode(&self) -> Option<u64> {
+        socket_inode(self)
     }
 }

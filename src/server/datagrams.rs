@@ -63,11 +63,12 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    /// Closes a socket, behind the answers that were kept and are to leave from it.
+    /// Closes a socket, after the replies that were kept and are to leave from it.
     fn close_datagrams(&mut self, index: usize) {
         let Some(datagrams) = self.sockets.datagrams[index].take() else {
             return;
         };
+        self.datagram_counters.overflowed += datagrams.uncounted_drops();
         while let Some(held) = self.conduct.close(index) {
             let mut outlet = datagrams.outlet(&mut self.batch, &mut self.datagram_counters);
             outlet.send(held.source, &held.bytes);

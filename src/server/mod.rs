@@ -231,9 +231,14 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
 
     /// What this server has done so far.
     pub fn counters(&self) -> Counters {
+        let mut datagrams = self.datagram_counters.clone();
+        // Those of sockets that are closed were counted then.
+        for socket in self.sockets.datagrams.iter().flatten() {
+            datagrams.overflowed += socket.uncounted_drops();
+        }
         Counters {
             clients: self.clients.counters(),
-            datagrams: self.datagram_counters.clone(),
+            datagrams,
             faults: self.conduct.counters(),
         }
     }

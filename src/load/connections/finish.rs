@@ -5,11 +5,11 @@ use crate::load::connections::pending::PendingQueue;
 use crate::load::connections::slots::{Socket, SocketSlots};
 use crate::load::datagrams::payload::is_numbered;
 use crate::load::host::Host;
-use crate::load::result::overflow::{Drops, ports};
+use crate::load::result::overflow::{Drops, inodes};
 use crate::load::shared::Shared;
 
 /// The run is over at `now`: messages in flight, and those still due, end in the state that applies. `drops_before`: how many
-/// datagrams the kernel had dropped at our ports when the measuring began.
+/// datagrams the kernel had dropped at our sockets when the measuring began.
 pub(crate) fn finish<H: Host>(
     slots: &mut SocketSlots<H>,
     pending: &mut PendingQueue,
@@ -18,7 +18,7 @@ pub(crate) fn finish<H: Host>(
     now: u64,
 ) {
     shared.recorder.ended = now;
-    let ports_by_server = slots.ports_by_server();
+    let inodes_by_server = slots.inodes_by_server();
     let mut jitters = 0.0;
     for key in slots.keys() {
         let Some(slot) = slots.get_mut(key) else {
@@ -47,7 +47,7 @@ pub(crate) fn finish<H: Host>(
     if let Some(datagrams) = &mut shared.recorder.outcome.udp {
         datagrams.numbered = is_numbered(&shared.plan);
         datagrams.jitter_ns = (jitters / shared.plan.connections as f64).round() as u64;
-        let dropped = shared.host.dropped_at(&ports(&ports_by_server));
-        drops_before.count_overflow(&ports_by_server, dropped.as_ref(), &mut shared.recorder);
+        let dropped = shared.host.dropped_datagrams(&inodes(&inodes_by_server));
+        drops_before.count_overflow(&inodes_by_server, dropped.as_ref(), &mut shared.recorder);
     }
 }

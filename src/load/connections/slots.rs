@@ -235,13 +235,11 @@ impl<H: Host> SocketSlots<H> {
         enough && sending.all(|flow| flow.refusals.is_refused_from_the_beginning())
     }
 
-    /// The local ports of flows, and the servers that they send to.
-    pub(crate) fn ports_by_server(&self) -> Vec<(u16, u32)> {
-        let ports = self.flows().filter_map(|flow| {
-            let local = flow.socket.local_addr().ok()?;
-            Some((local.port(), flow.pacer.server()))
-        });
-        ports.collect()
+    /// The inodes of the sockets of flows, and the servers that they send to.
+    pub(crate) fn inodes_by_server(&self) -> Vec<(u64, u32)> {
+        let inodes = self.flows();
+        let inodes = inodes.filter_map(|flow| Some((flow.socket.inode()?, flow.pacer.server())));
+        inodes.collect()
     }
 
     /// The messages of the socket that `key` names that have reached their time limits are counted; of a flow, they are not

@@ -14,7 +14,7 @@ use crate::load::host::Host;
 use crate::load::next_step::NextStep;
 use crate::load::plan::{Close, Plan, Reply};
 use crate::load::result::outcome::Step;
-use crate::load::result::overflow::{Drops, ports};
+use crate::load::result::overflow::{Drops, inodes};
 use crate::load::shared::Shared;
 use crate::load::time::{elapsed, nanoseconds};
 use crate::probe::{Probe, What};
@@ -279,10 +279,9 @@ impl<P: Probe, H: Host> ConnectionTable<P, H> {
             .restart_interval(shared.instant(now) + shared.plan.interval);
         self.interval_ended = false;
         if shared.plan.udp && !shared.plan.warmup.is_zero() {
-            let dropped = shared
-                .host
-                .dropped_at(&ports(&self.slots.ports_by_server()));
-            self.drops_before.begin(dropped);
+            let inodes = inodes(&self.slots.inodes_by_server());
+            self.drops_before
+                .begin(shared.host.dropped_datagrams(&inodes));
         }
         let queued = shared.host.run_queue_wait();
         shared.recorder.begin_measuring(queued, now);

@@ -73,15 +73,12 @@ impl Host for Shared {
         None
     }
 
-    fn dropped_at(&self, ports: &HashSet<u16>) -> Option<HashMap<u16, u64>> {
+    fn dropped_datagrams(&self, inodes: &HashSet<u64>) -> Option<HashMap<u64, u32>> {
         let world = self.0.borrow();
         let flows = world.flows.iter().enumerate();
-        let dropped = flows.map(|(number, flow)| (Flow::port(number), flow.dropped));
-        Some(
-            dropped
-                .filter(|(port, dropped)| *dropped > 0 && ports.contains(port))
-                .collect(),
-        )
+        let dropped = flows.map(|(number, flow)| (number as u64, flow.dropped as u32));
+        let ours = dropped.filter(|(inode, _)| inodes.contains(inode));
+        Some(ours.collect())
     }
 
     fn entropy(&self) -> u64 {
@@ -198,6 +195,10 @@ impl ConnectedDatagrams for Socket {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(SocketAddr::from(([127, 0, 0, 1], Flow::port(self.flow))))
+    }
+
+    fn inode(&self) -> Option<u64> {
+        Some(self.flow as u64)
     }
 }
 

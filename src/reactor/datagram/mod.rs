@@ -9,6 +9,7 @@ mod inbox;
 )]
 mod system;
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ use self::departures::{Departures, send_one};
 use self::inbox::{Inbox, Received};
 use super::buffer_sizes::BufferSizes;
 use super::listener::reuse_port;
+use super::socket_table::{dropped_datagrams, socket_inode};
 use crate::connection::{Answer, Reply};
 use crate::probe::DatagramCounters;
 use crate::service::Refusal;
@@ -49,7 +51,7 @@ pub struct Datagrams<U = UdpSocket> {
     address: SocketAddr,
     options: UdpOptions,
     inbox: Inbox,
-    /// How many datagrams there was no room for, when that was last told.
+    /// How many datagrams the kernel had dropped when it queued those received last (`SO_RXQ_OVFL`).
     dropped: u32,
 }
 
@@ -69,6 +71,12 @@ pub trait DatagramSocket: Debug {
     ///
     /// Those of sendmsg(2), which concern the first.
     fn send(&self, bytes: &[u8], bursts: &[Burst]) -> io::Result<usize>;
+
+    /// How many datagrams the kernel has dropped so far for want of room, modulo 2^32. `None` if that is
+    /// not known.
+    fn dropped(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl DatagramSocket for UdpSocket {
@@ -80,6 +88,13 @@ impl DatagramSocket for UdpSocket {
     #[inline]
     fn send(&self, bytes: &[u8], bursts: &[Burst]) -> io::Result<usize> {
         system::send(self, bytes, bursts)
+    }
+
+    fn dropped(&self) -> Option<u32> {
+        let inode = socket_inode(self)?;
+        dropped_datagrams(&HashSet::from([inode]))?
+            .get(&inode)
+            .copied()
     }
 }
 
@@ -216,6 +231,15 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
     /// Whether receiving is worth trying now.
     pub const fn is_runnable(&self) -> bool {
         self.inbox.pending
+    }
+
+    /// How many datagrams the kernel has dropped since it queued those received last. They are counted by
+    /// no datagram unless another one follows.
+    ///
+    /// Reads the table of all sockets: not for each datagram.
+    pub fn uncounted_drops(&self) -> u64 {
+        let dropped = self.socket.dropped();
+        dropped.map_or(0, |dropped| u64::from(dropped.wrapping_sub(self.dropped)))
     }
 
     /// Where an answer leaves that was not sent when its datagram was received: from the address that the system chooses, if

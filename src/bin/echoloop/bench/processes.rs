@@ -1,17 +1,19 @@
 //! The processes of this machine: what they have used, and which of them serve a port.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+#[cfg(doc)]
+use echoloop::reactor::SocketRow;
+use echoloop::reactor::socket_rows;
 
 /// The most processes that are looked at, so that a crowded machine does not delay a run for long.
 const PROCESSES_MAX: usize = 10_000;
 
-/// The states of a socket that listens, in `/proc/net/tcp`, and of one that is not connected, in
-/// `/proc/net/udp`.
-const LISTENS: &str = "0A";
-const UNCONNECTED: &str = "07";
+/// The states of a TCP socket that listens, and of a UDP socket that is not connected ([`SocketRow::state`]).
+const LISTENS: u8 = 10;
+const UNCONNECTED: u8 = 7;
 
 /// The processor time that each process has used so far.
 #[derive(Clone, Debug, Default)]
@@ -111,29 +113,10 @@ pub(super) fn is_local(address: IpAddr) -> bool {
 
 /// The inodes of the sockets that serve one of the ports.
 fn inodes(ports: &HashSet<u16>, udp: bool) -> HashSet<u64> {
-    let (names, wanted) = if udp {
-        (["udp", "udp6"], UNCONNECTED)
-    } else {
-        (["tcp", "tcp6"], LISTENS)
-    };
-    // Row by row: the table has one for every connection of this machine.
-    let tables = names.map(|name| File::open(format!("/proc/net/{name}")));
-    let tables = tables.into_iter().flatten();
-    let rows = tables.flat_map(|table| BufReader::new(table).lines().skip(1));
-    rows.map_while(Result::ok)
-        .filter_map(|row| inode(&row, ports, wanted))
-        .collect()
-}
-
-/// The inode of the socket in `row`, if it is in this state at one of the ports.
-fn inode(row: &str, ports: &HashSet<u16>, state: &str) -> Option<u64> {
-    let mut fields = row.split_whitespace();
-    let port = fields.nth(1)?.rsplit_once(':')?.1;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    if !ports.contains(&port) || fields.nth(1)? != state {
-        return None;
-    }
-    fields.nth(5)?.parse().ok()
+    let state = if udp { UNCONNECTED } else { LISTENS };
+    let rows = socket_rows(udp).into_iter().flatten();
+    let rows = rows.filter(|row| row.state == state && ports.contains(&row.port));
+    rows.map(|row| row.inode).collect()
 }
 
 /// Whether the process has one of the sockets open. `false` if it is not ours to look at.
