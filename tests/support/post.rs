@@ -8,7 +8,9 @@ use std::rc::Rc;
 
 use super::machine::Machine;
 use echoloop::connection::Readiness;
-use echoloop::reactor::{Burst, DatagramSocket, Event, Head, Interest, Registry, Source, Token};
+use echoloop::reactor::{
+    Burst, DatagramSocket, Event, Head, Interest, Registry, Source, SourceAddr, Token,
+};
 
 /// The room of one reception.
 const ROOM: usize = 64 * 1024;
@@ -16,7 +18,7 @@ const ROOM: usize = 64 * 1024;
 const EIO: i32 = 5;
 
 /// An answer, and from which address it is to leave.
-type Answer = (Option<IpAddr>, Vec<u8>);
+type Answer = (Option<SourceAddr>, Vec<u8>);
 
 /// What waits at a datagram socket, and what has left from it.
 #[derive(Debug)]
@@ -87,8 +89,9 @@ impl Office {
     }
 
     /// At which address a datagram of this size is received.
-    fn at(&self, size: usize) -> Option<IpAddr> {
-        self.joins.then(|| [127, 0, 0, (size % 3) as u8].into())
+    fn at(&self, size: usize) -> Option<SourceAddr> {
+        self.joins
+            .then(|| IpAddr::from([127, 0, 0, (size % 3) as u8]).into())
     }
 
     /// Takes note of a datagram that is handed over: it may be answered once.
@@ -102,7 +105,7 @@ impl Office {
     }
 
     /// An answer leaves: to a datagram that was received, behind those to earlier ones.
-    fn leave(&self, to: SocketAddr, from: Option<IpAddr>, answer: &[u8]) {
+    fn leave(&self, to: SocketAddr, from: Option<SourceAddr>, answer: &[u8]) {
         self.answered.set(self.answered.get() + 1);
         let mut expected = self.expected.borrow_mut();
         let mine = expected.entry(to).or_default();

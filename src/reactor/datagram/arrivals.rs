@@ -1,9 +1,9 @@
 //! Datagrams that were received together.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::{DatagramSocket, system};
+use super::{DatagramSocket, SourceAddr, system};
 
 /// The room of one reception: no datagram is larger, nor is what the kernel joins, so none is truncated.
 pub(super) const ROOM: usize = 64 * 1024;
@@ -30,8 +30,9 @@ pub struct Head {
     pub size: usize,
     /// The size of each datagram.
     pub each: usize,
-    /// To which address of this machine, where the socket is bound to all of them and the system tells.
-    pub at: Option<IpAddr>,
+    /// The address of this machine that it was sent to, with the interface of a link-local one, if the
+    /// socket is bound to all addresses and the system reports it.
+    pub at: Option<SourceAddr>,
     /// How many datagrams the socket has had no room for so far, modulo 2^32, where the system tells. It does so once it has
     /// dropped any.
     pub dropped: u32,

@@ -1,9 +1,9 @@
 //! Answers that are sent together.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::system;
+use super::{SourceAddr, system};
 use crate::probe::DatagramCounters;
 
 /// The largest answer that is left to the kernel to cut out of several: what fits into the smallest packet that every
@@ -39,7 +39,7 @@ pub struct Burst {
     /// To where.
     pub to: SocketAddr,
     /// From which address of this machine, if not from that which the system chooses.
-    pub from: Option<IpAddr>,
+    pub from: Option<SourceAddr>,
     /// Where its first byte is among those of all bursts...
     pub start: usize,
     /// ...and where the first is that is no longer its.
@@ -52,7 +52,7 @@ pub struct Burst {
 
 impl Burst {
     /// One answer, which is all there is to send.
-    pub(super) const fn single(to: SocketAddr, from: Option<IpAddr>, size: usize) -> Self {
+    pub(super) const fn single(to: SocketAddr, from: Option<SourceAddr>, size: usize) -> Self {
         Self {
             to,
             from,
@@ -69,7 +69,7 @@ impl Burst {
     }
 
     /// Whether an answer of `size` can be its next.
-    fn takes(&self, to: SocketAddr, from: Option<IpAddr>, size: usize) -> bool {
+    fn takes(&self, to: SocketAddr, from: Option<SourceAddr>, size: usize) -> bool {
         let whole = self.end - self.start == self.each * self.count as usize;
         let fits = (1..=self.each).contains(&size) && self.each <= SEGMENT_MAX;
         self.to == to && self.from == from && whole && fits && self.count < SEGMENTS_MAX
@@ -104,7 +104,7 @@ impl Departures {
     }
 
     /// Adds an answer. Returns whether there are enough now to send them.
-    pub(super) fn push(&mut self, to: SocketAddr, from: Option<IpAddr>, answer: &[u8]) -> bool {
+    pub(super) fn push(&mut self, to: SocketAddr, from: Option<SourceAddr>, answer: &[u8]) -> bool {
         let (start, size) = (self.bytes.len(), answer.len());
         self.bytes.extend_from_slice(answer);
         let end = self.bytes.len();

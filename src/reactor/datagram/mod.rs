@@ -12,7 +12,7 @@ mod system;
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
@@ -30,6 +30,7 @@ use self::inbox::{Inbox, Received};
 use super::buffer_sizes::BufferSizes;
 use super::listener::reuse_port;
 use super::socket_table::{dropped_datagrams, socket_inode};
+use super::source::SourceAddr;
 use crate::connection::{Answer, Reply};
 use crate::probe::DatagramCounters;
 use crate::service::Refusal;
@@ -324,7 +325,7 @@ pub struct Outlet<'a> {
     // Not a type parameter of everyone who sends an answer: there is one call of it for many.
     socket: &'a dyn DatagramSocket,
     /// To which address of this machine the datagram was sent that is answered: its answer leaves from there.
-    from: Option<IpAddr>,
+    from: Option<SourceAddr>,
     departures: &'a mut Departures,
     counters: &'a mut DatagramCounters,
 }

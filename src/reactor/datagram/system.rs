@@ -1,7 +1,7 @@
 //! The system calls for datagrams, where one moves many: Linux, with the feature `batch`.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
@@ -11,6 +11,7 @@ use nix::sys::socket::{
     sendmmsg, setsockopt, sockopt,
 };
 
+use super::SourceAddr;
 use super::arrivals::{Head, ROOM};
 use super::departures::Burst;
 
@@ -81,12 +82,18 @@ fn note(head: &mut Head, control: &ControlMessageOwned) {
         ControlMessageOwned::UdpGroSegments(each) => head.each = each as usize,
         ControlMessageOwned::RxqOvfl(dropped) => head.dropped = dropped,
         ControlMessageOwned::Ipv4PacketInfo(info) => {
-            head.at = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+            let at = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
+            head.at = Some(IpAddr::V4(at).into());
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
             // Nothing can be sent from where several are reached at.
             let at = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-            head.at = (!at.is_multicast()).then_some(at.into());
+            let interface = match at.is_unicast_link_local() {
+                true => info.ipi6_ifindex,
+                false => 0,
+            };
+            let address = SocketAddr::from(SocketAddrV6::new(at, 0, 0, interface));
+            head.at = (!at.is_multicast()).then_some(address.into());
         }
         _ => {}
     }
@@ -151,8 +158,9 @@ enum Info {
 }
 
 impl Info {
-    const fn of(from: IpAddr) -> Self {
-        match from {
+    const fn of(from: SourceAddr) -> Self {
+        let interface = from.scope_id();
+        match from.ip() {
             IpAddr::V4(from) => Self::V4(in_pktinfo {
                 ipi_ifindex: 0,
                 ipi_spec_dst: in_addr {
@@ -164,7 +172,9 @@ impl Info {
                 ipi6_addr: in6_addr {
                     s6_addr: from.octets(),
                 },
-                ipi6_ifindex: 0,
+                // The kernel refuses a link-local address without an interface, unless the datagram goes
+                // to another link-local address.
+                ipi6_ifindex: interface,
             }),
         }
     }
@@ -196,17 +206,19 @@ mod tests {
     #[test]
     fn the_address_that_was_asked_is_told_unless_nothing_can_be_sent_from_it() {
         for (asked, told) in [
-            ("127.0.0.9", true),
-            ("::1", true),
-            ("2001:db8::7", true),
-            ("ff02::1", false),
+            ("127.0.0.9:7", true),
+            ("[::1]:7", true),
+            ("[2001:db8::7]:7", true),
+            ("[fe80::7%3]:7", true),
+            ("[ff02::1]:7", false),
         ] {
-            let asked: IpAddr = asked.parse().unwrap();
+            let address: SocketAddr = asked.parse().unwrap();
+            let asked = SourceAddr::from(address);
             let control = match Info::of(asked) {
                 Info::V4(info) => ControlMessageOwned::Ipv4PacketInfo(info),
                 Info::V6(info) => ControlMessageOwned::Ipv6PacketInfo(info),
             };
-            let mut head = Head::new((asked, 7).into(), 1, 1);
+            let mut head = Head::new(address, 1, 1);
             note(&mut head, &control);
             assert_eq!(head.at, told.then_some(asked));
         }
