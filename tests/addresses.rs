@@ -409,3 +409,23 @@ fn missing_and_unknown_interfaces_are_usage_errors_in_one_line() {
         assert_eq!(line.lines().count(), 1, "{line}");
     }
 }
+
+#[test]
+fn addresses_of_a_name_share_the_port_that_the_system_chooses() {
+    let Some(hosts) = Hosts::new("ports") else {
+        return;
+    };
+    let name = format!("{NAME}:0");
+    for options in [["--tcp", &name, "--no-udp"], ["--udp", &name, "--no-tcp"]] {
+        let mut command = hosts.wrap(program());
+        let mut server = Process::start(command.args(["-q", "serve"]).args(options));
+        let addresses = [&mut server.tcp, &mut server.udp]
+            .map(std::mem::take)
+            .concat();
+        let [one, other] = addresses[..] else {
+            panic!("{addresses:?}");
+        };
+        assert!(one.is_ipv6() && other.is_ipv4(), "{addresses:?}");
+        assert_eq!(one.port(), other.port());
+    }
+}

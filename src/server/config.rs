@@ -121,6 +121,9 @@ pub struct Config {
 pub enum Address {
     /// One address of this machine. Port 0 lets the system choose.
     At(SocketAddr),
+    /// Another address of the same name as the address before it in the list. If the system chooses the
+    /// port of that, it is the port of this one too.
+    SamePort(SocketAddr),
     /// Every interface, IPv4 and IPv6, by two sockets on one port.
     Everywhere(u16),
 }
@@ -140,14 +143,19 @@ pub enum OverLimit {
 impl Address {
     /// Whether only this machine can reach it.
     pub fn is_loopback(self) -> bool {
-        matches!(self, Self::At(address) if address.ip().to_canonical().is_loopback())
+        match self {
+            Self::At(address) | Self::SamePort(address) => {
+                address.ip().to_canonical().is_loopback()
+            }
+            Self::Everywhere(_) => false,
+        }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(address) => address.fmt(f),
+            Self::At(address) | Self::SamePort(address) => address.fmt(f),
             Self::Everywhere(port) => write!(f, ":{port}"),
         }
     }

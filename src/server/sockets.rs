@@ -8,7 +8,7 @@ use crate::reactor::{
     Datagrams, Listener, Net, Registry, System, TcpOptions, UdpOptions, fixed_token,
 };
 
-/// How often a port that the system chose for IPv4 is tried for IPv6 as well.
+/// How many ports that the system chose for one address are tried at the others.
 const SAME_PORT_TRIES: usize = 16;
 
 /// Listeners and datagram sockets, each registered with the fixed token of its place: first the
@@ -102,7 +102,7 @@ impl<N: Net> Sockets<N> {
     }
 }
 
-/// Binds a socket to each of `addresses`, two for one that means everywhere.
+/// Binds a socket to each of `addresses`, and two to one that means everywhere.
 fn bind_all<T>(
     scheme: &str,
     addresses: &[Address],
@@ -110,17 +110,31 @@ fn bind_all<T>(
     address_of: impl Fn(&T) -> SocketAddr,
 ) -> io::Result<Vec<T>> {
     let mut sockets = Vec::new();
-    for &address in addresses {
+    for (index, &address) in addresses.iter().enumerate() {
         let bound = match address {
-            Address::At(address) => bind(canonical(address)).map(|socket| sockets.push(socket)),
-            Address::Everywhere(port) => {
-                bind_everywhere(port, &bind, &address_of).map(|both| sockets.extend(both))
+            Address::At(first) => {
+                let others = addresses[index + 1..]
+                    .iter()
+                    .map_while(|address| match address {
+                        Address::SamePort(address) => Some(canonical(*address)),
+                        _ => None,
+                    });
+                let others: Vec<_> = others.collect();
+                bind_on_one_port(canonical(first), &others, &bind, &address_of)
             }
+            // Bound together with the address before.
+            Address::SamePort(_) => continue,
+            Address::Everywhere(port) => bind_everywhere(port, &bind, &address_of),
         };
-        // Keeps the kind, so that a caller can tell a port in use from one it may not have.
-        bound.map_err(|error| {
+        let bound = bound.map_err(|(failed, error)| {
+            let address = match address {
+                Address::Everywhere(_) => address,
+                _ => failed.into(),
+            };
+            // Keeps the kind, so that a caller can tell a port in use from one that is not allowed.
             io::Error::new(error.kind(), format!("{scheme}://{address}: {error}"))
         })?;
+        sockets.extend(bound);
     }
     Ok(sockets)
 }
@@ -140,22 +154,53 @@ fn bind_everywhere<T>(
     port: u16,
     bind: impl Fn(SocketAddr) -> io::Result<T>,
     address_of: impl Fn(&T) -> SocketAddr,
-) -> io::Result<Vec<T>> {
-    let mut tries = if port == 0 { SAME_PORT_TRIES } else { 1 };
+) -> Result<Vec<T>, (SocketAddr, io::Error)> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    match bind_on_one_port(v4, &[v6], &bind, address_of) {
+        Err((failed, error)) if failed.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse => {
+            log::warn!("no IPv6 here ({error}): reachable by IPv4 only");
+            let v4 = bind(v4).map_err(|error| (v4, error))?;
+            Ok(vec![v4])
+        }
+        bound => bound,
+    }
+}
+
+/// Binds `first` and `others`, all to the port of the first, which the system may choose.
+///
+/// # Errors
+///
+/// The first address that could not be bound, and why.
+fn bind_on_one_port<T>(
+    first: SocketAddr,
+    others: &[SocketAddr],
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+    address_of: impl Fn(&T) -> SocketAddr,
+) -> Result<Vec<T>, (SocketAddr, io::Error)> {
+    // The port that the system chooses for the first may be taken at another address.
+    let is_chosen = first.port() == 0 && !others.is_empty();
+    let mut tries = if is_chosen { SAME_PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let v4 = bind((Ipv4Addr::UNSPECIFIED, port).into())?;
-        match bind((Ipv6Addr::UNSPECIFIED, address_of(&v4).port()).into()) {
-            Ok(v6) => return Ok(vec![v4, v6]),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                if tries == 0 {
-                    return Err(error);
-                }
+        let mut sockets = vec![bind(first).map_err(|error| (first, error))?];
+        let port = address_of(&sockets[0]).port();
+        // With its interface, if it is link-local.
+        let mut others = others.iter().map(|&(mut other)| {
+            other.set_port(port);
+            other
+        });
+        let failed = others.find_map(|other| match bind(other) {
+            Ok(socket) => {
+                sockets.push(socket);
+                None
             }
-            Err(error) => {
-                log::warn!("no IPv6 here ({error}): reachable by IPv4 only");
-                return Ok(vec![v4]);
-            }
+            Err(error) => Some((other, error)),
+        });
+        match failed {
+            None => return Ok(sockets),
+            Some((_, error)) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            Some(failed) => return Err(failed),
         }
     }
 }
@@ -175,5 +220,50 @@ mod tests {
             let address: SocketAddr = address.parse().unwrap();
             assert_eq!(canonical(address).to_string(), bound);
         }
+    }
+
+    #[test]
+    fn addresses_of_one_name_have_one_port_although_another_may_be_taken() {
+        let chosen = std::cell::Cell::new(0);
+        // The first two ports that are chosen are taken at 127.0.0.2.
+        let bind = |mut address: SocketAddr| {
+            if address.port() == 0 {
+                chosen.set(chosen.get() + 1);
+                address.set_port(40_000 + chosen.get());
+            }
+            let is_taken = address.ip() == Ipv4Addr::new(127, 0, 0, 2) && address.port() < 40_003;
+            match is_taken {
+                true => Err(io::Error::from(io::ErrorKind::AddrInUse)),
+                false => Ok(address),
+            }
+        };
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let addresses = [
+            Address::At(at("[::1]:0")),
+            Address::SamePort(at("127.0.0.1:0")),
+            Address::SamePort(at("127.0.0.2:0")),
+            Address::At(at("127.0.0.1:0")),
+        ];
+        let bound = bind_all("tcp", &addresses, bind, |address| *address).unwrap();
+        let expected = [
+            "[::1]:40003",
+            "127.0.0.1:40003",
+            "127.0.0.2:40003",
+            "127.0.0.1:40004",
+        ];
+        assert_eq!(bound, expected.map(at));
+        let never = |address: SocketAddr| match address.is_ipv6() {
+            true => Err(io::Error::from(io::ErrorKind::AddrInUse)),
+            false => Ok(SocketAddr::new(address.ip(), 40_000)),
+        };
+        let addresses = [
+            Address::At(at("127.0.0.1:0")),
+            Address::SamePort(at("[::1]:0")),
+        ];
+        let error = bind_all("tcp", &addresses, never, |address| *address).unwrap_err();
+        assert!(
+            error.to_string().starts_with("tcp://[::1]:40000: "),
+            "{error}"
+        );
     }
 }

@@ -268,7 +268,9 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
                 Failure::Failed(line) => Failure::Failed(why(line)),
             }
         })?;
-        addresses.extend(found.into_iter().map(Address::At));
+        let mut found = found.into_iter();
+        addresses.extend(found.next().map(Address::At));
+        addresses.extend(found.map(Address::SamePort));
     }
     Ok(addresses)
 }

@@ -161,7 +161,7 @@ const fn with_room(bytes: u64) -> u64 {
 /// How many sockets receive datagrams: one for each address, two for every address.
 fn udp_sockets(config: &Config) -> u64 {
     let sockets = config.udp.iter().map(|address| match address {
-        Address::At(_) => 1,
+        Address::At(_) | Address::SamePort(_) => 1,
         Address::Everywhere(_) => 2,
     });
     sockets.sum()
