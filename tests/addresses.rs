@@ -429,3 +429,40 @@ fn addresses_of_a_name_share_the_port_that_the_system_chooses() {
         assert_eq!(one.port(), other.port());
     }
 }
+
+#[test]
+fn multicast_and_broadcast_addresses_are_usage_errors_in_one_line() {
+    for (address, kind) in [
+        ("224.0.0.251", "224.0.0.251 is a multicast address"),
+        ("[ff02::1%lo]", "ff02::1 is a multicast address"),
+        (
+            "255.255.255.255",
+            "255.255.255.255 is the broadcast address",
+        ),
+        (
+            "127.255.255.255",
+            "127.255.255.255 is the broadcast address of lo",
+        ),
+    ] {
+        let (tcp, udp) = (format!("{address}:9"), format!("udp://{address}:9"));
+        let source = address.trim_matches(['[', ']']);
+        for arguments in [
+            &["serve", "--tcp", &tcp, "--no-udp"][..],
+            &["serve", "--no-tcp", "--udp", &tcp, "--udp-public"],
+            &["connect", &tcp],
+            &["connect", &udp],
+            &["bench", &tcp],
+            &["bench", &udp],
+            &["doctor", &tcp],
+            &["connect", "--source", source, "[::1]:9"],
+            &["bench", "--source", source, "127.0.0.1:9"],
+        ] {
+            // A server that is not refused would listen for ever.
+            let mut command = Command::new("timeout");
+            let output = run(command.args(["30", program()]).args(arguments), "");
+            assert_output(&output, 2, &[kind, "give "]);
+            let line = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
+}

@@ -1,13 +1,14 @@
 //! What a server is told before it starts: addresses, and every limit with its default and reason.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::clients::CLIENT_COST;
 use crate::connection::Watermarks;
 use crate::reactor::{BufferSizes, EVENTS_PER_POLL};
+use crate::service::group_address;
 
 /// The documents' `recv(1024)`.
 const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
@@ -143,11 +144,14 @@ pub enum OverLimit {
 impl Address {
     /// Whether only this machine can reach it.
     pub fn is_loopback(self) -> bool {
+        self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    /// The IP address, unless it is every one.
+    const fn ip(self) -> Option<IpAddr> {
         match self {
-            Self::At(address) | Self::SamePort(address) => {
-                address.ip().to_canonical().is_loopback()
-            }
-            Self::Everywhere(_) => false,
+            Self::At(address) | Self::SamePort(address) => Some(address.ip()),
+            Self::Everywhere(_) => None,
         }
     }
 }
@@ -302,6 +306,11 @@ impl Config {
                 "low-water {low} is not below high-water {high}: reading would never settle"
             ));
         }
+        for address in self.tcp.iter().chain(&self.udp) {
+            if let Some(kind) = address.ip().and_then(group_address) {
+                return Err(format!("{address} is {kind}: give that of an interface"));
+            }
+        }
         let public = self.udp.iter().find(|address| !address.is_loopback());
         if let (Some(address), false) = (public, self.udp_public) {
             return Err(format!(
@@ -373,6 +382,17 @@ mod tests {
         assert!(refused(|c| c.stats_interval = Some(Duration::ZERO)));
         assert!(refused(|c| c.drain_timeout = Duration::MAX));
         assert!(!refused(|c| c.drain_timeout = Duration::ZERO));
+    }
+
+    #[test]
+    fn multicast_and_broadcast_addresses_are_refused() {
+        for text in ["224.0.0.251:7", "255.255.255.255:7", "[ff02::1%1]:7"] {
+            let address: SocketAddr = text.parse().unwrap();
+            for config in [config().with_tcp(address), config().with_udp(address)] {
+                let error = config.check().unwrap_err();
+                assert!(error.starts_with(&format!("{address} is ")), "{error}");
+            }
+        }
     }
 
     #[test]

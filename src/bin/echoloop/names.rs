@@ -1,9 +1,12 @@
 //! Host names and addresses with an interface, looked up before a loop runs, because looking up
 //! blocks.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use echoloop::reactor::SourceAddr;
+use echoloop::service::group_address;
+#[cfg(target_os = "linux")]
+use nix::sys::socket::SockaddrStorage;
 
 use crate::Failure;
 use crate::args::SourceArg;
@@ -11,7 +14,8 @@ use crate::args::SourceArg;
 /// Every address of `host`, in the order of the resolver (RFC 6724): at least one.
 ///
 /// Link-local addresses without an interface are left out: no socket can be bound or connected to them
-/// (ipv6(7)).
+/// (ipv6(7)). Multicast and broadcast addresses are refused: TCP has none, and no multicast group is
+/// joined.
 ///
 /// # Errors
 ///
@@ -25,8 +29,15 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failur
             ))
         })
     })?;
-    let (incomplete, usable): (Vec<_>, Vec<_>) =
-        found.partition(|&address| needs_interface(&address.into()));
+    let found: Vec<SocketAddr> = found.collect();
+    if let Some(group) = found.iter().find_map(|address| group(address.ip())) {
+        return Err(Failure::Usage(format!(
+            "{group}, and stands for several hosts: give the address of one host or interface"
+        )));
+    }
+    let (incomplete, usable): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|&address| needs_interface(&address.into()));
     match (usable.first(), incomplete.first()) {
         (Some(address), _) if !has_interface(address) => Err(Failure::Usage(format!(
             "'{host}': this machine has no interface of that number; see 'ip link'"
@@ -47,8 +58,13 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failur
 ///
 /// # Errors
 ///
-/// If this machine does not have the interface.
+/// If this machine does not have the interface, or if it is a multicast or broadcast address.
 pub(crate) fn source(arg: &SourceArg) -> Result<SourceAddr, Failure> {
+    if let Some(group) = group(arg.ip) {
+        return Err(Failure::Usage(format!(
+            "--source {group}, from which nothing can be sent: give an address of this machine"
+        )));
+    }
     if arg.interface.is_none() {
         return Ok(arg.ip.into());
     }
@@ -93,6 +109,42 @@ pub(crate) fn reachable(
         ))),
         _ => Ok(reached),
     }
+}
+
+/// That `ip` is a multicast or broadcast address, and of which kind.
+fn group(ip: IpAddr) -> Option<String> {
+    let ip = ip.to_canonical();
+    if let Some(kind) = group_address(ip) {
+        return Some(format!("{ip} is {kind}"));
+    }
+    let IpAddr::V4(v4) = ip else { return None };
+    let interface = broadcasting_interface(v4)?;
+    Some(format!("{ip} is the broadcast address of {interface}"))
+}
+
+/// The interface of this machine in whose subnet `ip` is the broadcast address (RFC 922), as far as the
+/// system lists its interfaces.
+#[cfg(target_os = "linux")]
+fn broadcasting_interface(ip: Ipv4Addr) -> Option<String> {
+    // A subnet of one or two addresses has no broadcast address (RFC 3021), so that of any subnet ends in two
+    // ones. The list of interfaces takes a few system calls.
+    if ip.to_bits() & 0b11 != 0b11 {
+        return None;
+    }
+    let mut interfaces = nix::ifaddrs::getifaddrs().ok()?;
+    let interface = interfaces.find(|interface| {
+        let of = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip().to_bits());
+        let (Some(own), Some(mask)) = (of(interface.address), of(interface.netmask)) else {
+            return false;
+        };
+        mask.leading_ones() <= 30 && own | !mask == ip.to_bits()
+    });
+    interface.map(|interface| interface.interface_name)
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn broadcasting_interface(_: Ipv4Addr) -> Option<String> {
+    None
 }
 
 /// Whether `address` needs an interface, and has none (RFC 4007, section 6).
@@ -149,7 +201,6 @@ mod tests {
         for (host, part) in [
             ("fe80::77", "write [fe80::77%eth0]:9"),
             ("fe80::77%0", "write [fe80::77%eth0]:9"),
-            ("ff02::1", "write [ff02::1%eth0]:9"),
             ("fe80::77%no-such", "no interface 'no-such'"),
             ("fe80::77%999999", "no interface of that number"),
             ("2001:db8::1%lo", "leave out '%lo'"),
@@ -162,9 +213,38 @@ mod tests {
                 "{line}"
             );
         }
-        for host in ["::1", "127.0.0.1", "2001:db8::1", "fe80::77%1", "ff05::1"] {
+        for host in ["::1", "127.0.0.1", "2001:db8::1", "fe80::77%1"] {
             assert_eq!(addresses(host, 9).unwrap().len(), 1, "{host}");
         }
+    }
+
+    #[test]
+    fn multicast_and_broadcast_addresses_are_refused_with_the_reason() {
+        for (host, part) in [
+            ("224.0.0.251", "224.0.0.251 is a multicast address"),
+            ("ff02::1", "ff02::1 is a multicast address"),
+            ("ff02::1%1", "ff02::1 is a multicast address"),
+            (
+                "255.255.255.255",
+                "255.255.255.255 is the broadcast address",
+            ),
+            (
+                "127.255.255.255",
+                "127.255.255.255 is the broadcast address of lo",
+            ),
+        ] {
+            let failure = addresses(host, 9).unwrap_err();
+            assert!(matches!(failure, Failure::Usage(_)), "{host}: {failure:?}");
+            let line = line(failure);
+            assert!(
+                line.contains(part) && line.contains("give the address"),
+                "{line}"
+            );
+            let Ok(arg) = host.parse() else { continue };
+            let line = self::line(source(&arg).unwrap_err());
+            assert!(line.starts_with(&format!("--source {part}")), "{line}");
+        }
+        assert!(addresses("127.255.255.254", 9).is_ok());
     }
 
     #[test]
