@@ -1,20 +1,23 @@
 //! A conversation over UDP.
 
 use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::pipes::{Heard, Input, Output, Said};
+use super::pipes::{Heard, Input, LINE_MAX, Output, Said};
 use super::{END_WAIT, Failure, is_enough};
 use crate::connection::Transfer;
 use crate::reactor::{
     DialOptions, Event, Handler, Interest, Next, Registry, SourceAddr, Token, UdpSocket,
     dial_datagrams, fixed_token, watch_again,
 };
+use crate::service::datagram_max;
 
-/// No datagram is larger.
-const SIZE_MAX: usize = 64 * 1024;
+/// The room for a reply: more than the longest datagram.
+const ROOM: usize = 64 * 1024;
 
 /// How a [`DatagramClient`] asks.
 #[derive(Clone, Debug)]
@@ -32,7 +35,46 @@ pub struct DatagramOptions {
     pub in_flight_max: usize,
 }
 
+/// A line has more bytes than a datagram can have, and nothing of it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct TooLong {
+    size: usize,
+    limit: usize,
+}
+
+impl TooLong {
+    /// The number of bytes of the line, as a text: it is not known exactly if there are more than 1 MiB.
+    pub fn size(self) -> String {
+        match self.size {
+            size if size > LINE_MAX => format!(">{LINE_MAX}"),
+            size => size.to_string(),
+        }
+    }
+
+    /// The longest datagram that its address takes, in bytes.
+    pub const fn limit(self) -> usize {
+        self.limit
+    }
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, .. } = self;
+        write!(f, "{} bytes, and at most {limit} can be sent", self.size())
+    }
+}
+
+impl Error for TooLong {}
+
+impl From<TooLong> for io::Error {
+    fn from(error: TooLong) -> Self {
+        Self::new(ErrorKind::InvalidInput, error)
+    }
+}
+
 /// Sends each piece of the input as a datagram, and awaits the replies.
+///
+/// A piece that is longer than a datagram can be is refused whole.
 ///
 /// A reply is taken for that of the oldest datagram that awaits one, also if it comes too late: nothing in
 /// it names its datagram.
@@ -99,7 +141,7 @@ impl DatagramClient {
             said_all: false,
             input,
             output,
-            room: vec![0; SIZE_MAX].into_boxed_slice(),
+            room: vec![0; ROOM].into_boxed_slice(),
             sent: 0,
             lost: 0,
             failure: None,
@@ -260,6 +302,12 @@ impl DatagramClient {
                     }
                 },
             };
+            let limit = datagram_max(self.peers[self.current].address.ip());
+            if piece.len() > limit {
+                let size = piece.len();
+                self.lose(self.sent, Some(TooLong { size, limit }.into()));
+                continue;
+            }
             // A pending ICMP error of an earlier datagram is reported instead of sending this one (udp(7)). It is
             // reported once.
             let socket = &self.peers[self.current].socket;

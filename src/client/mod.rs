@@ -11,7 +11,7 @@ mod stream;
 use std::time::Duration;
 use std::{fmt, io};
 
-pub use datagrams::{DatagramClient, DatagramOptions};
+pub use datagrams::{DatagramClient, DatagramOptions, TooLong};
 pub use pipes::{Cut, Heard, Input, Output, PIECE_MAX, Said};
 pub use stream::{Ending, StreamClient, StreamOptions};
 

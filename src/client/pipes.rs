@@ -13,15 +13,19 @@ use crate::reactor::Waker;
 /// How many pieces wait between a thread and the loop, in each direction, before who makes them waits.
 const QUEUE: usize = 16;
 
-/// The most bytes of a piece that is read.
+/// The most bytes of a piece that is read, unless it is a line.
 pub const PIECE_MAX: usize = 64 * 1024;
+
+/// The most bytes of a line that are kept. More than any datagram has, so that the message that refuses
+/// a line has its size.
+pub(super) const LINE_MAX: usize = 1024 * 1024;
 
 /// How what is said is cut into pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// As it comes: for a stream.
     Anywhere,
-    /// At line feeds, which are left out. A line longer than 64 KiB comes in several pieces.
+    /// At line feeds, which are left out. Of a line of more than 1 MiB, 1 MiB and one byte are kept.
     Lines,
     /// So many bytes each, 64 KiB at most; the last may be shorter.
     Every(usize),
@@ -140,10 +144,13 @@ fn next_piece(source: &mut impl BufRead, cut: Cut) -> io::Result<Option<Vec<u8>>
         }
         Cut::Lines => {
             source
-                .take(PIECE_MAX as u64)
+                .take(LINE_MAX as u64 + 1)
                 .read_until(b'\n', &mut piece)?;
             if piece.pop_if(|last| *last == b'\n').is_some() {
                 return Ok(Some(piece));
+            }
+            if piece.len() > LINE_MAX {
+                source.skip_until(b'\n')?;
             }
         }
         Cut::Every(size) => {

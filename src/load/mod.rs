@@ -33,9 +33,7 @@ mod verify;
 pub use connections::sources::port_range;
 pub use datagrams::header::SIZE as NUMBERED_MIN;
 pub use host::{Host, SystemHost};
-pub use plan::{
-    Arrival, Churn, Close, DATAGRAM_MAX, MESSAGE_MAX, PIPELINE_MAX, Plan, Reply, Stop, Verify,
-};
+pub use plan::{Arrival, Churn, Close, MESSAGE_MAX, PIPELINE_MAX, Plan, Reply, Stop, Verify};
 pub use result::messages::{Messages, State};
 pub(crate) use result::outcome::histogram;
 pub use result::outcome::{

@@ -7,6 +7,7 @@ pub use crate::load::schedule::arrivals::Arrival;
 use crate::load::schedule::rate::Profile;
 use crate::load::schedule::sizes::Sizes;
 use crate::reactor::{DialOptions, SourceAddr};
+use crate::service::datagram_max;
 
 /// The most messages that may be in flight on one connection or flow.
 pub const PIPELINE_MAX: usize = 1 << 20;
@@ -16,9 +17,6 @@ const CONNECTIONS_MAX: usize = 1 << 24;
 
 /// The largest message, in bytes.
 pub const MESSAGE_MAX: usize = 1 << 30;
-
-/// The largest payload of a UDP datagram over IPv4 (RFC 768, RFC 791).
-pub const DATAGRAM_MAX: usize = 65_507;
 
 /// What a load is to be. Times of zero mean none.
 #[derive(Clone, Debug)]
@@ -257,9 +255,11 @@ impl Plan {
             .message
             .as_ref()
             .map_or_else(|| self.sizes.largest(), |message| message.len());
-        if largest > DATAGRAM_MAX {
+        let longest = self.addresses().map(|address| datagram_max(address.ip()));
+        let longest = longest.min().unwrap_or(usize::MAX);
+        if largest > longest {
             return Err(format!(
-                "{largest} bytes do not fit into a datagram: give {DATAGRAM_MAX} at most"
+                "{largest} bytes do not fit into a datagram: give {longest} at most"
             ));
         }
         if self.churn.is_some() || self.idle > 0 {

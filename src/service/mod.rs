@@ -25,7 +25,7 @@ pub use faults::{
 pub use guard::{Guard, GuardOptions, Refusal};
 pub use language::Language;
 pub(crate) use network::Prefix;
-pub use network::group_address;
+pub use network::{datagram_max, group_address};
 pub use phrases::{Phrase, Spoken};
 pub use sanitizer::Sanitizer;
 

@@ -93,6 +93,18 @@ pub fn group_address(ip: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// The longest datagram to or from `ip`, in bytes without headers: 65,507 over IPv4 and 65,527 over IPv6.
+///
+/// The length field of UDP counts at most 65,535 bytes with its header of 8 (RFC 768). That of IPv4
+/// counts its own header of 20 as well (RFC 791); that of IPv6 does not (RFC 8200).
+pub fn datagram_max(ip: IpAddr) -> usize {
+    const LENGTH_MAX: usize = u16::MAX as usize;
+    match ip.to_canonical() {
+        IpAddr::V4(_) => LENGTH_MAX - 28,
+        IpAddr::V6(_) => LENGTH_MAX - 8,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

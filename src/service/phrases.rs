@@ -79,6 +79,8 @@ pub enum Phrase<'a> {
     NoAnswerWithin(u64, Duration),
     /// The datagram of this number was refused.
     DatagramRefused(u64),
+    /// The datagram of this number was not sent: it has this many bytes, more than the last number.
+    DatagramTooLong(u64, &'a str, usize),
     /// So many datagrams were not answered, of so many.
     NotAnswered(u64, u64),
     /// This address refused the connection.
@@ -171,6 +173,7 @@ impl Phrase<'_> {
             Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有回音：{}"),
             Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有回音：{} 内没有收到"),
             Self::DatagramRefused(_) => ("no answer to datagram {}: refused: no program listens on that port, or a firewall rejects it", "第 {} 个数据报没有回音：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
+            Self::DatagramTooLong(..) => ("datagram {} was not sent: it has {} bytes, and a datagram at most {}; send shorter lines", "第 {} 个数据报没有发出：它有 {} 字节，而数据报最多 {} 字节；请发送较短的行"),
             Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "{} 个数据报没有回音，共发出 {} 个"),
             Self::Refused(_) => ("cannot connect to {}: refused: no program listens on that port, or a firewall rejects it", "无法连接 {}：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
             Self::Unreachable(_) => ("cannot connect to {}: unreachable: no route to that address, or a router rejects it", "无法连接 {}：不可达，没有通往该地址的路由，或被路由器拒绝"),
@@ -262,6 +265,9 @@ impl Display for Spoken<'_> {
             | Phrase::SentAsOne(count)
             | Phrase::SentToAll(count) => fill(f, template, &[count]),
             Phrase::NoAnswer(number, why) => fill(f, template, &[number, why]),
+            Phrase::DatagramTooLong(number, size, limit) => {
+                fill(f, template, &[number, size, limit])
+            }
             Phrase::NotAnswered(lost, sent) => fill(f, template, &[lost, sent]),
             Phrase::NoAnswerWithin(number, time) => {
                 fill(f, template, &[number, &format_args!("{time:?}")])

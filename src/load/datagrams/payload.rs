@@ -1,7 +1,7 @@
 //! What a datagram says, and what its answer should.
 
 use crate::load::datagrams::header::{self, Header, Read};
-use crate::load::plan::{DATAGRAM_MAX, Plan, Reply, Verify};
+use crate::load::plan::{Plan, Reply, Verify};
 use crate::load::result::outcome::MismatchKind;
 use crate::load::verify::reply_verifier::Expected;
 
@@ -60,7 +60,7 @@ impl DatagramPayload {
     /// Datagram `number`, of `size` bytes.
     pub(crate) fn write(&mut self, number: u64, size: usize, expected: &Expected) -> &[u8] {
         std::mem::swap(&mut self.bytes, &mut self.before);
-        self.bytes.resize(size.min(DATAGRAM_MAX), 0);
+        self.bytes.resize(size, 0);
         let head = if self.numbered { header::SIZE } else { 0 };
         let body = expected.pattern.at(self.place(number), size - head);
         self.bytes[head..].copy_from_slice(body);

@@ -14,7 +14,7 @@ use echoloop::client::{
 };
 use echoloop::reactor::Handler;
 use echoloop::server::TIME_MAX;
-use echoloop::service::{DisplayText, Language, Phrase};
+use echoloop::service::{DisplayText, Language, Phrase, datagram_max};
 
 use self::talk::{Manners, Talk};
 use crate::args::{ConnectArgs, Target};
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let source = args.source.as_ref().map(names::source).transpose()?;
     let addresses = addresses(&target, language)?;
     let addresses = names::reachable(addresses, source.as_slice())?;
+    check_datagram_size(args, &addresses)?;
     let mut reactor = Reactor::new().map_err(|error| cannot(language, "start the loop", &error))?;
     let (screen, input, output) = join(args, &target, language, &reactor)?;
     let _closing = screen.clone().map(Closing);
@@ -85,6 +86,17 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
             language,
             &mut reactor,
         )
+    }
+}
+
+/// Whether datagrams of `--datagram-size` can be sent to all of `addresses`.
+fn check_datagram_size(args: &ConnectArgs, addresses: &[SocketAddr]) -> Result<(), Failure> {
+    let longest = addresses.iter().map(|address| datagram_max(address.ip()));
+    match (args.datagram_size, longest.min()) {
+        (Some(size), Some(longest)) if size.get() > longest => Err(Failure::Usage(format!(
+            "--datagram-size {size} is more than a datagram can have: give at most {longest}"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use echoloop::Reactor;
-use echoloop::client::{Cut, Heard, Input, Output};
+use echoloop::client::{Cut, Heard, Input, Output, TooLong};
 use echoloop::service::{DisplayText, Language, Phrase, Sanitizer};
 
 use super::SERVER;
@@ -87,6 +87,12 @@ pub(super) fn no_answer(
             language.say(Phrase::DatagramRefused(number)).to_string()
         }
         Some(error) => {
+            let inner = error.get_ref();
+            if let Some(line) = inner.and_then(|error| error.downcast_ref::<TooLong>()) {
+                let (size, limit) = (line.size(), line.limit());
+                let phrase = Phrase::DatagramTooLong(number, &size, limit);
+                return language.say(phrase).to_string();
+            }
             let why = language.reason(&error);
             language.say(Phrase::NoAnswer(number, &why)).to_string()
         }
