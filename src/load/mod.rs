@@ -15,6 +15,7 @@
 //! ([`Latency::lag`]), and how busy it was ([`Client::busy_share`]).
 
 mod connections;
+mod counters;
 mod datagrams;
 mod host;
 mod next_step;
@@ -31,6 +32,7 @@ mod time;
 mod verify;
 
 pub use connections::sources::port_range;
+pub use counters::Counters;
 pub use datagrams::header::SIZE as NUMBERED_MIN;
 pub use host::{Host, SystemHost};
 pub use plan::{Arrival, Churn, Close, MESSAGE_MAX, PIPELINE_MAX, Plan, Reply, Stop, Verify};

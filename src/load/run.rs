@@ -21,8 +21,8 @@ type Listener = Box<dyn FnMut(&Tick<'_>)>;
 
 /// A load on its way.
 pub struct Load<P = Off, H: Host = SystemHost> {
-    shared: Shared<H>,
-    table: ConnectionTable<P, H>,
+    pub(super) shared: Shared<H>,
+    pub(super) table: ConnectionTable<P, H>,
     phase: Phase,
     /// When the measuring began, as far as that is known.
     measuring_from: u64,

@@ -229,6 +229,11 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         &mut self.clients.probe
     }
 
+    /// The number of clients that are connected.
+    pub fn connected(&self) -> usize {
+        self.clients.len()
+    }
+
     /// What this server has done so far.
     pub fn counters(&self) -> Counters {
         let mut datagrams = self.datagram_counters.clone();
