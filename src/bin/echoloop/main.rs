@@ -29,6 +29,7 @@ use echoloop::service::Sanitizer;
 use log::LevelFilter;
 
 use args::{Cli, Command, Parsed};
+use patient::Patient;
 
 /// The arguments made no sense.
 const USAGE: u8 = 2;
@@ -104,7 +105,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 
 /// The same, for who has more to say: whether anybody reads it still.
 pub(crate) fn offer(text: &str) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
+    let mut out = Patient(io::stdout().lock());
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         outcome => outcome.map(|()| true),

@@ -9,6 +9,7 @@ use echoloop::reactor::Waker;
 use echoloop::report::{thousands, time};
 
 use crate::output::TextStream;
+use crate::patient::Patient;
 
 /// Begins the line anew, and wipes it.
 const WIPE: &str = "\r\x1b[2K";
@@ -27,7 +28,7 @@ impl Progress {
             return Ok(Self(None));
         }
         let show = |line: String| {
-            let mut terminal = io::stderr().lock();
+            let mut terminal = Patient(io::stderr().lock());
             terminal.write_all(line.as_bytes())?;
             terminal.flush()
         };

@@ -29,6 +29,7 @@ use rustix::termios::tcgetwinsize;
 
 use self::place::{Identity, Place};
 pub(crate) use self::sink::Sink;
+use crate::patient::Patient;
 use crate::{Failure, print};
 
 /// Where an output option leads. It was checked, and nothing was opened or created.
@@ -176,11 +177,11 @@ impl TextStream {
     pub(crate) fn write(self, text: &str) -> io::Result<()> {
         match self {
             Self::Stdout => {
-                let mut out = io::stdout().lock();
+                let mut out = Patient(io::stdout().lock());
                 out.write_all(text.as_bytes())?;
                 out.flush()
             }
-            Self::Stderr => io::stderr().lock().write_all(text.as_bytes()),
+            Self::Stderr => Patient(io::stderr().lock()).write_all(text.as_bytes()),
         }
     }
 

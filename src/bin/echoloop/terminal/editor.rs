@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use echoloop::service::{DisplayText, Language, Phrase, Question};
+use rustix::io::Errno;
 use rustyline::completion::Completer;
 use rustyline::config::{BellStyle, ColorMode, CompletionType, Config};
 use rustyline::error::ReadlineError;
@@ -24,6 +25,9 @@ const MARK: &str = ">>> ";
 
 /// How long an Escape waits for the rest of a key's sequence, in milliseconds. Until then nothing is shown.
 const ESCAPE_WAIT: u16 = 100;
+
+/// What a call returns for a terminal that has hung up.
+const HUNG_UP: i32 = Errno::IO.raw_os_error();
 
 /// How an editor looks and what it says.
 #[derive(Clone, Debug)]
@@ -118,6 +122,11 @@ impl Editor {
                     let mut notice = DisplayText::default();
                     notice.push_program(self.language.say(Phrase::Unreadable));
                     self.screen.show(&notice, None)?;
+                }
+                // The terminal has hung up, which is an end of input as well.
+                Err(ReadlineError::Io(error)) if error.raw_os_error() == Some(HUNG_UP) => {
+                    self.screen.leave(false);
+                    return Ok(None);
                 }
                 Err(error) => {
                     self.screen.leave(false);

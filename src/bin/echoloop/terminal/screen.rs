@@ -16,6 +16,7 @@ use rustyline::ExternalPrinter;
 use super::board::{Board, Prompt};
 use super::columns;
 use super::layout::{AUTO_WRAP_ON, Layout};
+use crate::patient::Patient;
 
 /// Makes the editor draw its prompt. It puts a line feed behind whatever it is given to print, so this goes
 /// up first: nothing is to be seen of it.
@@ -352,7 +353,7 @@ fn write_within(time: Duration, text: String) {
 }
 
 fn write(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = Patient(io::stdout().lock());
     out.write_all(text.as_bytes())?;
     out.flush()
 }
