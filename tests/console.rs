@@ -619,7 +619,7 @@ fn a_hang_up_of_the_terminal_is_a_signal_to_stop() {
     let mut operator = Terminal::console(&[]);
     let client = operator.admits(1);
     operator.signal("HUP");
-    assert_eq!(operator.end(), 0);
+    assert_eq!(operator.end(), 129);
     operator.shows("1 client served");
     assert!(operator.is_as_found());
     drop(client);

@@ -1,6 +1,7 @@
 //! Runs that are stopped, by a signal or by whoever reads them.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -59,7 +60,7 @@ fn interrupted_early(arguments: &[&str]) -> (Option<i32>, Value) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    catches_signals(&child);
+    connects(&child);
     thread::sleep(Duration::from_millis(200));
     interrupt(&child);
     let mut out = String::new();
@@ -96,13 +97,14 @@ fn run_interrupted_before_measuring_is_not_valid_and_not_server_failed() {
     }
 }
 
-/// Waits until the run has been set up.
-fn catches_signals(child: &Child) {
-    let status = format!("/proc/{}/status", child.id());
-    eventually("it catches signals", || {
-        let status = std::fs::read_to_string(&status).unwrap_or_default();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 2 != 0)
+/// Waits until the run has a connection. Signals come through two other sockets.
+fn connects(child: &Child) {
+    let descriptors = format!("/proc/{}/fd", child.id());
+    eventually("it connects", || {
+        let descriptors = std::fs::read_dir(&descriptors).unwrap();
+        let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let is_socket = |target: &PathBuf| target.to_str().unwrap().starts_with("socket:");
+        targets.filter(is_socket).count() > 2
     });
 }
 
@@ -111,8 +113,8 @@ fn a_second_signal_ends_it_at_once() {
     let server = Process::serve(&["--reply", "discard"]);
     let address = server.tcp[0].to_string();
     let mut child = start(&["-d", "10m", "--warmup", "0", "--drain", "10m", &address]);
-    // Connected, and its message sent: it is measuring, and catches signals.
-    catches_signals(&child);
+    // Connected, and its message sent: it is measuring.
+    connects(&child);
     thread::sleep(Duration::from_millis(100));
     interrupt(&child);
     thread::sleep(Duration::from_millis(100));

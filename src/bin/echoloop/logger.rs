@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::fmt;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use echoloop::service::DisplayText;
 use env_logger::{Builder, Target, WriteStyle};
-use log::LevelFilter;
+use log::{Level, LevelFilter, Log, Record};
 use rustix::fs::{Stat, fstat};
 
 use crate::args::{LogFormat, Logging};
+use crate::patient::Patient;
 use crate::study::view::write_above;
 use crate::terminal::Screen;
 
@@ -25,17 +27,27 @@ const END_WAIT: Duration = Duration::from_secs(1);
 /// Where [`finish`] finds the lines that wait.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
+/// Logs answers to signals, at any level.
+static ANSWERS: OnceLock<env_logger::Logger> = OnceLock::new();
+
 /// Starts logging as `logging` says, which is from `usual` up unless it says otherwise; `RUST_LOG` overrides the
 /// level.
 pub(crate) fn init(logging: &Logging, usual: LevelFilter) {
     let lines = LINES.get_or_init(Lines::default);
-    let mut builder = Builder::new();
-    builder
+    let mut answers = builder(logging, lines);
+    let _ = ANSWERS.set(answers.filter_level(LevelFilter::Info).build());
+    builder(logging, lines)
         .filter_level(level(logging, usual))
-        .write_style(style())
         .parse_default_env()
         // Its lines would be shown above its own prompt, which it would log.
         .filter_module("rustyline", LevelFilter::Warn)
+        .init();
+}
+
+fn builder(logging: &Logging, lines: &Lines) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .write_style(style())
         .format_target(false)
         .target(Target::Pipe(Box::new(lines.clone())));
     if logging.log_format == LogFormat::Json {
@@ -49,7 +61,16 @@ pub(crate) fn init(logging: &Logging, usual: LevelFilter) {
             writeln!(out, "{line}")
         });
     }
-    builder.init();
+    builder
+}
+
+/// Logs `message`, the answer to a signal that asks for it, whatever the level of the log is.
+pub(crate) fn answer(message: fmt::Arguments<'_>) {
+    if let Some(logger) = ANSWERS.get() {
+        let mut record = Record::builder();
+        record.level(Level::Info).target("echoloop::signal");
+        logger.log(&record.args(message).build());
+    }
 }
 
 /// Waits until what was logged is written, but not for ever.
@@ -95,12 +116,16 @@ struct Shared {
 struct Queue {
     lines: VecDeque<Vec<u8>>,
     dropped: u64,
+    /// How many lines could not be written, such as to a full disk, and why the last one could not.
+    unwritten: Option<(u64, io::Error)>,
     /// A line that has only begun.
     begun: Vec<u8>,
     /// The thread is there.
     started: bool,
     /// The thread is writing what it has taken.
     writing: bool,
+    /// The end has waited for it in vain.
+    given_up: bool,
 }
 
 impl Queue {
@@ -112,6 +137,22 @@ impl Queue {
         }
         let dropped = std::mem::take(&mut self.dropped);
         Some(format!("{dropped} log lines were dropped: nobody read them\n").into())
+    }
+
+    /// What could not be written is reported once writing succeeds again.
+    fn note(&mut self, written: io::Result<()>) {
+        match (written, self.unwritten.take()) {
+            (Ok(()), None) => {}
+            (Ok(()), Some((count, error))) => {
+                let line = format!("{count} log lines could not be written: {error}\n");
+                self.lines.push_front(line.into());
+            }
+            // The reader is gone, and with it the one to report this to.
+            (Err(error), _) if error.kind() == ErrorKind::BrokenPipe => {}
+            (Err(error), before) => {
+                self.unwritten = Some((before.map_or(1, |(count, _)| count + 1), error));
+            }
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -128,9 +169,10 @@ impl Lines {
                 Some(line) => {
                     queue.writing = true;
                     drop(queue);
-                    put(&line);
+                    let written = put(&line);
                     queue = self.lock();
                     queue.writing = false;
+                    queue.note(written);
                     self.0.changed.notify_all();
                 }
                 None => {
@@ -149,8 +191,13 @@ impl Lines {
 
     fn finish(&self) {
         let queue = self.lock();
+        if queue.given_up {
+            return;
+        }
         let busy = |queue: &mut Queue| queue.started && !queue.is_idle();
-        drop(self.0.changed.wait_timeout_while(queue, END_WAIT, busy));
+        let waited = self.0.changed.wait_timeout_while(queue, END_WAIT, busy);
+        let (mut queue, waited) = waited.unwrap_or_else(|error| error.into_inner());
+        queue.given_up = waited.timed_out();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -184,18 +231,18 @@ impl Write for Lines {
 }
 
 /// Writes a line to stderr: above the prompt, where there is one on the same terminal.
-fn put(line: &[u8]) {
-    // With nobody to read it, there is nobody to tell.
-    let _ = match Screen::shown() {
+fn put(line: &[u8]) -> io::Result<()> {
+    let write = || Patient(io::stderr().lock()).write_all(line);
+    match Screen::shown() {
         Some(screen) if is_on_screen() => {
             let line = String::from_utf8_lossy(line);
             let mut text = DisplayText::default();
             text.push_program(line.trim_end_matches('\n'));
             screen.show(&text, None)
         }
-        None if is_on_screen() => write_above(|| io::stderr().lock().write_all(line)),
-        _ => io::stderr().lock().write_all(line),
-    };
+        None if is_on_screen() => write_above(write),
+        _ => write(),
+    }
 }
 
 /// Whether stderr is the terminal that stdout is.
@@ -203,4 +250,33 @@ fn is_on_screen() -> bool {
     let device = |stat: Stat| stat.st_rdev;
     io::stderr().is_terminal()
         && fstat(io::stderr()).ok().map(device) == fstat(io::stdout()).ok().map(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_could_not_be_written_are_reported_when_writing_succeeds_again() {
+        let mut queue = Queue::default();
+        let full = || Err(ErrorKind::StorageFull.into());
+        queue.note(Ok(()));
+        queue.note(full());
+        queue.note(full());
+        assert_eq!(queue.take(), None);
+        queue.note(Ok(()));
+        let line = String::from_utf8(queue.take().unwrap()).unwrap();
+        assert_eq!(line, "2 log lines could not be written: no storage space\n");
+        queue.note(Ok(()));
+        assert_eq!(queue.take(), None);
+    }
+
+    /// A report would not be read either.
+    #[test]
+    fn lines_for_a_reader_that_is_gone_are_not_counted() {
+        let mut queue = Queue::default();
+        queue.note(Err(ErrorKind::BrokenPipe.into()));
+        queue.note(Ok(()));
+        assert_eq!(queue.take(), None);
+    }
 }

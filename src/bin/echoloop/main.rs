@@ -2,8 +2,10 @@
 
 mod args;
 mod bench;
+mod bounded;
 mod connect;
 mod console;
+mod ending;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod lab;
@@ -24,6 +26,7 @@ mod units;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use echoloop::service::Sanitizer;
 use log::LevelFilter;
@@ -39,6 +42,9 @@ const FAILED: u8 = 1;
 
 /// The exit code of a process ended by signal N is this and N.
 const SIGNALLED: i32 = 128;
+
+/// How long a last line on stderr may take: it may have no reader.
+const LAST_LINE_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the program ends without having done what it was asked to.
 #[derive(Debug)]
@@ -57,11 +63,19 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = signals::start() {
+        return fail(FAILED, &format!("cannot watch for signals: {error}"));
+    }
+    std::panic::set_hook(Box::new(report_panic));
     let cli = match args::parse(std::env::args_os()) {
         Parsed::Run(cli) => cli,
         Parsed::Show(text) => return show(&text),
         Parsed::Wrong(line) => return fail(USAGE, &line),
     };
+    // A server and a load start it themselves: until then their loops have one thread.
+    if !matches!(cli.command, Command::Serve(_) | Command::Bench(_)) {
+        signals::start_thread();
+    }
     // An operator is told what happens, and not in the log's words as well.
     let attended = match &cli.command {
         Command::Serve(args) => args.console,
@@ -98,7 +112,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints to stdout at once. That nobody reads it any more is no failure.
+/// Prints a result to stdout, however long its reader takes. A closed reader is no failure.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     offer(text).map(|_| ())
 }
@@ -126,6 +140,25 @@ fn fail(code: u8, line: &str) -> ExitCode {
     sanitizer.push(line.replace('\n', "\\n").as_bytes(), &mut shown);
     sanitizer.finish(&mut shown);
     // With nobody left to read the reason, the code still says it.
-    let _ = writeln!(io::stderr().lock(), "echoloop: {shown}");
+    let _ = write_last(format!("echoloop: {shown}\n"));
     ExitCode::from(code)
+}
+
+/// Writes to stderr, unless that takes too long.
+fn write_last(text: String) -> io::Result<()> {
+    bounded::within(LAST_LINE_WAIT, move || {
+        Patient(io::stderr().lock()).write_all(text.as_bytes())
+    })
+}
+
+/// As the standard library does, but a stderr without a reader does not block the thread that panics.
+fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let trace = std::backtrace::Backtrace::capture();
+    let trace = match trace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
+    let _ = write_last(format!("thread '{name}' {info}{trace}\n"));
 }

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// `O_NONBLOCK` belongs to the open file, which other processes share, and one of them can set it. It is
 /// left as it was found, because the other process may rely on it.
 ///
-/// A terminal that has hung up behaves like a closed pipe: reads return the end of file, and writes
+/// A terminal that has disconnected behaves like a closed pipe: reads return the end of file, and writes
 /// `BrokenPipe`. Its own error, EIO, would look like a broken disk.
 #[derive(Debug)]
 pub(crate) struct Patient<S>(pub(crate) S);
@@ -59,8 +59,8 @@ fn as_closed_pipe(stream: impl AsFd, error: io::Error) -> io::Error {
     }
 }
 
-/// Whether `error` says that the terminal of `stream` has hung up. A terminal that has is no longer known
-/// as one (isatty(3)), but it is still a character device.
+/// Whether `error` says that the terminal of `stream` has disconnected. It is no longer known as a
+/// terminal (isatty(3)), but it is still a character device.
 fn is_hung_up(stream: impl AsFd, error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::IO.raw_os_error())
         && fstat(stream)

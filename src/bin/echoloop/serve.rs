@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use echoloop::probe::{Off, Probe, Recorder, Role};
 use echoloop::reactor::{BufferSizes, Reactor, Timer};
@@ -16,11 +17,18 @@ use crate::output::{Destination, TextStream};
 use crate::signalled::Signalled;
 use crate::socket_buffers::Buffer;
 use crate::study::{self, Recorded, Study};
-use crate::{FAILED, Failure, SIGNALLED, console, logger, names, signals};
+use crate::{FAILED, Failure, SIGNALLED, console, logger, names};
 
 /// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
 /// name resolution or logging may open. redis keeps as many back.
 const DESCRIPTORS_RESERVED: u64 = 32;
+
+/// How long the server waits until the addresses are printed. A thread goes on with it after that: a
+/// standard output that is full must not keep clients from being served.
+const ANNOUNCE_WAIT: Duration = Duration::from_millis(50);
+
+/// How long the end waits until the totals are printed.
+const TOTALS_WAIT: Duration = Duration::from_secs(2);
 
 /// How many descriptors select(2) knows: `FD_SETSIZE`.
 const SELECT_MAX: u64 = 1024;
@@ -62,7 +70,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let console = Console::new(language);
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
         let reactor = start_loop(Timer::Poll)?;
-        let started = Started::new(reactor, true, text, bind)?;
+        let started = Started::new(reactor, text, bind)?;
         return console::run(started, language, editor_limit);
     }
     if faults.is_some() {
@@ -98,11 +106,11 @@ fn serve(
         };
     }
     match faults {
-        None => Started::new(reactor, false, TextStream::Stdout, |reactor| {
+        None => Started::new(reactor, TextStream::Stdout, |reactor| {
             Server::bind(reactor, config, service)
         })?
         .run(),
-        Some(faults) => Started::new(reactor, false, TextStream::Stdout, |reactor| {
+        Some(faults) => Started::new(reactor, TextStream::Stdout, |reactor| {
             Server::bind_with_faults(reactor, config, service, &faults, Off)
         })?
         .run(),
@@ -118,33 +126,25 @@ fn watched<S: Service, C: Conduct>(
 ) -> Result<ExitCode, Failure> {
     let text = TextStream::beside(trace);
     let trace = trace.map(Destination::open).transpose()?;
-    let Started {
-        mut reactor,
-        mut server,
-        ..
-    } = Started::new(reactor, false, text, bind)?;
-    let name = name(server.server());
+    let mut started = Started::new(reactor, text, bind)?;
+    let name = name(started.server.server());
     let mut study = Study::begin(
         &args.study,
         (trace, text),
         Role::Server,
         &name,
-        &reactor,
-        server.recorder(),
+        &started.reactor,
+        started.server.recorder(),
     )?;
-    let ran = reactor.run(&mut study.of(&mut server));
-    // What follows may have to wait for a disk, and nobody looks at signals any more.
-    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))?;
-    let tracing = study.finish(server.recorder());
-    let aborted = server.stopped_by().is_some();
+    started.announce(false)?;
+    let ran = started.reactor.run(&mut study.of(&mut started.server));
+    // What follows may have to wait for a disk: a signal ends the program at once.
+    started.server.detach();
+    let tracing = study.finish(started.server.recorder());
+    let aborted = started.server.is_aborted();
     let written = tracing.map_or(Ok(()), |tracing| tracing.finish(aborted));
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
-    let started = Started {
-        reactor,
-        server,
-        text,
-    };
-    let code = started.finish(true);
+    let code = started.finish();
     written?;
     code
 }
@@ -183,36 +183,51 @@ pub(crate) struct Started<S, C: Conduct = Honest, P: Probe = Off> {
 impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
     fn new(
         reactor: Reactor,
-        terminal: bool,
         text: TextStream,
         bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, P>>,
     ) -> Result<Self, Failure> {
         let server = bind(&reactor).map_err(|error| cannot_listen(&error))?;
-        let server = Signalled::new(&reactor, server, terminal)
-            .map_err(|error| Failure::cannot("watch for signals", &error))?;
-        text.print(&addresses(server.server()))?;
         Ok(Self {
             reactor,
-            server,
+            server: Signalled::new(server),
             text,
         })
     }
 
-    /// Serves until it is told to stop, and says what it has done.
+    /// Prints the addresses. Everything else must have succeeded before, because a script starts its
+    /// clients then. From now on signals go to the loop. `terminal`: see [`Signalled::attach`].
+    pub(crate) fn announce(&mut self, terminal: bool) -> Result<(), Failure> {
+        self.server
+            .attach(&self.reactor, terminal)
+            .map_err(|error| Failure::cannot("watch for signals", &error))?;
+        let lines = addresses(self.server.server());
+        self.text.print_within(ANNOUNCE_WAIT, lines)?;
+        Ok(())
+    }
+
+    /// Serves until a signal to stop, and prints the totals.
     fn run(mut self) -> Result<ExitCode, Failure> {
+        self.announce(false)?;
         self.reactor
             .run(&mut self.server)
             .map_err(|error| Failure::cannot("wait for events", &error))?;
-        self.finish(true)
+        self.server.detach();
+        self.finish()
     }
 
-    /// How it has ended. Prints the totals, if asked to.
-    pub(crate) fn finish(self, totals: bool) -> Result<ExitCode, Failure> {
+    /// Prints the totals. Returns the exit code.
+    pub(crate) fn finish(self) -> Result<ExitCode, Failure> {
         // What was logged on the way comes before what came of it.
         logger::finish();
         let counters = self.server.server().counters();
-        if totals {
-            self.text.print(&format!("{counters}\n"))?;
+        if !self
+            .text
+            .print_within(TOTALS_WAIT, format!("{counters}\n"))?
+        {
+            let stream = self.text;
+            log::warn!(
+                "the totals were not printed: {stream} has not taken them in {TOTALS_WAIT:?}"
+            );
         }
         let turns = self.reactor.turns();
         log::debug!("{turns:?} {counters:?}");

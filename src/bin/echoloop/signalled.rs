@@ -7,8 +7,9 @@ use echoloop::probe::{Off, Probe, Recorder};
 use echoloop::reactor::{Event, Handler, Next, Reactor, Registry};
 use echoloop::server::{Conduct, Honest, Server};
 use echoloop::service::Service;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGUSR1};
 
+use crate::logger;
 use crate::signals::Signals;
 use crate::study::Recorded;
 
@@ -18,29 +19,30 @@ pub(crate) struct Signalled<S, C: Conduct = Honest, P: Probe = Off> {
     signals: Signals,
     draining: bool,
     continued: bool,
+    hung_up: bool,
     stopped_by: Option<i32>,
 }
 
 impl<S: Service, C: Conduct, P: Probe> Signalled<S, C, P> {
-    /// Catches signals for `server`, as long as `reactor` runs it. With `terminal`, those of one too: that it
-    /// was closed, or is ours again. (Otherwise SIGHUP is left as it was found: see nohup(1).)
-    pub(crate) fn new(
-        reactor: &Reactor,
-        server: Server<S, C, P>,
-        terminal: bool,
-    ) -> io::Result<Self> {
-        let mut caught = vec![SIGINT, SIGTERM];
-        if terminal {
-            caught.extend([SIGHUP, SIGCONT]);
-        }
-        let signals = Signals::new(reactor.registry(), &caught)?;
-        Ok(Self {
+    pub(crate) const fn new(server: Server<S, C, P>) -> Self {
+        Self {
             server,
-            signals,
+            signals: Signals::detached(),
             draining: false,
             continued: false,
+            hung_up: false,
             stopped_by: None,
-        })
+        }
+    }
+
+    /// From now on signals go to this server, which `reactor` runs. With `terminal`, SIGCONT as well.
+    pub(crate) fn attach(&mut self, reactor: &Reactor, terminal: bool) -> io::Result<()> {
+        self.signals.attach(reactor, terminal)
+    }
+
+    /// The loop was left: what follows may block, and a signal ends the program at once.
+    pub(crate) fn detach(&mut self) {
+        self.signals.detach();
     }
 
     /// The server.
@@ -64,25 +66,59 @@ impl<S: Service, C: Conduct, P: Probe> Signalled<S, C, P> {
         std::mem::replace(&mut self.continued, false)
     }
 
-    /// Whether another signal has come since the server has stopped.
+    /// Whether another signal to stop has come since the server has stopped.
     pub(crate) fn is_signalled_again(&mut self, registry: &Registry) -> bool {
-        let again = self.pending(registry).first().copied();
+        let again = self.signals_to_stop(registry).first().copied();
         self.stopped_by = self.stopped_by.or(again);
         again.is_some()
     }
 
-    /// The signals to stop that have come since this was last asked.
-    fn pending(&mut self, registry: &Registry) -> Vec<i32> {
+    /// The signals to stop that have come since this was last called. The others are obeyed.
+    #[cold]
+    #[inline(never)]
+    fn signals_to_stop(&mut self, registry: &Registry) -> Vec<i32> {
         let mut signals = self.signals.take(registry);
-        let all = signals.len();
-        signals.retain(|&signal| signal != SIGCONT);
-        self.continued |= signals.len() < all;
+        signals.retain(|&signal| match signal {
+            SIGCONT => {
+                self.continued = true;
+                false
+            }
+            SIGUSR1 => {
+                let connected = self.server.connected();
+                logger::answer(format_args!(
+                    "{connected} connected; {}",
+                    self.server.counters()
+                ));
+                false
+            }
+            _ => true,
+        });
+        self.hung_up = self.hung_up || signals.contains(&SIGHUP);
         signals
     }
 
-    /// The second signal, if one ended the drain.
+    #[cold]
+    #[inline(never)]
+    fn obey_signals(&mut self, registry: &Registry, now: Instant) {
+        for signal in self.signals_to_stop(registry) {
+            if self.draining {
+                self.stopped_by = Some(signal);
+                self.server.abort();
+                break;
+            }
+            self.drain(now);
+        }
+    }
+
+    /// The signal whose exit code the program ends with: the second one, if that ended the drain, or
+    /// SIGHUP.
     pub(crate) fn stopped_by(&self) -> Option<i32> {
-        self.stopped_by
+        self.stopped_by.or_else(|| self.hung_up.then_some(SIGHUP))
+    }
+
+    /// Whether a second signal ended the drain.
+    pub(crate) const fn is_aborted(&self) -> bool {
+        self.stopped_by.is_some()
     }
 }
 
@@ -94,13 +130,8 @@ impl<S: Service, C: Conduct, P: Probe> Handler for Signalled<S, C, P> {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        for signal in self.pending(registry) {
-            if self.draining {
-                self.stopped_by = Some(signal);
-                self.server.abort();
-                break;
-            }
-            self.drain(now);
+        if self.signals.are_pending() {
+            self.obey_signals(registry, now);
         }
         self.server.turn(registry, now)
     }

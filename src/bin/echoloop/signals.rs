@@ -1,32 +1,206 @@
-//! Signals, as events of a loop.
+//! Signals, from the start of `main` until the process ends.
+//!
+//! * SIGINT, SIGTERM and SIGHUP stop the program. While a loop is attached, the first of them goes to
+//!   the loop, which finishes its work. The second goes to the loop too, which aborts; [`ABORT_WAIT`]
+//!   later, or at the third, a thread ends the process, whatever blocks it. While no loop is attached
+//!   (start, look-ups, results), the first ends the process at once.
+//! * SIGUSR1 goes to the loop. Without one it does nothing. So does SIGCONT at a terminal.
+//! * SIGXFSZ is caught, so that a write beyond the file size limit returns an error.
+//! * Other signals that end a process by default do so after [`ending`] has cleaned up, once the thread
+//!   runs.
+//!
+//! A loop of a server or a load starts without the thread: the C library takes longer for each system
+//! call of a process that has threads (94 of 149 instructions per message more, glibc 2.36). Until the
+//! loop is attached, the signal handlers end the process: there is nothing to clean up yet. The thread
+//! is started by the first signal, at the end of the loop, or for a terminal.
+//!
+//! A signal that was ignored when the program started stays ignored (nohup(1), background jobs of a
+//! shell without job control), except SIGTERM, SIGUSR1 and SIGXFSZ. The ignored signals are read
+//! from `/proc`. Without `/proc`, SIGHUP keeps its action, and the others are caught.
 
+use std::fs;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Once};
+use std::thread;
+use std::time::Duration;
 
-use echoloop::reactor::{EXTERNAL, Event, Interest, Registry};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::register_conditional_shutdown;
+use echoloop::reactor::{EXTERNAL, Event, Interest, Reactor, Registry};
+use signal_hook::consts::{
+    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTRAP, SIGUSR1,
+    SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
+use signal_hook::flag;
+use signal_hook::iterator;
 use signal_hook_mio::v1_0 as hook;
 
-use crate::SIGNALLED;
+use crate::{SIGNALLED, ending};
 
-/// Signals that are caught, until this is dropped.
+/// How long the loop may take to abort after the second signal.
+const ABORT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the rest of the program may take, once a signal has stopped the loop. Longer than the
+/// waits for traces, logs and totals together.
+const END_WAIT: Duration = Duration::from_secs(20);
+
+/// The signals that stop the program.
+const STOPPING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
+
+/// Other signals that end it. SIGBUS and SIGSYS are missing, and SIGSEGV, SIGILL and SIGFPE can't be
+/// caught: a faulty instruction is repeated when the handler returns.
+const FATAL: [i32; 9] = [
+    SIGABRT, SIGALRM, SIGIO, SIGPROF, SIGQUIT, SIGTRAP, SIGUSR2, SIGVTALRM, SIGXCPU,
+];
+
+/// Makes the handlers end the process at once.
+static AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+/// The signals that were ignored when the program started, as bits.
+static IGNORED: LazyLock<Option<u64>> = LazyLock::new(ignored);
+
+static HAS_THREAD: AtomicBool = AtomicBool::new(false);
+
+static IS_ATTACHED: AtomicBool = AtomicBool::new(false);
+
+/// How many signals to stop the thread knows of.
+static STOPS: AtomicU32 = AtomicU32::new(0);
+
+/// How many signals to stop the loop has taken.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// The last signal to stop.
+static LAST_STOP: AtomicI32 = AtomicI32::new(0);
+
+/// Catches signals. To be called before anything that may block, and before other threads start.
+pub(crate) fn start() -> io::Result<()> {
+    LazyLock::force(&IGNORED);
+    for signal in [SIGUSR1, SIGXFSZ] {
+        flag::register(signal, Arc::default())?;
+    }
+    for signal in not_ignored(&STOPPING) {
+        flag::register_conditional_shutdown(signal, SIGNALLED + signal, AT_ONCE.clone())?;
+    }
+    // Only now: a blocked signal that is pending arrives at once.
+    unblock_all();
+    Ok(())
+}
+
+/// Starts the thread, unless it runs already. To be called before there is anything to clean up.
+pub(crate) fn start_thread() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| match spawn() {
+        Ok(()) => {
+            HAS_THREAD.store(true, Ordering::Release);
+            AT_ONCE.store(false, Ordering::Release);
+        }
+        // The handlers and the loop do what they can.
+        Err(error) => log::debug!("there is no thread for signals: {error}"),
+    });
+}
+
+fn spawn() -> io::Result<()> {
+    let caught = not_ignored(&STOPPING).chain(not_ignored(&FATAL));
+    let mut source = iterator::Signals::new(caught)?;
+    let run = move || source.forever().for_each(receive);
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(run).map(|_| ())
+}
+
+/// Those of `signals` that were not ignored when the program started.
+fn not_ignored(signals: &[i32]) -> impl Iterator<Item = i32> {
+    let is_ignored = |signal: i32| match *IGNORED {
+        _ if signal == SIGTERM => false,
+        Some(mask) => mask & (1 << (signal - 1)) != 0,
+        None => signal == SIGHUP,
+    };
+    signals
+        .iter()
+        .copied()
+        .filter(move |&signal| !is_ignored(signal))
+}
+
+/// See proc(5).
+fn ignored() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// A parent may have blocked signals, and the mask is inherited.
+#[cfg(target_os = "linux")]
+fn unblock_all() {
+    // Fails for no mask.
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn unblock_all() {}
+
+/// What the thread does.
+fn receive(signal: i32) {
+    if !STOPPING.contains(&signal) {
+        ending::end_by_default(signal);
+    }
+    LAST_STOP.store(signal, Ordering::Release);
+    let count = STOPS.fetch_add(1, Ordering::AcqRel) + 1;
+    // The loop may have taken this signal and ended before this thread has run.
+    let is_for_loop = IS_ATTACHED.load(Ordering::Acquire) || count <= TAKEN.load(Ordering::Acquire);
+    if count > 2 || !is_for_loop {
+        ending::exit(signal);
+    }
+    // The loop receives it as well.
+    if count == 2 {
+        ending::exit_after(ABORT_WAIT, signal);
+    }
+}
+
+/// Signals as events of a loop, while it is attached.
 pub(crate) struct Signals {
-    source: hook::Signals,
+    source: Option<hook::Signals>,
     /// Some have come.
     pending: bool,
 }
 
 impl Signals {
-    /// Catches `signals`, as events of the loop whose `registry` this is.
-    pub(crate) fn new(registry: &Registry, signals: &[i32]) -> io::Result<Self> {
-        let mut source = hook::Signals::new(signals)?;
-        registry.register(&mut source, EXTERNAL, Interest::READABLE)?;
-        Ok(Self {
-            source,
+    /// Of a loop that is not attached yet.
+    pub(crate) const fn detached() -> Self {
+        Self {
+            source: None,
             pending: false,
-        })
+        }
+    }
+
+    /// Attaches the loop of `reactor`. With `terminal` it receives SIGCONT as well.
+    pub(crate) fn attach(&mut self, reactor: &Reactor, terminal: bool) -> io::Result<()> {
+        let mut signals: Vec<i32> = not_ignored(&STOPPING).collect();
+        signals.push(SIGUSR1);
+        if terminal {
+            signals.push(SIGCONT);
+        }
+        let mut source = hook::Signals::new(signals)?;
+        let registry = reactor.registry();
+        registry.register(&mut source, EXTERNAL, Interest::READABLE)?;
+        self.source = Some(source);
+        IS_ATTACHED.store(true, Ordering::Release);
+        AT_ONCE.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// The loop was left: from now on a signal ends the program at once.
+    pub(crate) fn detach(&mut self) {
+        if self.source.is_none() {
+            return;
+        }
+        start_thread();
+        IS_ATTACHED.store(false, Ordering::Release);
+        let has_thread = HAS_THREAD.load(Ordering::Acquire);
+        AT_ONCE.store(!has_thread, Ordering::Release);
+        self.source = None;
+        if STOPS.load(Ordering::Acquire) > 0 {
+            ending::exit_after(END_WAIT, LAST_STOP.load(Ordering::Acquire));
+        }
     }
 
     /// Whether `event` says that signals have come. They are to be taken then.
@@ -42,33 +216,43 @@ impl Signals {
         ours
     }
 
-    /// Those that have come since this was last asked, each once. Never blocks.
+    /// Whether signals have come that were not taken yet.
     #[inline]
-    pub(crate) fn take(&mut self, registry: &Registry) -> Vec<i32> {
-        if std::mem::take(&mut self.pending) {
-            self.read(registry)
-        } else {
-            Vec::new()
-        }
+    pub(crate) const fn are_pending(&self) -> bool {
+        self.pending
     }
 
-    fn read(&mut self, registry: &Registry) -> Vec<i32> {
-        let signals = self.source.pending().collect();
-        // They are read behind mio's back, and its `poll(2)` tells of a source once until it sees a call that would block. Where
-        // this can fail, in epoll(7), the source is watched still.
-        let again = registry.reregister(&mut self.source, EXTERNAL, Interest::READABLE);
+    /// The signals that have come since this was last called, each once. Never blocks.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take(&mut self, registry: &Registry) -> Vec<i32> {
+        self.pending = false;
+        let Some(source) = &mut self.source else {
+            return Vec::new();
+        };
+        let signals: Vec<i32> = source.pending().collect();
+        // They are read without mio, and its `poll(2)` reports a source once until it sees a call
+        // that would block. Where this can fail, in epoll(7), the source is watched still.
+        let again = registry.reregister(source, EXTERNAL, Interest::READABLE);
         if let Err(error) = again {
-            log::debug!("signals are not watched anew: {error}");
+            log::debug!("signals are not watched any more: {error}");
+        }
+        let is_stop = |signal: &&i32| STOPPING.contains(signal);
+        let stops = signals.iter().filter(is_stop).count() as u32;
+        TAKEN.fetch_add(stops, Ordering::AcqRel);
+        if let Some(&signal) = signals.iter().find(is_stop)
+            && !HAS_THREAD.load(Ordering::Acquire)
+        {
+            LAST_STOP.store(signal, Ordering::Release);
+            STOPS.fetch_add(stops, Ordering::AcqRel);
+            start_thread();
         }
         signals
     }
 }
 
-/// From now on SIGINT and SIGTERM end the program at once: no loop looks at them any more.
-pub(crate) fn end_at_once() -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        let always = Arc::new(AtomicBool::new(true));
-        register_conditional_shutdown(signal, SIGNALLED + signal, always)?;
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.detach();
     }
-    Ok(())
 }

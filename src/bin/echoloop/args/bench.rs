@@ -41,7 +41,7 @@ Examples:
 
 Exit codes, the first that applies: 130 and 143 stopped by a second signal; 2 usage; 1 the run could not be made; 4 the \
 verdict is MISMATCH; 5 it is another one than VALID; 3 a goal was missed; 0 success. The first Ctrl-C ends the run with a \
-report and the code of its verdict."
+report and the code of its verdict. SIGHUP does the same with code 129. SIGUSR1 logs the counters."
 )]
 pub(crate) struct BenchArgs {
     #[command(flatten)]

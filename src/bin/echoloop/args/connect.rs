@@ -32,8 +32,8 @@ Examples:
   echo hello | echoloop connect udp://127.0.0.1:25556
   echoloop connect 127.0.0.1:25555 < file > copy
 
-Exit codes: 0 done, 1 failed or a datagram got no answer, 2 usage; 129, 130 and 143 for a conversation at a \
-terminal ended by SIGHUP, SIGINT (Ctrl-C while no prompt is up) or SIGTERM."
+Exit codes: 0 done, 1 failed or a datagram got no answer, 2 usage; 129, 130 and 143 ended by \
+SIGHUP, SIGINT (Ctrl-C while no prompt is up) or SIGTERM."
 )]
 pub(crate) struct ConnectArgs {
     /// The server: tcp://HOST:PORT, udp://HOST:PORT, or HOST:PORT for TCP; the port can also be the next word

@@ -30,7 +30,7 @@ const FAULTS: &str = "Faults";
     next_help_heading = "Addresses",
     after_help = "Prints a line for each address it listens on and \
 serves until SIGINT or SIGTERM; then lets its clients finish and prints a line of totals. A second signal \
-stops it at once.
+stops it at once. SIGUSR1 logs the counters.
 
 Sizes take k, M and G (powers of 1024), counts k, M and G (powers of 1000). Times take ns, us, ms, s, m and h; a \
 bare number is seconds.
@@ -56,7 +56,7 @@ Examples:
   echoloop serve --fault delay:exp:2ms --fault udp-drop:1% --seed 7
 
 Exit codes: 0 drained, 1 failed or clients were cut off by the drain timeout, 2 usage, 130 and 143 \
-stopped by a second signal."
+stopped by a second signal, 129 stopped by SIGHUP."
 )]
 pub(crate) struct ServeArgs {
     /// Where to listen for TCP clients; repeatable. ":PORT" is every interface, port 0 any free one

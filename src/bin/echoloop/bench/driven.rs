@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use echoloop::load::{Load, Stop};
 use echoloop::probe::{Off, Probe, Recorder};
 use echoloop::reactor::{Event, Handler, Next, Reactor, Registry};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 
+use crate::logger;
 use crate::signals::Signals;
 use crate::study::Recorded;
 
@@ -20,6 +21,9 @@ pub(super) struct Driven<P = Off> {
     pub(super) load: Load<P>,
     signals: Signals,
     stopping: bool,
+    /// A second signal ended the run.
+    pub(super) aborted: bool,
+    /// The signal whose exit code the program ends with.
     pub(super) stopped_by: Option<i32>,
     server: Option<u32>,
     /// The server before any connection was there.
@@ -49,17 +53,17 @@ pub(super) struct Costs {
 }
 
 impl<P: Probe> Driven<P> {
-    pub(super) fn new(load: Load<P>, server: Option<u32>, reactor: &Reactor) -> io::Result<Self> {
-        let signals = Signals::new(reactor.registry(), &[SIGINT, SIGTERM])?;
+    pub(super) fn new(load: Load<P>, server: Option<u32>) -> Self {
         let plan = load.plan();
         // A run of a number of messages may be shorter than a look at all processes takes.
         let names = matches!(plan.stop, Stop::After(_));
         let addresses: Vec<_> = plan.addresses().collect();
         let competition = Competition::new(&addresses, plan.udp, server, names);
-        Ok(Self {
+        Self {
             load,
-            signals,
+            signals: Signals::detached(),
             stopping: false,
+            aborted: false,
             stopped_by: None,
             server,
             server_before: server.and_then(used_by),
@@ -67,17 +71,34 @@ impl<P: Probe> Driven<P> {
             was_measuring: false,
             costs: Costs::default(),
             competition,
-        })
+        }
     }
 
-    fn obey(&mut self, registry: &Registry) {
+    /// From now on signals go to this load, which `reactor` runs.
+    pub(super) fn attach(&mut self, reactor: &Reactor) -> io::Result<()> {
+        self.signals.attach(reactor, false)
+    }
+
+    /// The loop was left: what follows may block, and a signal ends the program at once.
+    pub(super) fn detach(&mut self) {
+        self.signals.detach();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn obey_signals(&mut self, registry: &Registry) {
         for signal in self.signals.take(registry) {
-            if self.stopping {
-                self.stopped_by = Some(signal);
-                self.load.abort();
-            } else {
-                self.stopping = true;
-                self.load.stop();
+            match signal {
+                SIGUSR1 => logger::answer(format_args!("{}", self.load.counters())),
+                _ if self.stopping => {
+                    (self.aborted, self.stopped_by) = (true, Some(signal));
+                    self.load.abort();
+                }
+                _ => {
+                    self.stopped_by = (signal == SIGHUP).then_some(signal);
+                    self.stopping = true;
+                    self.load.stop();
+                }
             }
         }
     }
@@ -125,7 +146,9 @@ impl<P: Probe> Handler for Driven<P> {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        self.obey(registry);
+        if self.signals.are_pending() {
+            self.obey_signals(registry);
+        }
         let next = self.load.turn(registry, now);
         self.look();
         next

@@ -35,7 +35,7 @@ use self::progress::Progress;
 use self::servers::Servers;
 use crate::args::BenchArgs;
 use crate::study::{self, Recorded, Study};
-use crate::{Failure, SIGNALLED, fail, signals};
+use crate::{Failure, SIGNALLED, fail};
 
 /// A goal was missed.
 const MISSED: u8 = 3;
@@ -89,6 +89,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         stopped_by,
         disturbances,
         mut written,
+        ..
     } = measure(args, &plan, timer, streams)?;
     servers.note_addresses(&mut plan, &outcome);
     context.targets = servers.names(&plan);
@@ -180,6 +181,7 @@ fn could_run(outcome: &Outcome, plan: &Plan, exhausted: Option<String>) -> Resul
 struct Measured {
     outcome: Outcome,
     costs: Costs,
+    aborted: bool,
     stopped_by: Option<i32>,
     /// Warnings about others who used the processors.
     disturbances: Vec<String>,
@@ -224,13 +226,14 @@ fn measure(
     let wrong = |error: io::Error| Failure::Usage(error.to_string());
     if !args.study.is_on() {
         let load = Load::new(plan.clone(), listener).map_err(wrong)?;
-        let mut driven = driven(load, args, &reactor)?;
+        let mut driven = Driven::new(load, args.server_pid);
+        attach(&mut driven, &reactor)?;
         let ran = reactor.run(&mut driven);
-        end_at_once()?;
+        driven.detach();
         return measured(driven, plan, ran, &watchers);
     }
     let load = Load::with_probe(plan.clone(), listener, study::recorder()).map_err(wrong)?;
-    let mut driven = driven(load, args, &reactor)?;
+    let mut driven = Driven::new(load, args.server_pid);
     let name = format!("echoloop bench {}", plan.targets[0]);
     let mut study = Study::begin(
         &args.study,
@@ -240,12 +243,13 @@ fn measure(
         &reactor,
         driven.recorder(),
     )?;
+    attach(&mut driven, &reactor)?;
     let ran = reactor.run(&mut study.of(&mut driven));
-    end_at_once()?;
+    driven.detach();
     let tracing = study.finish(driven.recorder());
     let mut measured = measured(driven, plan, ran, &watchers);
     let traced = tracing.map(|tracing| match &measured {
-        Ok(measured) => tracing.finish(measured.stopped_by.is_some()),
+        Ok(measured) => tracing.finish(measured.aborted),
         Err(_) => tracing.discard(),
     });
     if let Ok(measured) = &mut measured {
@@ -254,18 +258,9 @@ fn measure(
     measured
 }
 
-fn driven<P: Probe>(
-    load: Load<P>,
-    args: &BenchArgs,
-    reactor: &Reactor,
-) -> Result<Driven<P>, Failure> {
-    Driven::new(load, args.server_pid, reactor)
-        .map_err(|error| Failure::cannot("watch for signals", &error))
-}
-
-/// The loop was left: what follows may block, and nobody looks at signals any more.
-fn end_at_once() -> Result<(), Failure> {
-    signals::end_at_once().map_err(|error| Failure::cannot("watch for signals", &error))
+fn attach<P: Probe>(driven: &mut Driven<P>, reactor: &Reactor) -> Result<(), Failure> {
+    let attached = driven.attach(reactor);
+    attached.map_err(|error| Failure::cannot("watch for signals", &error))
 }
 
 /// What the load has come to, once the loop was left.
@@ -283,6 +278,7 @@ fn measured<P: Probe>(
     let Driven {
         load,
         costs,
+        aborted,
         stopped_by,
         competition,
         ..
@@ -292,10 +288,11 @@ fn measured<P: Probe>(
         .finish()
         .map_err(|error| servers::unreachable_at(used, plan, &error))?;
     let logs = logs.unwrap_or_default();
-    let written = logs.close(costs.began, stopped_by.is_some());
+    let written = logs.close(costs.began, aborted);
     Ok(Measured {
         outcome,
         costs,
+        aborted,
         stopped_by,
         disturbances: competition.warnings(),
         written,

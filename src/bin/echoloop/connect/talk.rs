@@ -8,7 +8,7 @@ use echoloop::Reactor;
 use echoloop::client::{Heard, Input, Output};
 use echoloop::reactor::{Event, Handler, Next, Registry};
 use echoloop::service::{DisplayText, Language, Phrase, Sanitizer};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGUSR1};
 
 use super::SERVER;
 use super::pipes::no_answer;
@@ -149,10 +149,10 @@ pub(super) struct Talk<'a, C> {
 }
 
 impl<'a, C: Handler> Talk<'a, C> {
-    /// Catches signals for `client`, as long as `reactor` runs it.
+    /// Receives signals for `client`, which `reactor` runs.
     pub(super) fn new(client: &'a mut C, screen: &Screen, reactor: &Reactor) -> io::Result<Self> {
-        let caught = [SIGCONT, SIGHUP, SIGINT, SIGTERM];
-        let signals = Signals::new(reactor.registry(), &caught)?;
+        let mut signals = Signals::detached();
+        signals.attach(reactor, true)?;
         Ok(Self {
             client,
             screen: screen.clone(),
@@ -175,10 +175,14 @@ impl<C: Handler> Handler for Talk<'_, C> {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
-        for signal in self.signals.take(registry) {
-            match signal {
-                SIGCONT => self.screen.resume(),
-                _ => self.stopped_by = Some(signal),
+        if self.signals.are_pending() {
+            for signal in self.signals.take(registry) {
+                match signal {
+                    SIGCONT => self.screen.resume(),
+                    // There are no counters.
+                    SIGUSR1 => {}
+                    _ => self.stopped_by = Some(signal),
+                }
             }
         }
         if self.stopped_by.is_some() || self.screen.is_interrupted() {

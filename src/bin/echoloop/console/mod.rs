@@ -13,7 +13,7 @@ use self::desk::Desk;
 use crate::serve::Started;
 use crate::signalled::Signalled;
 use crate::terminal::{self, Closing, Layout, Screen, Style};
-use crate::{FAILED, Failure};
+use crate::{FAILED, Failure, signals};
 
 /// How many columns of the prompt say whom it is for, at least: as many as mark a line of speech.
 const PROMPT_WIDTH: usize = 4;
@@ -26,20 +26,18 @@ const ROW_MARK: &str = "     | ";
 const MESSAGE_ROWS_MAX: usize = 20;
 
 /// How long the end waits for a terminal to show what is left. One that stands still must not keep the
-/// program from ending. A pipe has a reader who wants all of it.
-const END_WAIT: Duration = Duration::from_secs(1);
+/// program from ending.
+const TERMINAL_WAIT: Duration = Duration::from_secs(1);
+
+/// The same for a pipe: its reader wants all of it, but may be stuck.
+const PIPE_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves until the operator, or a signal, says stop. A line editor allows `editor_limit` clients.
 pub(crate) fn run(
-    started: Started<Console>,
+    mut started: Started<Console>,
     language: Language,
     editor_limit: Option<usize>,
 ) -> Result<ExitCode, Failure> {
-    let Started {
-        mut reactor,
-        mut server,
-        text,
-    } = started;
     let layout = Layout {
         mark: ROW_MARK,
         rows_max: MESSAGE_ROWS_MAX,
@@ -51,20 +49,28 @@ pub(crate) fn run(
         layout,
     };
     terminal::warn_of_unknown_width();
+    // It gives the terminal back.
+    signals::start_thread();
     let opened =
         terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?;
     let (desk, screen) = match opened {
-        Some((editor, screen)) => (
-            Desk::at_terminal(editor, &screen, language, &reactor),
-            Some(screen),
-        ),
-        None => (Desk::between_pipes(&reactor, layout), None),
+        Some((editor, screen)) => {
+            let desk = Desk::at_terminal(editor, &screen, language, &started.reactor);
+            (desk, Some(screen))
+        }
+        None => (Desk::between_pipes(&started.reactor, layout), None),
     };
     let _closing = screen.clone().map(Closing);
     let desk = desk.map_err(|error| Failure::cannot("attend the console", &error))?;
     if desk.leaving_stops() {
-        server.service_mut().tell(Phrase::Welcome);
+        started.server.service_mut().tell(Phrase::Welcome);
     }
+    started.announce(screen.is_some())?;
+    let Started {
+        mut reactor,
+        server,
+        text,
+    } = started;
     let mut attended = Attended {
         server,
         desk,
@@ -76,22 +82,22 @@ pub(crate) fn run(
         .run(&mut attended)
         .map_err(|error| Failure::cannot("wait for events", &error))?;
     let Attended {
-        server,
+        mut server,
         desk,
         screen,
         ..
     } = attended;
+    server.detach();
     let shown = desk.finish();
-    // A terminal that takes nothing would keep the totals, and us with them.
-    let stuck = screen.is_some() && matches!(&shown, Err(error) if is_stuck(error));
     let started = Started {
         reactor,
         server,
         text,
     };
-    let code = started.finish(!stuck)?;
+    let code = started.finish()?;
     match shown {
-        Err(error) if code == ExitCode::SUCCESS && !stuck => {
+        // A terminal that takes nothing has lost nothing: its operator sees that it is stopped.
+        Err(error) if code == ExitCode::SUCCESS && !(screen.is_some() && is_stuck(&error)) => {
             let why = language.reason(&error);
             log::error!("{}", language.say(Phrase::NotAllShown(&why)));
             Ok(ExitCode::from(FAILED))
@@ -111,8 +117,8 @@ struct Attended {
     screen: Option<Screen>,
     /// How many clients a line editor allows, until the operator has been notified of it.
     editor_limit: Option<usize>,
-    /// The server has stopped: when the wait for what is left to be shown ends, if it does.
-    over: Option<Option<Instant>>,
+    /// When the wait for the last output ends, once the server has stopped.
+    over: Option<Instant>,
 }
 
 impl Attended {
@@ -142,21 +148,19 @@ impl Attended {
 
     /// The server has stopped. What it had to say is still shown.
     fn wind_up(&mut self, registry: &Registry, now: Instant) -> Next {
-        let until = *self.over.get_or_insert_with(|| {
-            self.screen.as_ref().map(|screen| {
+        let until = *self.over.get_or_insert_with(|| match &self.screen {
+            Some(screen) => {
                 // No prompt is in the way any more.
                 screen.close();
-                now + END_WAIT
-            })
+                now + TERMINAL_WAIT
+            }
+            None => now + PIPE_WAIT,
         });
         let shown = self.desk.wind_up(self.server.service_mut());
-        if shown
-            || self.server.is_signalled_again(registry)
-            || until.is_some_and(|until| until <= now)
-        {
+        if shown || self.server.is_signalled_again(registry) || until <= now {
             return Next::Stop;
         }
-        Next::until(until, now)
+        Next::until(Some(until), now)
     }
 }
 

@@ -21,16 +21,23 @@ mod tests;
 
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::tcgetwinsize;
 
 use self::place::{Identity, Place};
 pub(crate) use self::sink::Sink;
+pub(crate) use self::temporary::remove_temporary_files;
 use crate::patient::Patient;
-use crate::{Failure, print};
+use crate::{Failure, bounded, print};
+
+/// A pipe is writable if it has room for this many bytes (pipe(7), poll(2)).
+const PIPE_BUF: usize = 4096;
 
 /// Where an output option leads. It was checked, and nothing was opened or created.
 #[derive(Clone, Debug)]
@@ -197,7 +204,37 @@ impl TextStream {
         Some((usize::from(size.ws_col), usize::from(size.ws_row)))
     }
 
-    /// Prints at once. A closed reader (`| head`) is not an error.
+    /// Prints, and waits up to `limit` until that is done. Returns whether it is. Otherwise a thread goes
+    /// on with it. A closed reader is not an error.
+    pub(crate) fn print_within(self, limit: Duration, text: String) -> Result<bool, Failure> {
+        // Without need there is no thread: see `signals`.
+        let written = if text.len() <= PIPE_BUF && self.is_writable() {
+            self.write(&text)
+        } else {
+            bounded::within(limit, move || self.write(&text))
+        };
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) => match error.kind() {
+                ErrorKind::TimedOut => Ok(false),
+                ErrorKind::BrokenPipe => Ok(true),
+                _ => Err(Failure::cannot(&format!("write to {self}"), &error)),
+            },
+        }
+    }
+
+    /// Whether writing up to [`PIPE_BUF`] bytes does not block.
+    fn is_writable(self) -> bool {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let stream = match self {
+            Self::Stdout => stdout.as_fd(),
+            Self::Stderr => stderr.as_fd(),
+        };
+        let mut polled = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+        poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Prints a result, however long its reader takes. A closed reader (`| head`) is not an error.
     pub(crate) fn print(self, text: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout => print(text).map_err(|error| Failure::cannot("write to stdout", &error)),
@@ -221,5 +258,14 @@ impl TextStream {
              a file"
                 .to_owned(),
         ))
+    }
+}
+
+impl std::fmt::Display for TextStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        })
     }
 }

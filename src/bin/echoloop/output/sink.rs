@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
-use signal_hook::consts::SIGXFSZ;
 
 use super::place::Place;
 use super::temporary::{Temporary, replace};
@@ -39,7 +37,6 @@ enum State {
 impl Sink {
     /// Opens a FIFO or a device. A regular file is not touched.
     pub(super) fn open(place: &Place) -> io::Result<Self> {
-        catch_size_limit();
         let state = match place {
             Place::Stdout => State::Stdout,
             Place::File(path) => State::Held(path.clone(), None),
@@ -107,17 +104,6 @@ fn open_in_place(path: &Path) -> io::Result<File> {
     let flags = fcntl_getfl(&file)?;
     fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
     Ok(file)
-}
-
-/// Makes a write beyond the file size limit (RLIMIT_FSIZE) return an error. By default SIGXFSZ ends the program.
-fn catch_size_limit() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let caught = signal_hook::flag::register(SIGXFSZ, Arc::default());
-        if let Err(error) = caught {
-            log::debug!("SIGXFSZ is not caught: {error}");
-        }
-    });
 }
 
 fn print(bytes: &[u8]) -> io::Result<()> {

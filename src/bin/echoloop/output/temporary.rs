@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 
 /// The mode of a new file; the umask is taken off.
 const NEW_MODE: u32 = 0o666;
@@ -24,14 +25,44 @@ pub(super) struct Temporary {
     target: PathBuf,
 }
 
+/// The names of the temporary files there are. The lock is never held during a system call.
+static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn names() -> MutexGuard<'static, Vec<PathBuf>> {
+    NAMES.lock().unwrap_or_else(|error| error.into_inner())
+}
+
+/// Removes all temporary files: the process is about to end without dropping them.
+pub(crate) fn remove_temporary_files() {
+    let paths = std::mem::take(&mut *names());
+    for path in paths {
+        let _ = fs::remove_file(path);
+    }
+}
+
 #[derive(Debug)]
 struct RemovedOnDrop(Option<PathBuf>);
 
+impl RemovedOnDrop {
+    fn new(path: PathBuf) -> Self {
+        names().push(path.clone());
+        Self(Some(path))
+    }
+
+    /// There is no such file any more.
+    fn forget(&mut self) {
+        if let Some(path) = self.0.take() {
+            names().retain(|name| *name != path);
+        }
+    }
+}
+
 impl Drop for RemovedOnDrop {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
+        if let Some(path) = &self.0 {
             let _ = fs::remove_file(path);
         }
+        self.forget();
     }
 }
 
@@ -41,7 +72,7 @@ impl Temporary {
         let old = fs::metadata(target).ok();
         let mode = old.as_ref().map_or(NEW_MODE, |old| old.mode() & 0o777);
         let (path, file) = create_beside(target, mode)?;
-        let name = RemovedOnDrop(Some(path));
+        let name = RemovedOnDrop::new(path);
         if let Some(old) = old {
             let new = file.metadata()?;
             if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
@@ -66,7 +97,7 @@ impl Temporary {
         let Some(path) = &name.0 else { return Ok(file) };
         match fs::rename(path, &target) {
             Ok(()) => {
-                name.0 = None;
+                name.forget();
                 Ok(file)
             }
             Err(error) if is_only_in_place(&error) => {
@@ -140,4 +171,27 @@ fn temporary_name(target: &Path, number: usize) -> OsString {
         let _ = write!(name, "-{number}");
     }
     OsString::from_vec(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A signal that ends the process removes the files of these names.
+    #[test]
+    fn name_of_a_temporary_file_is_kept_as_long_as_the_file_exists() {
+        let name = format!("echoloop-temporary-{}", std::process::id());
+        let target = std::env::temp_dir().join(name);
+        let path = |temporary: &Temporary| temporary.name.0.clone().unwrap();
+        let dropped = Temporary::create(&target).unwrap();
+        let first = path(&dropped);
+        let renamed = Temporary::create(&target).unwrap();
+        let second = path(&renamed);
+        assert!(names().contains(&first) && names().contains(&second));
+        drop(dropped);
+        renamed.rename().unwrap();
+        assert!(!names().contains(&first) && !names().contains(&second));
+        assert!(!first.exists() && !second.exists());
+        fs::remove_file(&target).unwrap();
+    }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use echoloop::service::{DisplayText, Language, Phrase, Question};
 use rustix::io::Errno;
@@ -26,8 +28,9 @@ const MARK: &str = ">>> ";
 /// How long an Escape waits for the rest of a key's sequence, in milliseconds. Until then nothing is shown.
 const ESCAPE_WAIT: u16 = 100;
 
-/// What a call returns for a terminal that has hung up.
-const HUNG_UP: i32 = Errno::IO.raw_os_error();
+/// How long the end of input waits for the SIGHUP that comes with it, and has an exit code of its own. Only
+/// the thread that reads the terminal waits.
+const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 
 /// How an editor looks and what it says.
 #[derive(Clone, Debug)]
@@ -123,8 +126,9 @@ impl Editor {
                     notice.push_program(self.language.say(Phrase::Unreadable));
                     self.screen.show(&notice, None)?;
                 }
-                // The terminal has hung up, which is an end of input as well.
-                Err(ReadlineError::Io(error)) if error.raw_os_error() == Some(HUNG_UP) => {
+                // The terminal has disconnected, which is an end of input as well.
+                Err(error) if is_hang_up(&error) => {
+                    thread::sleep(HANG_UP_WAIT);
                     self.screen.leave(false);
                     return Ok(None);
                 }
@@ -135,6 +139,16 @@ impl Editor {
             }
         }
     }
+}
+
+/// Whether the terminal has disconnected: its calls return EIO.
+fn is_hang_up(error: &ReadlineError) -> bool {
+    let number = match error {
+        ReadlineError::Io(error) => error.raw_os_error(),
+        ReadlineError::Errno(error) => Some(*error as i32),
+        _ => None,
+    };
+    number == Some(Errno::IO.raw_os_error())
 }
 
 fn failed(error: ReadlineError) -> io::Error {

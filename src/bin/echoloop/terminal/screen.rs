@@ -2,20 +2,22 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread;
 use std::time::Duration;
 
 use echoloop::service::{DisplayText, Question};
+use rustix::process::getpgrp;
 use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp,
+    tcsetattr,
 };
 use rustyline::ExternalPrinter;
 
 use super::board::{Board, Prompt};
 use super::columns;
 use super::layout::{AUTO_WRAP_ON, Layout};
+use crate::bounded;
 use crate::patient::Patient;
 
 /// Makes the editor draw its prompt. It puts a line feed behind whatever it is given to print, so this goes
@@ -306,6 +308,26 @@ impl Screen {
         }
     }
 
+    /// Gives the terminal back because the process is about to end by a signal. Waits for no other thread,
+    /// and does not use the lock of stdout: another thread may hold it and be blocked. Writing to a stopped
+    /// terminal blocks, and is the last thing that is done.
+    pub(crate) fn abandon(&self) {
+        let state = match self.0.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let held = state.is_none_or(|mut state| std::mem::take(&mut state.held));
+        // In the background, the terminal is another program's, and changing it would stop this one.
+        if held && tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
+            self.give_back();
+            let _ = rustix::io::write(
+                io::stdout(),
+                format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}\n").as_bytes(),
+            );
+        }
+    }
+
     fn give_back(&self) {
         // What can be done, is: there is nobody to tell.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0.found);
@@ -342,14 +364,8 @@ fn raw(found: &Termios) -> Termios {
 
 /// Writes `text`, if the terminal takes it in time.
 fn write_within(time: Duration, text: String) {
-    let (sender, written) = mpsc::channel();
-    let write = move || {
-        let _ = write(&text);
-        let _ = sender.send(());
-    };
-    if thread::Builder::new().spawn(write).is_ok() {
-        let _ = written.recv_timeout(time);
-    }
+    // A terminal that does not take it gets no other chance.
+    let _ = bounded::within(time, move || write(&text));
 }
 
 fn write(text: &str) -> io::Result<()> {
