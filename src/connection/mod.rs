@@ -5,6 +5,7 @@
 //! [`Stream`]. All transitions of a connection are in this file.
 
 mod buffer;
+mod outcome;
 mod peer;
 mod pump;
 mod readiness;
@@ -14,8 +15,9 @@ mod transfer;
 mod verdict;
 
 pub use buffer::Buffer;
+pub use outcome::{Outcome, Tally};
 pub use peer::{Peer, Stream};
-pub use pump::{Outcome, Pump, Tally};
+pub use pump::Pump;
 pub use readiness::Readiness;
 pub(crate) use readiness::SHORT_MEANS_EXHAUSTED;
 pub(crate) use reply::Answer;

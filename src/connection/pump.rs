@@ -4,7 +4,8 @@ use std::io;
 
 use super::verdict::{Starved, absorb, read_nothing, took, write};
 use super::{
-    Answer, CloseReason, Connection, Limits, Peer, Reply, SHORT_MEANS_EXHAUSTED, State, Stream,
+    Answer, CloseReason, Connection, Limits, Outcome, Peer, Reply, SHORT_MEANS_EXHAUSTED, State,
+    Stream, Tally,
 };
 
 /// The largest buffer for answers that is kept from one turn to the next.
@@ -30,44 +31,6 @@ pub struct Pump {
     output: Vec<u8>,
     /// Answers may be promised.
     defers: bool,
-}
-
-/// What a pump has moved so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Bytes read and answered.
-    pub received_bytes: u64,
-    /// Bytes read and discarded, because the conversation was ending.
-    pub discarded_bytes: u64,
-    /// Bytes written.
-    pub sent_bytes: u64,
-    /// Messages handed to the service.
-    pub messages: u64,
-    /// Times reading paused at the high watermark.
-    pub pauses: u64,
-    /// Bytes that could not be written at once, and were kept.
-    pub kept_bytes: u64,
-    /// Those of them that have been written since.
-    pub caught_up_bytes: u64,
-}
-
-/// How a call of [`Pump::run`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing more can be done before an event or a deadline, and something is owed or the
-    /// conversation is ending.
-    Blocked,
-    /// The conversation is over.
-    Closed(CloseReason),
-    /// The kernel is out of memory for this socket. No event will say when that has passed, so a
-    /// deadline must.
-    Starved,
-    /// Nothing is left to do but to wait for input.
-    Waiting,
-    /// The same, after more than one message or more than [`SMALL_MAX`] bytes at once.
-    WaitingBulk,
-    /// The budget is spent and there is more to do: the peer belongs on the ready list.
-    Yielded,
 }
 
 /// Whether nothing is left to do but to wait for input.

@@ -1,13 +1,12 @@
 //! What a server is told before it starts: addresses, and every limit with its default and reason.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::clients::CLIENT_COST;
+use super::address::Address;
 use crate::connection::Watermarks;
-use crate::reactor::{BufferSizes, EVENTS_PER_POLL};
+use crate::reactor::BufferSizes;
 use crate::service::group_address;
 
 /// The documents' `recv(1024)`.
@@ -18,8 +17,6 @@ const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not zero")
 
 /// More than all clients that one poll reports cost, as long as they have little to say.
 const ITERATION_BUDGET: usize = 5 * 1024 * 1024;
-
-const _: () = assert!(ITERATION_BUDGET > EVENTS_PER_POLL * CLIENT_COST);
 
 /// The longest time that can be asked for: a century. Added to the clock, more could overflow it.
 pub const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -117,18 +114,6 @@ pub struct Config {
     pub stats_interval: Option<Duration>,
 }
 
-/// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// One address of this machine. Port 0 lets the system choose.
-    At(SocketAddr),
-    /// Another address of the same name as the address before it in the list. If the system chooses the
-    /// port of that, it is the port of this one too.
-    SamePort(SocketAddr),
-    /// Every interface, IPv4 and IPv6, by two sockets on one port.
-    Everywhere(u16),
-}
-
 /// What happens to a client that comes when `max_conns` are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverLimit {
@@ -139,36 +124,6 @@ pub enum OverLimit {
     /// It is let in, and the client that has been quiet for longest is closed: for a second at least, and it is owed nothing.
     /// If there is none, it is accepted and closed at once.
     EvictIdle,
-}
-
-impl Address {
-    /// Whether only this machine can reach it.
-    pub fn is_loopback(self) -> bool {
-        self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())
-    }
-
-    /// The IP address, unless it is every one.
-    const fn ip(self) -> Option<IpAddr> {
-        match self {
-            Self::At(address) | Self::SamePort(address) => Some(address.ip()),
-            Self::Everywhere(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::At(address) | Self::SamePort(address) => address.fmt(f),
-            Self::Everywhere(port) => write!(f, ":{port}"),
-        }
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self::At(address)
-    }
 }
 
 impl Config {

@@ -1,5 +1,6 @@
 //! The server: listeners, clients and datagram sockets behind one service.
 
+mod address;
 mod clients;
 mod conduct;
 mod config;
@@ -16,8 +17,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+pub use address::Address;
 pub use conduct::{Conduct, Honest};
-pub use config::{Address, Config, OverLimit, TIME_MAX};
+pub use config::{Config, OverLimit, TIME_MAX};
 pub use faulty::{Abort, Faulty, FaultyServer, FaultyStream};
 pub use stop::Stop;
 

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::config::{Address, Config};
+use super::address::Address;
+use super::config::Config;
 use crate::reactor::{
     Datagrams, Listener, Net, Registry, System, TcpOptions, UdpOptions, fixed_token,
 };

@@ -16,10 +16,10 @@ use crate::output::{Destination, TextStream, check_distinct};
 /// Reads a trace, writes a page of it, and prints what was written.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let input = &args.trace;
-    let text = inputs::read(input)?;
     let path = output_path(args)?;
     let output = Destination::check("-o", &path)?;
     check_distinct(&[&output], &[inputs::replaceable(input)])?;
+    let text = inputs::read(input)?;
     if args.output.is_none() {
         check_own_page(&path)?;
     }

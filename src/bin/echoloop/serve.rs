@@ -12,7 +12,7 @@ use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
-use crate::memory::Memory;
+use crate::memory::{Memory, Notice};
 use crate::output::{Destination, TextStream};
 use crate::signalled::Signalled;
 use crate::socket_buffers::Buffer;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let editor_limit = is_limited_by_editor.then_some(config.max_conns);
     warn_of_capped_backlog(config.backlog);
     warn_of_capped_buffers(&config.buffers);
-    memory.report(&config, room, args.reply.suffix_len(), args.console);
+    let memory = memory.notice(&config, room, args.reply.suffix_len(), args.console);
     warn_of_long_suffix(&config);
     if args.console {
         // A message is what one recv brings, as in the documents.
@@ -70,47 +70,58 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let console = Console::new(language);
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
         let reactor = start_loop(Timer::Poll)?;
-        let started = Started::new(reactor, text, bind)?;
+        let started = Started::new(reactor, text, &memory, bind)?;
         return console::run(started, language, editor_limit);
     }
     if faults.is_some() {
         log::warn!("faults are on: {}", args.faults.told());
     }
-    let trace = trace.as_ref();
+    let start = Start {
+        args,
+        trace: trace.as_ref(),
+        memory,
+    };
     match &args.reply {
-        Reply::Discard => serve(args, config, trace, Discard, faults),
-        Reply::Echo => serve(args, config, trace, Echo, faults),
-        Reply::Suffix(suffix) => serve(args, config, trace, Suffix::new(suffix.as_bytes()), faults),
+        Reply::Discard => serve(&start, config, Discard, faults),
+        Reply::Echo => serve(&start, config, Echo, faults),
+        Reply::Suffix(suffix) => serve(&start, config, Suffix::new(suffix.as_bytes()), faults),
     }
 }
 
+/// What a server without a console is started with, beside its settings.
+struct Start<'a> {
+    args: &'a ServeArgs,
+    trace: Option<&'a Destination>,
+    memory: Notice,
+}
+
 fn serve(
-    args: &ServeArgs,
+    start: &Start<'_>,
     config: Config,
-    trace: Option<&Destination>,
     service: impl Service,
     faults: Option<Faults>,
 ) -> Result<ExitCode, Failure> {
     // A delay is to be as long as was asked for, whatever that costs. Otherwise it is sleeps that events end which are many.
     let delays = faults.as_ref().is_some_and(|faults| faults.delay.is_some());
     let reactor = start_loop(if delays { Timer::Spin } else { Timer::Timerfd })?;
-    if args.study.is_on() {
+    let memory = &start.memory;
+    if start.args.study.is_on() {
         let recorder = study::recorder();
         return match faults {
-            None => watched(args, trace, reactor, |reactor| {
+            None => watched(start, reactor, |reactor| {
                 Server::bind_with(reactor, config, service, Honest, recorder)
             }),
-            Some(faults) => watched(args, trace, reactor, |reactor| {
+            Some(faults) => watched(start, reactor, |reactor| {
                 Server::bind_with_faults(reactor, config, service, &faults, recorder)
             }),
         };
     }
     match faults {
-        None => Started::new(reactor, TextStream::Stdout, |reactor| {
+        None => Started::new(reactor, TextStream::Stdout, memory, |reactor| {
             Server::bind(reactor, config, service)
         })?
         .run(),
-        Some(faults) => Started::new(reactor, TextStream::Stdout, |reactor| {
+        Some(faults) => Started::new(reactor, TextStream::Stdout, memory, |reactor| {
             Server::bind_with_faults(reactor, config, service, &faults, Off)
         })?
         .run(),
@@ -119,17 +130,16 @@ fn serve(
 
 /// Serves, and shows how that is done.
 fn watched<S: Service, C: Conduct>(
-    args: &ServeArgs,
-    trace: Option<&Destination>,
+    start: &Start<'_>,
     reactor: Reactor,
     bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, Recorder>>,
 ) -> Result<ExitCode, Failure> {
-    let text = TextStream::beside(trace);
-    let trace = trace.map(Destination::open).transpose()?;
-    let mut started = Started::new(reactor, text, bind)?;
+    let text = TextStream::beside(start.trace);
+    let trace = start.trace.map(Destination::open).transpose()?;
+    let mut started = Started::new(reactor, text, &start.memory, bind)?;
     let name = name(started.server.server());
     let mut study = Study::begin(
-        &args.study,
+        &start.args.study,
         (trace, text),
         Role::Server,
         &name,
@@ -184,9 +194,11 @@ impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
     fn new(
         reactor: Reactor,
         text: TextStream,
+        memory: &Notice,
         bind: impl FnOnce(&Reactor) -> io::Result<Server<S, C, P>>,
     ) -> Result<Self, Failure> {
         let server = bind(&reactor).map_err(|error| cannot_listen(&error))?;
+        memory.log();
         Ok(Self {
             reactor,
             server: Signalled::new(server),

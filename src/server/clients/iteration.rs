@@ -9,7 +9,7 @@ use crate::reactor::EVENTS_PER_POLL;
 
 /// What it costs to serve a client, however little it has to say, in bytes that could be moved in
 /// that time: a read and a write take some 7 µs, and copying 64 KiB both ways some 75 µs.
-pub(in crate::server) const CLIENT_COST: usize = 8 * 1024;
+pub(super) const CLIENT_COST: usize = 8 * 1024;
 
 /// What it costs to close one.
 pub(super) const CLOSE_COST: i64 = 16 * 1024;

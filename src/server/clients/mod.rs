@@ -21,7 +21,6 @@ use self::client::{Client, Turn};
 use self::debts::Debts;
 use self::door::Refusals;
 use self::idlers::Idlers;
-pub(super) use self::iteration::CLIENT_COST;
 use self::iteration::{CLOSE_COST, Work};
 use self::per_ip_counts::PerIpCounts;
 use self::ready_list::ReadyList;

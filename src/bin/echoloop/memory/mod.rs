@@ -8,6 +8,7 @@ use std::path::Path;
 
 use echoloop::reactor::BufferSizes;
 use echoloop::server::Config;
+use log::Level;
 use rustix::param::page_size;
 use rustix::system::sysinfo;
 use socket2::Type;
@@ -56,9 +57,15 @@ impl Memory {
         usize::try_from(most).unwrap_or(usize::MAX)
     }
 
-    /// Logs how much memory a server with the settings `config` may take, and warns if that is too much. It has `room`
+    /// How much memory a server with the settings `config` may take, and a warning if that is too much. It has `room`
     /// for that number of connections, and its replies are longer than a message by `suffix` bytes.
-    pub(crate) fn report(&self, config: &Config, room: usize, suffix: usize, console: bool) {
+    pub(crate) fn notice(
+        &self,
+        config: &Config,
+        room: usize,
+        suffix: usize,
+        console: bool,
+    ) -> Notice {
         let config = Config {
             max_conns: config.max_conns.min(room),
             ..config.clone()
@@ -71,10 +78,23 @@ impl Memory {
         );
         let limit = &self.limit;
         if bound.exceeds(limit) {
-            log::warn!("{}", bound.warning(limit));
+            Notice(Level::Warn, bound.warning(limit))
         } else {
-            log::info!("memory: {bound}; the limit is {limit}");
+            Notice(
+                Level::Info,
+                format!("memory: {bound}; the limit is {limit}"),
+            )
         }
+    }
+}
+
+/// A line for the log, once the server has its sockets: an error at the start is one line.
+#[derive(Debug)]
+pub(crate) struct Notice(Level, String);
+
+impl Notice {
+    pub(crate) fn log(&self) {
+        log::log!(self.0, "{}", self.1);
     }
 }
 

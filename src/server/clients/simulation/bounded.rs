@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::super::iteration::CLIENT_COST;
 use super::room::{IDLE, MOMENT, Room};
+use crate::reactor::EVENTS_PER_POLL;
+use crate::server::Config;
 use crate::service::Echo;
 
 /// The budget of an iteration, in clients that are served and move hardly anything.
@@ -47,6 +49,11 @@ impl Room<Echo> {
         self.turn();
         self.moved_bytes() - before
     }
+}
+
+#[test]
+fn default_budget_serves_all_clients_of_one_poll_that_have_little_to_say() {
+    assert!(Config::new().iteration_budget > EVENTS_PER_POLL * CLIENT_COST);
 }
 
 #[test]
