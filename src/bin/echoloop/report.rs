@@ -16,13 +16,19 @@ use crate::output::{Destination, TextStream, check_distinct};
 /// Reads a trace, writes a page of it, and prints what was written.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let input = &args.trace;
-    let path = output_path(args)?;
-    let output = Destination::check("-o", &path)?;
-    check_distinct(&[&output], &[inputs::replaceable(input)])?;
+    // What was typed is checked before the input is read, and a name that follows from the input after.
+    let typed = args.output.as_ref().map(|path| check(path, input));
+    let typed = typed.transpose()?;
     let text = inputs::read(input)?;
-    if args.output.is_none() {
-        check_own_page(&path)?;
-    }
+    let path = output_path(args)?;
+    let output = match typed {
+        Some(output) => output,
+        None => {
+            let output = check(&path, input)?;
+            check_own_page(&path)?;
+            output
+        }
+    };
     let trace = trace::read(&text).map_err(|error| inputs::bad(input, &error))?;
     drop(text);
     // Where it lies concerns nobody to whom the page is sent.
@@ -39,6 +45,13 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     output.open()?.write(&page)?;
     TextStream::beside([&output]).print(&summary(&path, &trace))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks that the page can be written to `path`, and would not replace the `input`.
+fn check(path: &Path, input: &Path) -> Result<Destination, Failure> {
+    let output = Destination::check("-o", path)?;
+    check_distinct(&[&output], &[inputs::replaceable(input)])?;
+    Ok(output)
 }
 
 /// Where the page goes: beside the trace, unless the user says otherwise.
