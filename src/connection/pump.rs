@@ -76,7 +76,7 @@ impl Pump {
         peer: &mut Peer<S>,
         mut serve: impl FnMut(&[u8], &mut Reply<'_>),
     ) -> Outcome {
-        let (mut spent, mut small) = (0, self.small);
+        let mut spent = 0;
         loop {
             let mut most = self.input.len();
             if !peer.connection.keeps_up() {
@@ -102,7 +102,7 @@ impl Pump {
             }
             self.tally.received_bytes += count as u64;
             // Most reads bring one small message, whose way is kept free of a loop.
-            if count <= small {
+            if spent + count <= self.small {
                 let answer = Answer::to_one(&self.input[..count], &mut self.output, &mut serve);
                 let answered = deliver(peer, answer, self.defers, &self.limits, &mut self.tally);
                 let Ok(Delivered { all }) = answered else {
@@ -119,8 +119,6 @@ impl Pump {
                     Ok(IsOver(false)) => {}
                 }
             }
-            // What is read after that is more than one small message, however small it is.
-            small = 0;
             // Where reads go on until one would block, small messages that come as fast as they are answered would never spend it.
             spent += if SHORT_MEANS_EXHAUSTED {
                 count

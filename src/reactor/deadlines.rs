@@ -59,22 +59,23 @@ impl<T> Deadlines<T> {
     }
 
     /// When the first timer is due.
-    #[inline]
     pub fn next(&self) -> Option<Instant> {
         self.heap
             .peek()
             .map(|Reverse(timer)| timer.at.instant(self.start))
     }
 
-    /// Whether a timer is due at `now`.
+    /// Whether a timer is due at `now`, counted from the same start.
     #[inline]
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.next().is_some_and(|next| next <= now)
+    pub fn is_due(&self, now: Stamp) -> bool {
+        self.heap
+            .peek()
+            .is_some_and(|Reverse(timer)| timer.at <= now)
     }
 
     /// Takes the first timer that is due at `now`. Timers due at the same time come in any order.
     pub fn expire(&mut self, now: Instant) -> Option<T> {
-        if !self.is_due(now) {
+        if self.next()? > now {
             return None;
         }
         self.heap.pop().map(|Reverse(timer)| timer.what)

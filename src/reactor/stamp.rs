@@ -9,7 +9,6 @@ pub struct Stamp(u64);
 
 impl Stamp {
     /// `now`, for a loop that began at `start`. Lasts for 584 years.
-    #[inline]
     pub fn new(start: Instant, now: Instant) -> Self {
         Self(now.saturating_duration_since(start).as_nanos() as u64)
     }

@@ -76,7 +76,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
 
     /// Whether connections may be accepted now, and somebody may be waiting.
     pub(super) fn may_accept(&self, now: Instant) -> bool {
-        self.room(now) > 0 && self.is_anybody_pending()
+        self.is_anybody_pending() && self.room(now) > 0
     }
 
     /// When somebody who waits for the accept rate may be let in.
@@ -90,10 +90,10 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
 
     /// Whether it is the accept rate, and nothing else, that keeps somebody from being let in.
     fn is_paced(&self, now: Instant) -> bool {
-        self.phase == Phase::Serving
+        self.is_anybody_pending()
+            && self.phase == Phase::Serving
             && self.pace.room(now) == 0
             && self.config.accept_budget_with(self.clients.free()) > 0
-            && self.is_anybody_pending()
     }
 
     /// How many connections may be accepted in this turn. Whoever has connected by the time the server is told to stop is let

@@ -28,7 +28,7 @@ use self::pace::Pace;
 use self::sockets::Sockets;
 use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle};
 use crate::reactor::{
-    Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, System, fixed_index,
+    Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, Stamp, System, fixed_index,
 };
 use crate::service::{Guard, GuardOptions, Service, Suffix};
 
@@ -259,8 +259,8 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    fn expire(&mut self, now: Instant) {
-        self.clients.expire(&mut self.service, now);
+    fn expire(&mut self, now: Instant, stamp: Stamp) {
+        self.clients.expire(&mut self.service, now, stamp);
         self.send_overdue(now);
         while let Some(timer) = self.deadlines.expire(now) {
             match timer {
@@ -344,14 +344,15 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         if self.conduct.expire(now) {
             return Next::until(Some(now), now);
         }
-        self.expire(now);
+        let stamp = self.clients.stamp(now);
+        self.expire(now, stamp);
         if self.phase == Phase::Stopped {
             return Next::Stop;
         }
         // First, so that what has come due is sent in this turn.
         self.service.wake(now);
         self.clients.carry_out(&mut self.service);
-        self.clients.serve(&mut self.service, now);
+        self.clients.serve(&mut self.service, now, stamp);
         let wake = self.service.wake(now);
         self.clients.carry_out(&mut self.service);
         self.answer_datagrams(now);

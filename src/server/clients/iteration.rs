@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::{Clients, Key, Outcome, Probe, Service, Stamp, Stream, Turn};
 use crate::connection::Connection;
 use crate::probe::Served;
-use crate::reactor::EVENTS_PER_POLL;
 
 /// What it costs to serve a client, however little it has to say, in bytes that could be moved in
 /// that time: a read and a write take some 7 µs, and copying 64 KiB both ways some 75 µs.
@@ -16,6 +15,19 @@ pub(super) const CLOSE_COST: i64 = 16 * 1024;
 
 /// What it costs to look at one whose deadline has come.
 pub(super) const DEADLINE_COST: i64 = 128;
+
+/// The part of the budget that deadlines may take.
+const DEADLINES_PART: i64 = 4;
+
+/// The part of the budget that is kept for clients that have waited since an earlier iteration.
+const WAITING_PART: i64 = 4;
+
+/// In which order new clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    FirstCome,
+    LastCome,
+}
 
 /// What an iteration may still do for clients, as bytes moved.
 ///
@@ -49,61 +61,49 @@ impl Work {
         self.bulk_bytes = bulk_bytes;
     }
 
-    /// How many clients with small messages may be served: one at least.
-    const fn clients(&self) -> usize {
-        if self.left > 0 {
-            self.left as usize / CLIENT_COST + 1
-        } else {
-            1
-        }
-    }
-
-    /// Whether nothing is left when `clients` have been served that were not added yet.
-    const fn is_spent_with(&self, clients: usize) -> bool {
-        self.left <= (clients * CLIENT_COST) as i64
+    /// Whether the budget is enough for this number of clients with small messages.
+    const fn is_enough_for(&self, clients: usize) -> bool {
+        (clients * CLIENT_COST) as i64 <= self.left
     }
 
     /// Whether the iteration is to leave deadlines to the next one.
     pub(super) const fn is_enough_for_deadlines(&self) -> bool {
-        self.left < self.budget - self.budget / 4
+        self.left < self.budget - self.budget / DEADLINES_PART
     }
 }
 
 impl<S: Stream, P: Probe> Clients<S, P> {
     /// Serves the clients that are ready, each once, until the budget of the iteration is spent.
     #[inline(never)]
-    pub(in crate::server) fn serve(&mut self, service: &mut impl Service, now: Instant) {
-        let stamp = Stamp::new(self.start, now);
+    pub(in crate::server) fn serve(
+        &mut self,
+        service: &mut impl Service,
+        now: Instant,
+        stamp: Stamp,
+    ) {
         let mut new = self.ready.take_new();
-        // With more than can be served now, the last to come have waited least so far, and can still be
-        // served in time. The others are served in the order in which they came.
-        let newest_first = new.len() > EVENTS_PER_POLL;
-        if newest_first {
-            new.reverse();
-        }
         let waiting = self.ready.waiting();
-        if waiting > 0 {
-            // A quarter is for those that wait.
-            self.work.left -= self.work.budget / 4;
+        let (mut end, mut order) = (new.len(), Order::FirstCome);
+        let is_full = waiting > 0 || !self.work.is_enough_for(end);
+        if is_full {
+            (end, order) = self.choose_first(&mut new, waiting);
         }
-        let most = new.len().min(self.work.clients());
-        let mut clients = new[..most].iter();
+        let mut clients = new[..end].iter();
         while let Some(&key) = clients.next() {
-            // Only what is no small message can end this early, so that those pay nothing for it.
+            // Only a client that moves more than a small message can end this early, so that small
+            // messages pay nothing for it.
             if self.serve_one(key, service, now, stamp)
-                && self.work.is_spent_with(most - clients.len())
+                && !self.work.is_enough_for(end - clients.len())
             {
+                end -= clients.len();
                 break;
             }
         }
-        let served = most - clients.len();
-        if waiting > 0 || served < new.len() {
-            self.work.add((served * CLIENT_COST) as i64);
-            if newest_first {
-                new[served..].reverse();
+        if is_full || end < new.len() {
+            if order == Order::LastCome {
+                new[end..].reverse();
             }
-            self.ready.leave_over(&new[served..], waiting);
-            self.serve_waiting(waiting, new.len() - served, service, now);
+            self.serve_others(&new[end..], end, waiting, service, now);
         }
         self.ready.give_back(new);
         if !self.quiet.is_empty() {
@@ -116,21 +116,44 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         }
     }
 
-    /// Serves `waiting` clients of those that have waited longest, and then `left_over` new ones, until
-    /// the budget is spent.
+    /// There is more to do than this iteration can. Puts the `new` clients that are served first at
+    /// the beginning, and returns how many that are.
+    ///
+    /// With more of them than can be served, the last to come have waited least so far, and can still
+    /// be served in time. The others are served in the order in which they came.
     #[cold]
     #[inline(never)]
-    fn serve_waiting(
+    fn choose_first(&mut self, new: &mut [Key], waiting: usize) -> (usize, Order) {
+        if waiting > 0 {
+            self.work.left -= self.work.budget / WAITING_PART;
+        }
+        if self.work.is_enough_for(new.len()) {
+            return (new.len(), Order::FirstCome);
+        }
+        new.reverse();
+        // However small the budget, one is served.
+        let most = self.work.left.max(0) as usize / CLIENT_COST;
+        (new.len().min(most + 1), Order::LastCome)
+    }
+
+    /// Serves `waiting` clients of those that have waited longest, and then those that are `left_over`
+    /// after `served` new ones, until the budget is spent.
+    #[cold]
+    #[inline(never)]
+    fn serve_others(
         &mut self,
+        left_over: &[Key],
+        served: usize,
         waiting: usize,
-        left_over: usize,
         service: &mut impl Service,
         now: Instant,
     ) {
+        self.work.add((served * CLIENT_COST) as i64);
+        self.ready.leave_over(left_over, waiting);
         if waiting > 0 {
-            self.work.left = (self.work.left + self.work.budget / 4).max(1);
+            self.work.left = (self.work.left + self.work.budget / WAITING_PART).max(1);
         }
-        for _ in 0..waiting + left_over {
+        for _ in 0..waiting + left_over.len() {
             if self.work.left <= 0 {
                 self.counters.full_iterations += 1;
                 break;

@@ -104,6 +104,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         }
     }
 
+    /// The time of an iteration that begins `now`, as clients keep it.
+    pub(super) fn stamp(&self, now: Instant) -> Stamp {
+        Stamp::new(self.start, now)
+    }
+
     /// An event said `seen` of the client that `key` names, if it is still there.
     #[inline]
     pub(super) fn ready(&mut self, key: Key, seen: Readiness) {
@@ -268,6 +273,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         std::mem::replace(&mut self.left, false)
     }
 
+    // Not inlined: an event of a quiet client, which is most of them, has no use for it.
+    #[inline(never)]
     fn queue(&mut self, key: Key) {
         let Some(client) = self.slots.get_mut(key) else {
             return;

@@ -97,8 +97,14 @@ impl<S: Stream, P: Probe> Clients<S, P> {
 
     /// Looks after the clients whose deadlines have come: all of them, unless that would take up a
     /// quarter of the iteration. The others come next time.
-    pub(in crate::server) fn expire(&mut self, service: &mut impl Service, now: Instant) {
-        if self.deadlines.is_due(now) {
+    #[inline]
+    pub(in crate::server) fn expire(
+        &mut self,
+        service: &mut impl Service,
+        now: Instant,
+        stamp: Stamp,
+    ) {
+        if self.deadlines.is_due(stamp) {
             self.expire_due(service, now);
         }
     }

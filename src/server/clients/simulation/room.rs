@@ -129,11 +129,12 @@ impl<S: Service> Room<S> {
     }
 
     pub(super) fn turn(&mut self) {
-        self.clients.expire(&mut self.service, self.now);
+        let stamp = self.clients.stamp(self.now);
+        self.clients.expire(&mut self.service, self.now, stamp);
         self.clock.set(self.now + self.lag);
         self.service.wake(self.now);
         self.clients.carry_out(&mut self.service);
-        self.clients.serve(&mut self.service, self.now);
+        self.clients.serve(&mut self.service, self.now, stamp);
         self.wake = self.service.wake(self.now);
         self.clients.carry_out(&mut self.service);
     }
