@@ -28,10 +28,10 @@ struct Most {
     calls: u64,
 }
 
-/// A server that is looked at after each iteration, and that pauses once everybody is there.
+/// A server that is observed after each iteration, and that pauses once all clients have connected.
 struct Observed {
     server: Server<Echo, Honest, Recorder>,
-    everybody_is_there: Sender<()>,
+    all_connected: Sender<()>,
     burst_is_sent: Option<Receiver<()>>,
     most: Most,
 }
@@ -50,7 +50,7 @@ impl Handler for Observed {
         if self.server.counters().clients.accepted == CLIENTS as u64
             && let Some(burst_is_sent) = self.burst_is_sent.take()
         {
-            self.everybody_is_there.send(()).unwrap();
+            self.all_connected.send(()).unwrap();
             burst_is_sent.recv_timeout(DEADLINE).unwrap();
         }
         next
@@ -74,7 +74,7 @@ fn send_burst(mut client: &TcpStream) -> usize {
 
 #[test]
 fn burst_of_600_clients_is_served_in_iterations_of_bounded_bytes_and_system_calls() {
-    let (everybody_is_there, is_ready) = mpsc::channel();
+    let (all_connected, is_ready) = mpsc::channel();
     let (go_on, burst_is_sent) = mpsc::channel();
     let (bound, address) = mpsc::channel();
     let server = thread::spawn(move || {
@@ -85,7 +85,7 @@ fn burst_of_600_clients_is_served_in_iterations_of_bounded_bytes_and_system_call
         bound.send((server.tcp_addresses()[0], stop)).unwrap();
         let mut observed = Observed {
             server,
-            everybody_is_there,
+            all_connected,
             burst_is_sent: Some(burst_is_sent),
             most: Most::default(),
         };

@@ -24,8 +24,8 @@ pub struct Tally {
 /// How a call of [`Pump::run`](super::Pump::run) ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing more can be done before an event or a deadline, and something is owed or the
-    /// conversation is ending.
+    /// Nothing more can be done before an event or a deadline, and output is pending or the
+    /// connection is closing.
     Blocked,
     /// The conversation is over.
     Closed(CloseReason),

@@ -11,7 +11,7 @@ use super::{
 /// The largest buffer for answers that is kept from one turn to the next.
 const OUTPUT_KEPT: usize = 64 * 1024;
 
-/// The most bytes that are served as one small message: as many as the tutorial's `recv(1024)`.
+/// The largest small message, in bytes: what the tutorial's `recv(1024)` returns at most.
 const SMALL_MAX: usize = 1024;
 
 /// Moves bytes between peers and their connections, one peer at a time: its buffers are shared by all

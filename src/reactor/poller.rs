@@ -92,9 +92,9 @@ const BATCHES_MAX: usize = 64;
 ///
 /// # More events than one poll can bring
 ///
-/// A handler that has work left over hears of everybody who is ready before it goes on: a poll that
-/// was full is followed by another. Otherwise a client with one byte would be found only after the
-/// work of all those whose events the kernel has queued before its own.
+/// If work is left over, a full poll is followed by another, so that the handler gets all pending
+/// events before its next turn. Otherwise a client with one byte would be found only after the work
+/// of all clients whose events the kernel has queued before.
 #[inline]
 pub(crate) fn drive(
     poller: &mut impl Poller,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn handler_with_work_left_over_hears_of_everybody_before_its_next_turn() {
+    fn handler_with_work_left_over_gets_all_events_before_its_next_turn() {
         let interrupted = Err(ErrorKind::Interrupted);
         let many = vec![Ok(4); BATCHES_MAX];
         for (ends, turns) in [

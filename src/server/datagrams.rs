@@ -61,7 +61,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    /// Sends replies that were delayed long enough, as many as may be received in an iteration.
+    /// Sends replies that were delayed long enough, up to the datagram budget.
     pub(super) fn send_overdue(&mut self, now: Instant) {
         for _ in 0..self.config.datagram_budget {
             let Some(held) = self.conduct.overdue(now) else {

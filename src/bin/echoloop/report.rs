@@ -16,7 +16,8 @@ use crate::output::{Destination, TextStream, check_distinct};
 /// Reads a trace, writes a page of it, and prints what was written.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let input = &args.trace;
-    // What was typed is checked before the input is read, and a name that follows from the input after.
+    // A typed name is checked before the input is read. A derived one is checked after it: without an
+    // input there is none.
     let typed = args.output.as_ref().map(|path| check(path, input));
     let typed = typed.transpose()?;
     let text = inputs::read(input)?;

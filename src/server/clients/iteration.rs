@@ -55,7 +55,8 @@ impl Work {
         self.left -= cost;
     }
 
-    /// The pump has moved so many bytes in all, beside small messages.
+    /// Counts the bytes that the pump has moved since, except those of small messages. `bulk_bytes`
+    /// is the total.
     pub(super) const fn add_bulk(&mut self, bulk_bytes: u64) {
         self.left -= (bulk_bytes - self.bulk_bytes) as i64;
         self.bulk_bytes = bulk_bytes;
@@ -204,7 +205,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     }
 }
 
-/// How serving a client has ended, as a probe is told.
+/// The end of one client's turn, for a probe.
 fn served(outcome: Outcome, connection: &Connection) -> Served {
     match outcome {
         Outcome::Closed(_) => Served::Over,

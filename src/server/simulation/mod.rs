@@ -199,7 +199,7 @@ impl Handler for Watched<'_> {
             let served = wire.calls.get() > *calls || waits;
             assert!(
                 served || is_full,
-                "an event was told of, and nothing done: {wire:?}"
+                "an event was reported, and nothing done: {wire:?}"
             );
             !served
         });

@@ -182,7 +182,7 @@ fn clients_that_become_idle_together_are_closed_over_several_iterations() {
 }
 
 #[test]
-fn the_smallest_budget_still_serves_everybody() {
+fn the_smallest_budget_still_serves_every_client() {
     let mut room = Room::with(Echo, |config| config.iteration_budget = 1);
     let clients: Vec<usize> = (0..40).map(|_| room.connect()).collect();
     room.settle();
