@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long after one message of the quiet client the next is due.
 const PERIOD: Duration = Duration::from_millis(1);
 
-const BLOCK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+static BLOCK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// What the others do: each sends 64 KiB, as far as the kernel takes them, and reads nothing.
 pub(crate) struct Load {
@@ -66,7 +66,12 @@ impl Load {
         let ends = AtomicBool::new(false);
         thread::scope(|scope| {
             if self.repeats {
-                scope.spawn(|| while !ends.load(Relaxed) && send_to_all(&others).is_ok() {});
+                scope.spawn(|| {
+                    while !ends.load(Relaxed) && send_to_all(&others).is_ok() {
+                        // The server has the time to take some of it.
+                        thread::sleep(PERIOD);
+                    }
+                });
             }
             let start = Instant::now();
             let mut measured = Ok(());

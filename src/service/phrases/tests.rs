@@ -76,7 +76,7 @@ fn all() -> Vec<Phrase<'static>> {
         Phrase::NoAnswer(2, why),
         Phrase::NoAnswerWithin(2, time),
         Phrase::DatagramRefused(2),
-        Phrase::DatagramTooLong(2, &"65508", 65_507),
+        Phrase::DatagramTooLong(2, "65508", 65_507),
         Phrase::NotAnswered(2, 3),
         Phrase::Refused(address),
         Phrase::Unreachable(address),
