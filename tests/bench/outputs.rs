@@ -36,7 +36,7 @@ fn run_that_cannot_start_keeps_every_old_file() {
 }
 
 #[test]
-fn run_killed_before_its_first_record_keeps_every_old_file() {
+fn run_killed_before_its_first_interval_keeps_old_results_and_leaves_a_readable_trace() {
     let folder = Folder::new();
     let (listener, address) = silent_server();
     let all = with_outputs(&["-d", "10m", "--interval", "10m", "--warmup", "0", &address]);
@@ -44,12 +44,7 @@ fn run_killed_before_its_first_record_keeps_every_old_file() {
     let _stream = first_message(&listener);
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    assert_eq!(folder.names(), OUTPUTS.map(|(_, name)| name));
-    for (_, name) in OUTPUTS.iter().filter(|(_, name)| *name != "t.json") {
-        assert_eq!(folder.read(name), "old", "{name}");
-    }
-    // A trace has a record of every loop iteration.
-    assert!(["[{", "ol"].contains(&&folder.read("t.json")[..2]));
+    folder.assert_untouched_but_for_a_trace();
 }
 
 #[test]
@@ -200,7 +195,7 @@ fn disk_that_is_full_keeps_old_results_and_leaves_no_temporary_file() {
 }
 
 #[test]
-fn server_that_cannot_start_or_is_killed_early_keeps_an_old_trace() {
+fn server_that_cannot_start_keeps_an_old_trace_and_one_that_is_killed_leaves_a_readable_one() {
     let folder = Folder::new();
     let (_listener, taken) = silent_server();
     let options = ["--no-udp", "--trace"];
@@ -209,6 +204,7 @@ fn server_that_cannot_start_or_is_killed_early_keeps_an_old_trace() {
         &[&options[..], &["absent/t", "--tcp", &taken]].concat(),
     );
     assert!(line.contains("there is no directory absent"), "{line}");
+    folder.assert_untouched("it cannot start");
     let arguments = [&options[..], &["t.json", "--tcp", "127.0.0.1:0"]].concat();
     let mut child = folder.start("serve", &arguments);
     let mut first = [0; 10];
@@ -221,5 +217,5 @@ fn server_that_cannot_start_or_is_killed_early_keeps_an_old_trace() {
         .unwrap();
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    folder.assert_untouched("killed");
+    folder.assert_untouched_but_for_a_trace();
 }
