@@ -373,3 +373,18 @@ fn pitfall_43_a_log_that_nobody_reads_stops_nobody() {
         .count();
     assert!(dropped > 0 && written > 0 && written < CLIENTS);
 }
+
+/// With a second thread, each recv(2) and send(2) of glibc takes longer.
+#[cfg(target_os = "linux")]
+#[test]
+fn server_that_has_logged_its_start_has_one_thread() {
+    let mut command = Command::new(program());
+    command.args(["serve", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
+    let process = Process::start(&mut command);
+    round_trip(&process.connect(), b"x");
+    let tasks = format!("/proc/{}/task", process.child.id());
+    assert_eq!(std::fs::read_dir(tasks).unwrap().count(), 1);
+    process.signal("TERM");
+    let (code, _, log) = process.end();
+    assert!(code == 0 && log.contains("memory: up to"), "{log}");
+}

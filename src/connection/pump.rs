@@ -86,7 +86,11 @@ impl Pump {
                 }
                 most = self.room(&peer.connection);
             } else if !peer.readiness.is_readable() {
-                return Outcome::Waiting;
+                return if spent <= self.small {
+                    Outcome::Waiting
+                } else {
+                    Outcome::WaitingBulk
+                };
             }
             let count = match peer.stream.read(&mut self.input[..most]) {
                 Ok(count) if count > 0 => count,

@@ -236,6 +236,11 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         self.clients.len()
     }
 
+    /// How many connections were rejected because there were [`Config::max_conns`].
+    pub const fn rejected(&self) -> u64 {
+        self.clients.rejected()
+    }
+
     /// What this server has done so far.
     pub fn counters(&self) -> Counters {
         let mut datagrams = self.datagram_counters.clone();

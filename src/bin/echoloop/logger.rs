@@ -14,6 +14,7 @@ use log::{Level, LevelFilter, Log, Record};
 use rustix::fs::{Stat, fstat};
 
 use crate::args::{LogFormat, Logging};
+use crate::output::TextStream;
 use crate::patient::Patient;
 use crate::study::view::write_above;
 use crate::terminal::Screen;
@@ -73,6 +74,13 @@ pub(crate) fn answer(message: fmt::Arguments<'_>) {
     }
 }
 
+/// From now on, or no longer, lines are written at once if that cannot block. For the time before a loop.
+pub(crate) fn set_direct(is_direct: bool) {
+    if let Some(lines) = LINES.get() {
+        lines.lock().is_direct = is_direct;
+    }
+}
+
 /// Waits until what was logged is written, but not for ever.
 pub(crate) fn finish() {
     if let Some(lines) = LINES.get() {
@@ -122,6 +130,9 @@ struct Queue {
     begun: Vec<u8>,
     /// The thread is there.
     started: bool,
+    /// Until a loop runs, lines are written at once if that cannot block: see `signals` for what a
+    /// second thread costs a server.
+    is_direct: bool,
     /// The thread is writing what it has taken.
     writing: bool,
     /// The end has waited for it in vain.
@@ -212,6 +223,11 @@ impl Write for Lines {
         queue.begun.extend_from_slice(bytes);
         if queue.begun.ends_with(b"\n") {
             let line = std::mem::take(&mut queue.begun);
+            if queue.is_direct && !queue.started && TextStream::Stderr.takes(line.len()) {
+                let written = put(&line);
+                queue.note(written);
+                return Ok(bytes.len());
+            }
             if queue.lines.len() < QUEUE {
                 queue.lines.push_back(line);
             } else {

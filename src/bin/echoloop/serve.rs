@@ -38,6 +38,7 @@ const MAX_CONNS_DEFAULT: usize = 10_000;
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    logger::set_direct(!args.console);
     let mut config = args.config();
     config.tcp = resolve(args.tcp(), "tcp")?;
     config.udp = resolve(args.udp(), "udp")?;
@@ -212,6 +213,7 @@ impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
         self.server
             .attach(&self.reactor, terminal)
             .map_err(|error| Failure::cannot("watch for signals", &error))?;
+        logger::set_direct(false);
         let lines = addresses(self.server.server());
         self.text.print_within(ANNOUNCE_WAIT, lines)?;
         Ok(())

@@ -67,8 +67,8 @@ impl Work {
         (clients * CLIENT_COST) as i64 <= self.left
     }
 
-    /// Whether the iteration is to leave deadlines to the next one.
-    pub(super) const fn is_enough_for_deadlines(&self) -> bool {
+    /// Whether deadlines have taken their part of the iteration, and the others are left to the next.
+    pub(super) const fn is_deadline_part_spent(&self) -> bool {
         self.left < self.budget - self.budget / DEADLINES_PART
     }
 }
@@ -160,7 +160,12 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 break;
             }
             if let Some(key) = self.ready.pop_waiting() {
+                let received = self.pump.tally().received_bytes;
                 self.serve_again(key, service, now);
+                if self.pump.tally().received_bytes == received {
+                    // A client that yielded had no more to say, and is a bulk client still.
+                    self.set_bulk(key);
+                }
             }
         }
         self.ready.trim();

@@ -241,6 +241,10 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         }
     }
 
+    pub(super) const fn rejected(&self) -> u64 {
+        self.counters.rejected
+    }
+
     /// Counts what came of one attempt to accept.
     pub(super) fn accepted(&mut self, accepted: &Accepted) {
         self.counters.accept_errors += accepted.failed;

@@ -112,21 +112,26 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     #[cold]
     #[inline(never)]
     fn expire_due(&mut self, service: &mut impl Service, now: Instant) {
-        while !self.work.is_enough_for_deadlines()
-            && let Some((key, watch)) = self.deadlines.expire(now)
-        {
+        while let Some((key, watch)) = self.deadlines.expire(now) {
             self.work.add(DEADLINE_COST);
-            if self.slots.get_mut(key).is_none() {
-                continue;
+            if self.slots.get_mut(key).is_some() {
+                self.expire_one(key, watch, service, now);
             }
-            match watch {
-                Watch::FirstByte => self.expire_first_byte(key, service, now),
-                Watch::Idle => self.expire_idle(key, now),
-                Watch::Linger => self.expire_linger(key, service, now),
-                Watch::Starved => self.expire_starved(key),
-                Watch::Stall => self.expire_stall(key, service, now, false),
-                Watch::StallProbed => self.expire_stall(key, service, now, true),
+            // After the first one: evictions of the last iteration may have taken their part.
+            if self.work.is_deadline_part_spent() {
+                return;
             }
+        }
+    }
+
+    fn expire_one(&mut self, key: Key, watch: Watch, service: &mut impl Service, now: Instant) {
+        match watch {
+            Watch::FirstByte => self.expire_first_byte(key, service, now),
+            Watch::Idle => self.expire_idle(key, now),
+            Watch::Linger => self.expire_linger(key, service, now),
+            Watch::Starved => self.expire_starved(key),
+            Watch::Stall => self.expire_stall(key, service, now, false),
+            Watch::StallProbed => self.expire_stall(key, service, now, true),
         }
     }
 

@@ -138,10 +138,10 @@ impl Attended {
 
     /// Once clients are rejected, the operator learns why there is no room: it is not `--max-conns`.
     fn explain_limit(&mut self) {
-        let rejected = self.server.server().counters().clients.rejected;
-        if rejected > 0
-            && let Some(limit) = self.editor_limit.take()
+        if let Some(limit) = self.editor_limit
+            && self.server.server().rejected() > 0
         {
+            self.editor_limit = None;
             self.server.service_mut().tell(Phrase::EditorLimit(limit));
         }
     }

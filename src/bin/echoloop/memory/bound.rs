@@ -16,7 +16,7 @@ const BASE: u64 = 500 * KIB;
 const DATAGRAMS: u64 = 1024 * KIB;
 
 /// The tables of the UDP abuse protection, which is for datagrams from other machines.
-const SOURCES: u64 = 750 * KIB;
+const SOURCES: u64 = 1126 * KIB;
 
 /// An idle client, measured with 10,000 of them.
 const CLIENT: u64 = 120;
@@ -198,7 +198,7 @@ mod tests {
         let mut config = config().with_udp("127.0.0.1:0".parse().unwrap());
         (config.udp_public, config.max_conns) = (true, 0);
         let bound = Bound::new(&config, 0, false, &KERNEL);
-        assert_eq!(bound.own, (500 + 64 + 1024 + 750) * KIB);
+        assert_eq!(bound.own, (500 + 64 + 1024 + 1126) * KIB);
     }
 
     #[test]

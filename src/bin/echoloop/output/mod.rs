@@ -208,7 +208,7 @@ impl TextStream {
     /// on with it. A closed reader is not an error.
     pub(crate) fn print_within(self, limit: Duration, text: String) -> Result<bool, Failure> {
         // Without need there is no thread: see `signals`.
-        let written = if text.len() <= PIPE_BUF && self.is_writable() {
+        let written = if self.takes(text.len()) {
             self.write(&text)
         } else {
             bounded::within(limit, move || self.write(&text))
@@ -221,6 +221,11 @@ impl TextStream {
                 _ => Err(Failure::cannot(&format!("write to {self}"), &error)),
             },
         }
+    }
+
+    /// Whether writing this number of bytes at once does not block.
+    pub(crate) fn takes(self, bytes: usize) -> bool {
+        bytes <= PIPE_BUF && self.is_writable()
     }
 
     /// Whether writing up to [`PIPE_BUF`] bytes does not block.
