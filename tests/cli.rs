@@ -258,7 +258,7 @@ fn the_limit_of_open_files_is_raised_and_respected() {
     assert!(out.contains("42 rejected"), "{out}");
     let told = err
         .lines()
-        .filter(|line| line.contains("--max-conns is 8"))
+        .filter(|line| line.contains("at most 8 clients"))
         .count();
     assert_eq!(told, 1, "a peer can't flood the log: {err}");
 }

@@ -419,6 +419,17 @@ fn pasted_line_end_is_not_sent_twice() {
 }
 
 #[test]
+fn all_pasted_lines_are_sent_before_the_prompt_is_left() {
+    let (mut person, mut server, _) = connected_with(&["--newline"]);
+    let lines: String = (0..30).map(|number| format!("line {number}\n")).collect();
+    person.enters(&pasted(&format!("{lines}quit\n")));
+    let mut received = String::new();
+    server.read_to_string(&mut received).unwrap();
+    assert_eq!(received, lines);
+    assert_eq!(person.end(), 0);
+}
+
+#[test]
 fn lines_can_be_sent_with_their_ends() {
     let (mut person, mut server, _) = connected_with(&["--newline"]);
     person.enters("one");

@@ -51,6 +51,7 @@ fn source_in_bursts_between_8192_others_keeps_to_its_rate() {
     );
     // A burst, and what 19 ms refill.
     assert!(of_one <= RATE + RATE * (ROUNDS - 1) / 1000, "{of_one}");
+    assert!(of_one >= RATE, "{of_one}: less than its rate allows");
 }
 
 #[test]

@@ -310,8 +310,11 @@ impl DatagramClient {
             }
             // A pending ICMP error of an earlier datagram is reported instead of sending this one (udp(7)). It is
             // reported once.
-            let socket = &self.peers[self.current].socket;
-            let sent = socket.send(&piece).or_else(|_| socket.send(&piece));
+            let sent = self.peers[self.current].socket.send(&piece);
+            let sent = sent.or_else(|error| {
+                self.lose_oldest(Some(error));
+                self.peers[self.current].socket.send(&piece)
+            });
             self.asked = (!self.is_last_address()).then_some(piece);
             match sent {
                 Ok(_) => self.awaited.push_back((self.sent, now + self.options.wait)),

@@ -199,7 +199,11 @@ impl StreamClient {
             return Ok(self.leave());
         }
         let said = self.listen(now)?;
-        let sent = self.send(stream);
+        // To the end, because a wait of no time ends the conversation at the next turn.
+        let mut sent = false;
+        while self.send(stream) {
+            sent = true;
+        }
         if self.unsent.is_empty() {
             self.stalled = None;
         } else if sent || !self.output.has_room() {

@@ -30,7 +30,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             self.counters.rejected += 1;
             if let Some(others) = self.refusals.full.pass(now) {
                 let limit = self.slots.len();
-                log::warn!("rejected {address}, and {others} before: --max-conns is {limit}");
+                log::warn!("rejected {address}, and {others} before: at most {limit} clients");
             }
             return;
         }

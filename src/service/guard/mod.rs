@@ -126,15 +126,8 @@ impl Guard {
         } = self.limits(address);
         let start = *self.start.get_or_insert(now);
         let now = now.saturating_duration_since(start).as_nanos() as u64;
-        // First: copies of a blocked payload must not use up the rate of a victim in whose name they are.
-        let repeat = match repeats {
-            Some(limit) => {
-                let key = self.hash_payload(source, datagram);
-                let place = self.repeats.place(key, limit, now);
-                Some((place.ok_or(Refusal::Repeat)?, key))
-            }
-            None => None,
-        };
+        // Tokens are taken only from a datagram that gets a reply: copies of a blocked payload must not
+        // use up the rate of a victim in whose name they are.
         let host = match host {
             Some(rate) => {
                 let hash = self.seed.hash_one(Prefix::host(source));
@@ -147,6 +140,15 @@ impl Guard {
                 let hash = self.seed.hash_one(Prefix::network(source));
                 let token = self.networks.token(hash, rate, now);
                 Some(token.ok_or(Refusal::NetworkRate)?)
+            }
+            None => None,
+        };
+        // After the rates, because a flood is not worth hashing.
+        let repeat = match repeats {
+            Some(limit) => {
+                let key = self.hash_payload(source, datagram);
+                let place = self.repeats.place(key, limit, now);
+                Some((place.ok_or(Refusal::Repeat)?, key))
             }
             None => None,
         };

@@ -198,14 +198,16 @@ fn converse(
     let finished = client.finish();
     let ending = finished.map_err(|failure| fail(screen, failure.in_language(language)))?;
     match (screen, ending) {
-        (Some(screen), Ending::Us | Ending::Unsaid(_)) => {
+        (Some(screen), Ending::Us) => {
             let mut text = DisplayText::default();
             text.push_program(language.say(Phrase::YouHungUp));
             screen.end(&text);
         }
-        (None, Ending::Unsaid(bytes)) => {
-            let phrase = Phrase::NotTaken(bytes);
-            return Err(Failure::Failed(language.say(phrase).to_string()));
+        (_, Ending::Unsaid(bytes)) => {
+            return Err(fail(
+                screen,
+                language.say(Phrase::NotTaken(bytes)).to_string(),
+            ));
         }
         _ => {}
     }
