@@ -308,8 +308,7 @@ impl DatagramClient {
                 self.lose(self.sent, Some(TooLong { size, limit }.into()));
                 continue;
             }
-            // A pending ICMP error of an earlier datagram is reported instead of sending this one (udp(7)). It is
-            // reported once.
+            // A pending ICMP error of an earlier datagram is reported, once, instead of sending this one (udp(7)).
             let sent = self.peers[self.current].socket.send(&piece);
             let sent = sent.or_else(|error| {
                 self.lose_oldest(Some(error));

@@ -14,6 +14,12 @@ const OUTPUT_KEPT: usize = 64 * 1024;
 /// The largest small message, in bytes: what the tutorial's `recv(1024)` returns at most.
 const SMALL_MAX: usize = 1024;
 
+/// What a further read and write, and a message of many, cost in bytes that could be moved meanwhile.
+const ROUND_COST: u64 = 8 * 1024;
+const MESSAGE_COST: u64 = 16;
+/// The most reads of one run.
+const ROUNDS_MAX: usize = 64;
+
 /// Moves bytes between peers and their connections, one peer at a time: its buffers are shared by all
 /// clients of a loop.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub struct Pump {
     tally: Tally,
     /// The most bytes of a small message.
     small: usize,
+    /// What a read counts for at least, of the budget of a run.
+    round_min: usize,
     /// Bytes that were not moved as small messages.
     bulk_bytes: u64,
     /// What one system call read. Never empty: a read into no room would return 0, which would be
@@ -52,6 +60,7 @@ impl Pump {
             tally: Tally::default(),
             bulk_bytes: 0,
             small: limits.recv_size.get().min(SMALL_MAX),
+            round_min: round_min(&limits),
             input: vec![0; limits.read_ahead.get().min(turn)].into_boxed_slice(),
             output: Vec::new(),
             defers: true,
@@ -123,12 +132,8 @@ impl Pump {
                     Ok(IsOver(false)) => {}
                 }
             }
-            // Where reads go on until one would block, small messages that come as fast as they are answered would never spend it.
-            spent += if SHORT_MEANS_EXHAUSTED {
-                count
-            } else {
-                count.max(self.limits.recv_size.get())
-            };
+            // A system call takes time however little it moves.
+            spent += count.max(self.round_min);
             if spent >= self.limits.budget && has_more(peer) {
                 return Outcome::Yielded;
             }
@@ -188,14 +193,16 @@ impl Pump {
         count: usize,
         serve: impl FnMut(&[u8], &mut Reply<'_>),
     ) -> Result<IsOver, Starved> {
-        let sent_before = self.tally.sent_bytes;
+        let before = self.tally.sent_bytes + self.tally.kept_bytes;
         let (input, output) = (&self.input[..count], &mut self.output);
         let answer = Answer::to_many(input, output, self.limits.recv_size, serve);
         let ignored = (count - answer.answered) as u64;
         self.tally.received_bytes -= ignored;
         self.tally.discarded_bytes += ignored;
+        let messages = answer.messages;
         let delivered = deliver(peer, answer, self.defers, &self.limits, &mut self.tally);
-        self.bulk_bytes += count as u64 + self.tally.sent_bytes - sent_before;
+        let replies = self.tally.sent_bytes + self.tally.kept_bytes - before;
+        self.bulk_bytes += count as u64 + replies + ROUND_COST + messages * MESSAGE_COST;
         let Delivered { all } = delivered?;
         let keeps_up = all || peer.connection.keeps_up();
         Ok(IsOver(keeps_up && !peer.readiness.is_readable()))
@@ -285,6 +292,17 @@ impl Pump {
             }
             nothing => read_nothing(peer, nothing).map(|()| 0),
         }
+    }
+}
+
+/// What a read counts for at least, so that reads of a few bytes spend the budget too: also where
+/// reads go on until one would block, and small messages come as fast as they are answered.
+fn round_min(limits: &Limits) -> usize {
+    let part = limits.budget / ROUNDS_MAX;
+    if SHORT_MEANS_EXHAUSTED {
+        part
+    } else {
+        part.max(limits.recv_size.get())
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! * SIGINT, SIGTERM and SIGHUP stop the program. While a loop is attached, the first of them goes to
 //!   the loop, which finishes its work. The second goes to the loop too, which aborts; [`ABORT_WAIT`]
-//!   later, or at the third, a thread ends the process, whatever blocks it. While no loop is attached
-//!   (start, look-ups, results), the first ends the process at once.
+//!   later, or at the third, a thread ends the process, whatever blocks it. If the loop has not taken the
+//!   first one, the second ends the process at once. While no loop is attached (start, look-ups,
+//!   results), the first does.
 //! * SIGUSR1 goes to the loop. Without one it does nothing. So does SIGCONT at a terminal.
 //! * SIGXFSZ is caught, so that a write beyond the file size limit returns an error.
 //! * Other signals that end a process by default do so after [`ending`] has cleaned up, once the thread
@@ -79,6 +80,9 @@ pub(crate) fn start() -> io::Result<()> {
     }
     for signal in not_ignored(&STOPPING) {
         flag::register_conditional_shutdown(signal, SIGNALLED + signal, AT_ONCE.clone())?;
+        // In this order: the next signal finds what this one has set, unless the loop or the thread has
+        // taken this one. A loop that is stuck in one iteration takes none.
+        flag::register(signal, AT_ONCE.clone())?;
     }
     // Only now: a blocked signal that is pending arrives at once.
     unblock_all();
@@ -143,6 +147,7 @@ fn receive(signal: i32) {
     if !STOPPING.contains(&signal) {
         ending::end_by_default(signal);
     }
+    AT_ONCE.store(false, Ordering::Release);
     LAST_STOP.store(signal, Ordering::Release);
     let count = STOPS.fetch_add(1, Ordering::AcqRel) + 1;
     // The loop may have taken this signal and ended before this thread has run.
@@ -246,6 +251,7 @@ impl Signals {
             LAST_STOP.store(signal, Ordering::Release);
             STOPS.fetch_add(stops, Ordering::AcqRel);
             start_thread();
+            AT_ONCE.store(false, Ordering::Release);
         }
         signals
     }

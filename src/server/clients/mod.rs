@@ -76,7 +76,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         let limits = Limits {
             recv_size: config.recv_size,
             read_ahead: config.read_ahead,
-            budget: config.read_budget,
+            // One client can't take more than all of them.
+            budget: config.read_budget.min(config.iteration_budget),
             deferred: service.promises_max(),
             watermarks: config.watermarks,
         };
