@@ -200,13 +200,13 @@ impl StreamClient {
         }
         let said = self.listen(now)?;
         // To the end, because a wait of no time ends the conversation at the next turn.
-        let mut sent = false;
+        let (mut sent, unsent) = (false, self.unsent.len());
         while self.send(stream) {
             sent = true;
         }
         if self.unsent.is_empty() {
             self.stalled = None;
-        } else if sent || !self.output.has_room() {
+        } else if self.unsent.len() < unsent {
             self.stalled = Some(now);
         } else {
             self.stalled.get_or_insert(now);

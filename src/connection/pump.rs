@@ -19,6 +19,8 @@ const ROUND_COST: u64 = 8 * 1024;
 const MESSAGE_COST: u64 = 16;
 /// The most reads of one run.
 const ROUNDS_MAX: usize = 64;
+/// The most messages of one read: all of them are answered before the first reply is written.
+const MESSAGES_MAX: usize = 1024;
 
 /// Moves bytes between peers and their connections, one peer at a time: its buffers are shared by all
 /// clients of a loop.
@@ -55,13 +57,14 @@ impl Pump {
     pub fn new(limits: Limits) -> Self {
         // A read goes no further than a turn may, so that a small budget is not spent many times over at once.
         let turn = limits.budget.max(limits.recv_size.get());
+        let read_max = turn.min(limits.recv_size.get().saturating_mul(MESSAGES_MAX));
         Self {
             limits,
             tally: Tally::default(),
             bulk_bytes: 0,
             small: limits.recv_size.get().min(SMALL_MAX),
             round_min: round_min(&limits),
-            input: vec![0; limits.read_ahead.get().min(turn)].into_boxed_slice(),
+            input: vec![0; limits.read_ahead.get().min(read_max)].into_boxed_slice(),
             output: Vec::new(),
             defers: true,
         }
@@ -74,9 +77,7 @@ impl Pump {
     /// [`recv_size`](Limits::recv_size) bytes, in order, and answered with one write. What that
     /// write does not take is kept in the connection.
     ///
-    /// # A peer's error
-    ///
-    /// Ends in [`Outcome::Closed`], never in an error of the caller. `Interrupted` is retried.
+    /// A peer's error ends in [`Outcome::Closed`]. `Interrupted` is retried.
     // Inlined, and everything that does not happen to a client that keeps up is kept out of line, so
     // that a message is served without a call but those of the kernel.
     #[inline(always)]
@@ -95,7 +96,7 @@ impl Pump {
                 }
                 most = self.room(&peer.connection);
             } else if !peer.readiness.is_readable() {
-                return if spent <= self.small {
+                return if spent <= self.small.max(self.round_min) {
                     Outcome::Waiting
                 } else {
                     Outcome::WaitingBulk
@@ -166,8 +167,7 @@ impl Pump {
         &self.tally
     }
 
-    /// How many bytes have been read and written so far that were not those of one small message at
-    /// a time.
+    /// How many bytes were read and written so far, except those of small messages.
     pub const fn bulk_bytes(&self) -> u64 {
         self.bulk_bytes
     }
