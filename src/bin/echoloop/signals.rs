@@ -22,7 +22,7 @@
 use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Once};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ use signal_hook::consts::{
     SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTRAP, SIGUSR1,
     SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
 };
-use signal_hook::flag;
 use signal_hook::iterator;
+use signal_hook::{SigId, flag, low_level};
 use signal_hook_mio::v1_0 as hook;
 
 use crate::{SIGNALLED, ending};
@@ -55,6 +55,13 @@ const FATAL: [i32; 9] = [
 
 /// Makes the handlers end the process at once.
 static AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+
+/// The handlers that set [`AT_ONCE`], until the thread runs.
+static MARKS: Mutex<Vec<SigId>> = Mutex::new(Vec::new());
+
+fn marks() -> MutexGuard<'static, Vec<SigId>> {
+    MARKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The signals that were ignored when the program started, as bits.
 static IGNORED: LazyLock<Option<u64>> = LazyLock::new(ignored);
@@ -80,9 +87,10 @@ pub(crate) fn start() -> io::Result<()> {
     }
     for signal in not_ignored(&STOPPING) {
         flag::register_conditional_shutdown(signal, SIGNALLED + signal, AT_ONCE.clone())?;
-        // In this order: the next signal finds what this one has set, unless the loop or the thread has
-        // taken this one. A loop that is stuck in one iteration takes none.
-        flag::register(signal, AT_ONCE.clone())?;
+        // In this order: the next signal finds what this one has set, unless the loop has taken this one.
+        // A loop that is stuck in one iteration takes none. The thread needs no such help.
+        let mark = flag::register(signal, AT_ONCE.clone())?;
+        marks().push(mark);
     }
     // Only now: a blocked signal that is pending arrives at once.
     unblock_all();
@@ -95,6 +103,9 @@ pub(crate) fn start_thread() {
     ONCE.call_once(|| match spawn() {
         Ok(()) => {
             HAS_THREAD.store(true, Ordering::Release);
+            for mark in marks().drain(..) {
+                low_level::unregister(mark);
+            }
             AT_ONCE.store(false, Ordering::Release);
         }
         // The handlers and the loop do what they can.
@@ -147,7 +158,6 @@ fn receive(signal: i32) {
     if !STOPPING.contains(&signal) {
         ending::end_by_default(signal);
     }
-    AT_ONCE.store(false, Ordering::Release);
     LAST_STOP.store(signal, Ordering::Release);
     let count = STOPS.fetch_add(1, Ordering::AcqRel) + 1;
     // The loop may have taken this signal and ended before this thread has run.
@@ -251,6 +261,7 @@ impl Signals {
             LAST_STOP.store(signal, Ordering::Release);
             STOPS.fetch_add(stops, Ordering::AcqRel);
             start_thread();
+            // Also if there is no thread.
             AT_ONCE.store(false, Ordering::Release);
         }
         signals
