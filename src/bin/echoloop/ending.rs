@@ -16,6 +16,9 @@ const CLEAN_UP_WAIT: Duration = Duration::from_millis(200);
 /// Ends the process with the exit code of `signal`. Buffered output is lost.
 pub(crate) fn exit(signal: i32) -> ! {
     clean_up();
+    if let Some(screen) = Screen::shown() {
+        screen.give_back_at_exit();
+    }
     low_level::exit(SIGNALLED + signal)
 }
 

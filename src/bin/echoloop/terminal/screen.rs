@@ -227,6 +227,10 @@ impl Screen {
                 format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}{left}{rest}"),
             );
         }
+        if held {
+            // The thread of the editor may have begun another line meanwhile.
+            self.give_back();
+        }
     }
 
     /// Waits until the prompt of this turn may appear: what it is to say. `None` if none may any more. With `begun`
@@ -325,6 +329,14 @@ impl Screen {
                 io::stdout(),
                 format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}\n").as_bytes(),
             );
+        }
+    }
+
+    /// Gives the modes of the terminal back again: the thread of the editor may have begun another line
+    /// since. For the moment before the process ends.
+    pub(crate) fn give_back_at_exit(&self) {
+        if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
+            self.give_back();
         }
     }
 
