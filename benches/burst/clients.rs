@@ -13,12 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long the quiet client waits for a reply before it gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after one message of the quiet client the next is due.
+/// How long the quiet client waits after each reply, and the others after each round.
 const PERIOD: Duration = Duration::from_millis(1);
 
 static BLOCK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
-/// What the others do: each sends 64 KiB, as far as the kernel takes them, and reads nothing.
+/// What the others do: each sends 64 KiB, as far as the kernel takes them, once or until the end. None
+/// reads. With repeats they share the core of the quiet client, whose waits contain their time.
 pub(crate) struct Load {
     pub(crate) clients: usize,
     /// They go on sending until the end.

@@ -206,6 +206,7 @@ mod tests {
     fn drive_through(
         ends: &[Result<usize, ErrorKind>],
         turns: usize,
+        wait: Option<Duration>,
     ) -> (io::Result<()>, Turns, usize) {
         let mut poller = Script {
             poll: mio::Poll::new().unwrap(),
@@ -215,7 +216,7 @@ mod tests {
         let mut turning = Turning {
             left: turns,
             events: 0,
-            wait: None,
+            wait,
         };
         let mut counted = Turns::default();
         let end = drive(&mut poller, &mut counted, &mut turning);
@@ -226,7 +227,7 @@ mod tests {
     fn every_turn_event_full_batch_and_interruption_is_counted() {
         let interrupted = Err(ErrorKind::Interrupted);
         let ends = [Ok(3), Ok(4), interrupted, Ok(0), interrupted, Ok(4)];
-        let (end, counted, events) = drive_through(&ends, ends.len());
+        let (end, counted, events) = drive_through(&ends, ends.len(), None);
         end.unwrap();
         assert_eq!(events, 11);
         let expected = Turns {
@@ -248,25 +249,16 @@ mod tests {
             (&[Ok(4), interrupted, Ok(3)], 2),
             (&many, 1),
         ] {
-            let mut poller = Script {
-                poll: mio::Poll::new().unwrap(),
-                ends: ends.to_vec(),
-                brought: 0,
-            };
-            let mut turning = Turning {
-                left: turns,
-                events: 0,
-                wait: Some(Duration::ZERO),
-            };
-            drive(&mut poller, &mut Turns::default(), &mut turning).unwrap();
+            let (end, _, events) = drive_through(ends, turns, Some(Duration::ZERO));
+            end.unwrap();
             let all: usize = ends.iter().filter_map(|end| end.ok()).sum();
-            assert_eq!((turning.events, poller.ends.len()), (all, 0), "{ends:?}");
+            assert_eq!(events, all, "{ends:?}");
         }
     }
 
     #[test]
     fn a_wait_that_fails_is_the_end_of_the_loop() {
-        let (end, counted, events) = drive_through(&[Ok(1), Err(ErrorKind::InvalidInput)], 9);
+        let (end, counted, events) = drive_through(&[Ok(1), Err(ErrorKind::InvalidInput)], 9, None);
         assert_eq!(end.unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!((counted.count, counted.interrupted, events), (2, 0, 1));
     }

@@ -113,7 +113,7 @@ mod tests {
             drops: 0,
         };
         assert_eq!(row(tcp, false), Some(expected));
-        let negative = udp.replace(" 7\n", "").replace("0000 7", "0000 -1");
+        let negative = udp.replace("0000 7", "0000 -1");
         assert_eq!(row(&negative, true).unwrap().drops, u32::MAX);
         assert_eq!(row("  sl  local_address", true), None);
     }

@@ -15,7 +15,7 @@ const RECV_SIZE: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Sixty-four of those at once.
 const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not zero");
 
-/// More than all clients that one poll reports cost, as long as they have little to say.
+/// More than 512 clients with small messages cost, which are all that one poll reports.
 const ITERATION_BUDGET: usize = 5 * 1024 * 1024;
 
 /// The longest time that can be asked for: a century. Added to the clock, more could overflow it.
