@@ -79,7 +79,14 @@ fn never_replied(case: &Case<'_>) -> Option<String> {
         ));
     }
     if sent == 0 {
-        return silence.map(|_| {
+        (*silence)?;
+        // A message whose connection ends before any byte of it is taken stays the one of the warm-up.
+        return Some(if refused {
+            format!(
+                "No reply came in the measured window{}.",
+                because(case.outcome)
+            )
+        } else {
             "No reply came in the measured window: each connection has waited for one since the warm-up."
                 .to_owned()
         });

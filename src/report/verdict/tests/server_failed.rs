@@ -228,6 +228,20 @@ fn a_server_that_never_replied_is_named_with_the_errors() {
 }
 
 #[test]
+fn silence_of_connections_that_are_closed_is_no_wait_for_a_reply() {
+    let said = cause(|outcome, plan| {
+        closed(plan);
+        outcome.messages = Messages::default();
+        outcome.silence = Some(Duration::from_millis(450));
+        outcome.connections.closed_without_reply = 15;
+        let error = (Step::Read, "ECONNRESET".to_owned());
+        outcome.errors.insert(error, 15);
+    });
+    let expected = "No reply came in the measured window (read ECONNRESET 15).";
+    assert_eq!(said.as_deref(), Some(expected));
+}
+
+#[test]
 fn lost_datagrams_fail_only_when_all_are_lost() {
     let lost = |count| {
         verdict(|outcome, plan| {
