@@ -19,7 +19,8 @@ pub(super) const DEADLINE_COST: i64 = 128;
 /// The part of the budget that deadlines may take.
 const DEADLINES_PART: i64 = 4;
 
-/// The part of the budget that is kept for clients that have waited since an earlier iteration.
+/// The part of the budget that is kept for the clients that an earlier iteration left over, if there
+/// are any, and the part that is kept for bulk clients.
 const WAITING_PART: i64 = 4;
 
 /// In which order new clients are served.
@@ -67,6 +68,11 @@ impl Work {
         (clients * CLIENT_COST) as i64 <= self.left
     }
 
+    /// What was kept for clients that wait can be spent now. However little that is, one is served.
+    fn give_back_part(&mut self) {
+        self.left = (self.left + self.budget / WAITING_PART).max(1);
+    }
+
     /// Whether deadlines have taken their part of the iteration, and the others are left to the next.
     pub(super) const fn is_deadline_part_spent(&self) -> bool {
         self.left < self.budget - self.budget / DEADLINES_PART
@@ -83,11 +89,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         stamp: Stamp,
     ) {
         let mut new = self.ready.take_new();
-        let waiting = self.ready.waiting();
+        let (left_over, bulk) = (self.ready.left_over(), self.ready.bulk());
         let (mut end, mut order) = (new.len(), Order::FirstCome);
-        let is_full = waiting > 0 || !self.work.is_enough_for(end);
+        let is_full = left_over + bulk > 0 || !self.work.is_enough_for(end);
         if is_full {
-            (end, order) = self.choose_first(&mut new, waiting);
+            (end, order) = self.choose_first(&mut new);
         }
         let mut clients = new[..end].iter();
         while let Some(&key) = clients.next() {
@@ -104,7 +110,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             if order == Order::LastCome {
                 new[end..].reverse();
             }
-            self.serve_others(&new[end..], end, waiting, service, now);
+            self.work.add((end * CLIENT_COST) as i64);
+            self.serve_others(&new[end..], left_over, bulk, service, now);
         }
         self.ready.give_back(new);
         if !self.quiet.is_empty() {
@@ -124,9 +131,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     /// be served in time. The others are served in the order in which they came.
     #[cold]
     #[inline(never)]
-    fn choose_first(&mut self, new: &mut [Key], waiting: usize) -> (usize, Order) {
-        if waiting > 0 {
-            self.work.left -= self.work.budget / WAITING_PART;
+    fn choose_first(&mut self, new: &mut [Key]) -> (usize, Order) {
+        for waiting in [self.ready.left_over(), self.ready.bulk()] {
+            if waiting > 0 {
+                self.work.left -= self.work.budget / WAITING_PART;
+            }
         }
         if self.work.is_enough_for(new.len()) {
             return (new.len(), Order::FirstCome);
@@ -137,29 +146,41 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         (new.len().min(most + 1), Order::LastCome)
     }
 
-    /// Serves `waiting` clients of those that have waited longest, and then those that are `left_over`
-    /// after `served` new ones, until the budget is spent.
+    /// Serves those that wait until the budget is spent, `new` clients left over by this iteration
+    /// among them. Before it, `left_over` others of that kind and `bulk` bulk clients waited.
     #[cold]
     #[inline(never)]
     fn serve_others(
         &mut self,
-        left_over: &[Key],
-        served: usize,
-        waiting: usize,
+        new: &[Key],
+        left_over: usize,
+        bulk: usize,
         service: &mut impl Service,
         now: Instant,
     ) {
-        self.work.add((served * CLIENT_COST) as i64);
-        self.ready.leave_over(left_over, waiting);
-        if waiting > 0 {
-            self.work.left = (self.work.left + self.work.budget / WAITING_PART).max(1);
+        self.ready.leave_over(new);
+        if left_over > 0 {
+            self.work.give_back_part();
         }
-        for _ in 0..waiting + left_over.len() {
+        let mut is_full = false;
+        for _ in 0..self.ready.left_over() {
             if self.work.left <= 0 {
-                self.counters.full_iterations += 1;
+                is_full = true;
                 break;
             }
-            if let Some(key) = self.ready.pop_waiting() {
+            if let Some(key) = self.ready.pop_left_over() {
+                self.serve_again(key, service, now);
+            }
+        }
+        if bulk > 0 {
+            self.work.give_back_part();
+        }
+        for _ in 0..bulk {
+            if self.work.left <= 0 {
+                is_full = true;
+                break;
+            }
+            if let Some(key) = self.ready.pop_bulk() {
                 let received = self.pump.tally().received_bytes;
                 self.serve_again(key, service, now);
                 if self.pump.tally().received_bytes == received {
@@ -168,6 +189,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 }
             }
         }
+        self.counters.full_iterations += u64::from(is_full);
         self.ready.trim();
     }
 

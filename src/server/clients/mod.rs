@@ -286,7 +286,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         };
         match std::mem::replace(&mut client.turn, Turn::Queued) {
             Turn::Quiet => self.ready.push_new(key),
-            Turn::Bulk => self.ready.push_waiting(key),
+            Turn::Bulk => self.ready.push_bulk(key),
             Turn::Queued => {}
         }
     }

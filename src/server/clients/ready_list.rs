@@ -9,12 +9,12 @@ const KEPT: usize = 1024;
 
 /// Clients that are ready, each once: that is for the caller to see to.
 ///
-/// # Two queues
+/// # Three queues
 ///
 /// In a single queue, a client with one byte would wait for all the work of 5,000 clients that have
-/// 64 KiB each. So clients whose last turn was short are served first, and bulk clients, and those
-/// that an iteration left over, have a queue of their own. Neither starves: with clients in both,
-/// the first takes at most three quarters of an iteration.
+/// 64 KiB each. So clients whose last turn was short are served first, then those of them that an
+/// earlier iteration left over, and then bulk clients. No queue starves: a quarter of an iteration is
+/// kept for each of the latter two.
 #[derive(Debug, Default)]
 pub(super) struct ReadyList {
     /// Clients that have become ready since the last iteration, unless they are bulk clients.
@@ -22,7 +22,8 @@ pub(super) struct ReadyList {
     /// The list of the iteration before, emptied. The two are swapped, so that neither is allocated
     /// again.
     spare: Vec<Key>,
-    waiting: VecDeque<Key>,
+    left_over: VecDeque<Key>,
+    bulk: VecDeque<Key>,
 }
 
 impl ReadyList {
@@ -32,9 +33,9 @@ impl ReadyList {
         self.new.push(key);
     }
 
-    /// Adds a client that is served after those that wait already.
-    pub(super) fn push_waiting(&mut self, key: Key) {
-        self.waiting.push_back(key);
+    /// Adds a client that is served after all those that wait already.
+    pub(super) fn push_bulk(&mut self, key: Key) {
+        self.bulk.push_back(key);
     }
 
     /// Takes those to be served first. To be [given back](Self::give_back).
@@ -50,37 +51,44 @@ impl ReadyList {
         self.spare = new;
     }
 
-    /// How many wait, those whom an iteration has left over among them.
+    /// How many clients wait that an earlier iteration left over.
     #[inline]
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+    pub(super) fn left_over(&self) -> usize {
+        self.left_over.len()
     }
 
-    /// Clients have not been served. They wait after the first `waiting`, and before those that have
-    /// been served in this iteration and have more to do.
-    pub(super) fn leave_over(&mut self, clients: &[Key], waiting: usize) {
-        if !clients.is_empty() {
-            let mut served = self.waiting.split_off(waiting);
-            self.waiting.extend(clients);
-            self.waiting.append(&mut served);
-        }
+    /// How many bulk clients wait.
+    #[inline]
+    pub(super) fn bulk(&self) -> usize {
+        self.bulk.len()
     }
 
-    /// Takes the client that has waited longest.
-    pub(super) fn pop_waiting(&mut self) -> Option<Key> {
-        self.waiting.pop_front()
+    /// Clients that were to be served first have not been.
+    pub(super) fn leave_over(&mut self, clients: &[Key]) {
+        self.left_over.extend(clients);
+    }
+
+    /// Takes the client that has waited longest of those left over.
+    pub(super) fn pop_left_over(&mut self) -> Option<Key> {
+        self.left_over.pop_front()
+    }
+
+    /// Takes the bulk client that has waited longest.
+    pub(super) fn pop_bulk(&mut self) -> Option<Key> {
+        self.bulk.pop_front()
     }
 
     /// Gives back the memory of a burst that is over.
     pub(super) fn trim(&mut self) {
-        if self.waiting.is_empty() {
-            self.waiting.shrink_to(KEPT);
+        if self.left_over.is_empty() && self.bulk.is_empty() {
+            self.left_over.shrink_to(KEPT);
+            self.bulk.shrink_to(KEPT);
             self.spare.shrink_to(KEPT);
         }
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.new.is_empty() && self.waiting.is_empty()
+        self.new.is_empty() && self.left_over.is_empty() && self.bulk.is_empty()
     }
 }

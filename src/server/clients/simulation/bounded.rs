@@ -12,7 +12,7 @@ use crate::service::Echo;
 const BUDGET: usize = 32;
 
 /// One iteration serves no more than that: one client of each queue is always served.
-const SERVED_MAX: usize = BUDGET + 2;
+const SERVED_MAX: usize = BUDGET + 3;
 
 /// What a client of a room may move in an iteration: its read budget in, and as much out.
 const MOVED_EACH: u64 = 2 * 128;
@@ -124,6 +124,51 @@ fn clients_that_send_much_again_and_again_do_not_delay_a_quiet_one() {
         assert_eq!(room.peer(quiet).sent_back().count(), before + 1);
         room.peer(quiet).peer_receives(usize::MAX);
     }
+}
+
+#[test]
+fn quiet_clients_that_an_iteration_leaves_over_are_served_before_bulk_clients() {
+    let (mut room, bulk, quiet) = (crowded(600), 400, 150);
+    room.burst(bulk);
+    room.settle();
+    for number in 0..bulk {
+        room.peer(number).peer_receives(usize::MAX);
+    }
+    room.burst(bulk);
+    for number in bulk..bulk + quiet {
+        room.peer(number).peer_sends(1);
+        room.events_for(number);
+    }
+    let all_but_a_quarter = BUDGET - BUDGET / 4;
+    for _ in 0..=quiet / all_but_a_quarter {
+        assert!(room.clients.is_runnable());
+        room.turn();
+    }
+    let late = (bulk..bulk + quiet).filter(|&number| room.peer(number).sent_back().count() == 0);
+    assert_eq!(late.count(), 0, "quiet clients wait for bulk clients");
+    assert!(room.clients.is_runnable(), "the bulk clients still wait");
+}
+
+#[test]
+fn clients_left_over_get_a_share_however_many_come_later() {
+    let (mut room, burst, others) = (crowded(1_000), 200, 50);
+    let comes = |room: &mut Room<Echo>, first: usize| {
+        for number in first..first + others {
+            room.peer(number).peer_receives(usize::MAX);
+            room.peer(number).peer_sends(1);
+            room.events_for(number);
+        }
+        room.turn();
+    };
+    for number in 0..burst {
+        room.peer(number).peer_sends(1);
+        room.events_for(number);
+    }
+    for turn in 0..2 * burst / (BUDGET / 4) {
+        comes(&mut room, burst + turn % 10 * others);
+    }
+    let late = (0..burst).filter(|&number| room.peer(number).sent_back().count() == 0);
+    assert_eq!(late.count(), 0, "the last to come always take their place");
 }
 
 #[test]
