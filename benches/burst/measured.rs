@@ -1,7 +1,9 @@
 //! A server of this library, in a process of its own, that measures its iterations.
 
-use std::io::{BufRead, BufReader, Read, stdin};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Stdio, exit};
 use std::thread;
 use std::time::Instant;
@@ -67,6 +69,34 @@ struct Longest {
     cpu: u64,
     bytes: u64,
     calls: u64,
+    kernel: Kernel,
+    /// How often TCP connections of this machine timed out meanwhile. The kernel does that work, for
+    /// both ends, in interrupts, and counts its time for whichever thread it interrupts.
+    timeouts: u64,
+}
+
+/// The kernel's counters of TCP.
+struct Kernel(File);
+
+impl Kernel {
+    fn new() -> io::Result<Self> {
+        File::open("/proc/net/netstat").map(Self)
+    }
+
+    /// How often a retransmission timer has expired.
+    fn timeouts(&self) -> u64 {
+        let mut text = [0; 8192];
+        let length = self.0.read_at(&mut text, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(&text[..length]);
+        let mut lines = text.lines().map(str::split_whitespace);
+        let (names, values) = (lines.next(), lines.next());
+        let mut all = names
+            .into_iter()
+            .flatten()
+            .zip(values.into_iter().flatten());
+        let found = all.find(|(name, _)| *name == "TCPTimeouts");
+        found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Handler for Longest {
@@ -75,6 +105,7 @@ impl Handler for Longest {
     }
 
     fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        let timeouts = self.kernel.timeouts();
         let before = thread_cpu_time();
         let next = self.server.turn(registry, now);
         let cpu = thread_cpu_time() - before;
@@ -84,6 +115,7 @@ impl Handler for Longest {
             self.cpu = cpu;
             self.bytes = figures.bytes_in + figures.bytes_out;
             self.calls = figures.reads + figures.writes + figures.accepted;
+            self.timeouts = self.kernel.timeouts() - timeouts;
         }
         next
     }
@@ -92,7 +124,7 @@ impl Handler for Longest {
 /// Serves until standard input ends, and prints the longest iteration.
 pub(crate) fn serve() -> ! {
     let config = Config::new().with_tcp(([127, 0, 0, 1], 0).into());
-    let run = || -> std::io::Result<Longest> {
+    let run = || -> io::Result<Longest> {
         let mut reactor = Reactor::new()?;
         let recorder = Recorder::new(thread_cpu_time, EVENTS_PER_POLL);
         let server = Server::bind_with(&reactor, config, Echo, Honest, recorder)?;
@@ -107,16 +139,19 @@ pub(crate) fn serve() -> ! {
             cpu: 0,
             bytes: 0,
             calls: 0,
+            kernel: Kernel::new()?,
+            timeouts: 0,
         };
         reactor.run(&mut longest)?;
         Ok(longest)
     };
     match run() {
         Ok(longest) => println!(
-            "longest iteration {:.2} ms of CPU: {} KiB, {} calls",
+            "longest iteration {:.2} ms of CPU: {} KiB, {} calls, {} timeouts of the kernel's TCP",
             longest.cpu as f64 / 1e6,
             longest.bytes / 1024,
-            longest.calls
+            longest.calls,
+            longest.timeouts
         ),
         Err(error) => refuse(&format!("cannot serve: {error}")),
     }

@@ -15,8 +15,8 @@ const OUTPUT_KEPT: usize = 64 * 1024;
 const SMALL_MAX: usize = 1024;
 
 /// What a further read and write, and a message of many, cost in bytes that could be moved meanwhile.
-const ROUND_COST: u64 = 8 * 1024;
-const MESSAGE_COST: u64 = 16;
+const ROUND_COST: u64 = 4 * 1024;
+const MESSAGE_COST: u64 = 8;
 /// The most reads of one run.
 const ROUNDS_MAX: usize = 64;
 /// The most messages of one read: all of them are answered before the first reply is written.

@@ -118,8 +118,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size, help_heading = LIMITS)]
     read_budget: usize,
     /// Bytes all clients together may move in a loop iteration before the next poll; each client that is served counts for
-    /// another 8 KiB
-    #[arg(long, value_name = "SIZE", default_value = "5M", value_parser = size, help_heading = LIMITS)]
+    /// another 4 KiB
+    #[arg(long, value_name = "SIZE", default_value = "2560k", value_parser = size, help_heading = LIMITS)]
     iteration_budget: usize,
     /// Clients accepted in a turn before others are served
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
