@@ -10,6 +10,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest such pause: how late a descriptor freed outside this loop may be noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// After how many lost connections in a row accepting pauses: they are not what they seemed, and to try
+/// again and again would keep the loop awake. The default budget of one call.
+const FAILED_MAX: u32 = 64;
+
 /// What a listener knows of the connections that wait in the kernel.
 ///
 /// # Running out of descriptors
@@ -24,6 +28,8 @@ pub struct Backlog {
     pending: bool,
     paused_until: Option<Instant>,
     pause: Duration,
+    /// Connections lost since one was accepted, or none waited.
+    failed_in_a_row: u32,
 }
 
 /// What one call of [`Backlog::accept`] did.
@@ -46,6 +52,7 @@ impl Backlog {
             pending: false,
             paused_until: None,
             pause: PAUSE_MIN,
+            failed_in_a_row: 0,
         }
     }
 
@@ -85,22 +92,27 @@ impl Backlog {
         mut admit: impl FnMut(C),
     ) -> Accepted {
         let mut accepted = Accepted::default();
-        let mut last_error = None;
         for _ in 0..budget {
             match accept() {
                 Ok(connection) => {
                     accepted.count += 1;
                     self.pause = PAUSE_MIN;
+                    self.failed_in_a_row = 0;
                     admit(connection);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.pending = false;
+                    self.failed_in_a_row = 0;
                     return accepted;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if concerns_one_connection(&error) => {
                     accepted.failed += 1;
-                    last_error = Some(error);
+                    self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+                    if self.failed_in_a_row >= FAILED_MAX {
+                        accepted.paused = Some((self.pause_from(now), error));
+                        return accepted;
+                    }
                 }
                 Err(error) => {
                     accepted.paused = Some((self.pause_from(now), error));
@@ -109,10 +121,6 @@ impl Backlog {
             }
         }
         accepted.budget_spent = true;
-        // A budget of nothing but errors: they are not what they seemed, and trying on would spin.
-        if let (0, Some(error)) = (accepted.count, last_error) {
-            accepted.paused = Some((self.pause_from(now), error));
-        }
         accepted
     }
 
@@ -262,11 +270,30 @@ mod tests {
         const EPERM: i32 = 1;
         let now = Instant::now();
         for (errno, pauses) in [(103, true), (EPERM, true), (EINTR, false)] {
-            let (mut backlog, mut script) = (marked(), Script::new(&[Err(errno); 100]));
+            let (mut backlog, mut script) = (marked(), Script::new(&[Err(errno); 200]));
+            for tried in (10..=60).step_by(10) {
+                let accepted = script.run(&mut backlog, now, 10);
+                assert_eq!(script.0.len(), 200 - tried, "errno {errno}");
+                assert!(accepted.paused.is_none() && backlog.is_runnable());
+            }
             let accepted = script.run(&mut backlog, now, 10);
-            assert_eq!(script.0.len(), 90, "errno {errno}");
+            let tried = if pauses { 64 } else { 70 };
+            assert_eq!(script.0.len(), 200 - tried, "errno {errno}");
             assert_eq!(accepted.paused.is_some(), pauses, "errno {errno}");
             assert_eq!(backlog.is_runnable(), !pauses, "errno {errno}");
         }
+    }
+
+    /// With several listeners, a budget can be the one attempt that the others have left over.
+    #[test]
+    fn pitfall_31_one_lost_connection_is_no_shortage_however_small_the_budget() {
+        let (mut backlog, mut script) = (marked(), Script::new(&[Err(103), Ok(()), Err(103)]));
+        let mut lost = 0;
+        while backlog.is_runnable() {
+            let accepted = script.run(&mut backlog, Instant::now(), 1);
+            assert!(accepted.paused.is_none());
+            lost += accepted.failed;
+        }
+        assert_eq!((lost, script.0.len()), (2, 0));
     }
 }
