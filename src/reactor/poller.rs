@@ -122,7 +122,10 @@ pub(crate) fn drive(
         {
             batches += 1;
             match poller.wait(now, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    turns.interrupted += 1;
+                    break;
+                }
                 outcome => outcome?,
             }
         }
@@ -249,8 +252,10 @@ mod tests {
             (&[Ok(4), interrupted, Ok(3)], 2),
             (&many, 1),
         ] {
-            let (end, _, events) = drive_through(ends, turns, Some(Duration::ZERO));
+            let (end, counted, events) = drive_through(ends, turns, Some(Duration::ZERO));
             end.unwrap();
+            let interrupted = ends.iter().filter(|end| end.is_err()).count();
+            assert_eq!(counted.interrupted, interrupted as u64);
             let all: usize = ends.iter().filter_map(|end| end.ok()).sum();
             assert_eq!(events, all, "{ends:?}");
         }
