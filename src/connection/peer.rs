@@ -18,6 +18,16 @@ pub trait Stream: Read + Write {
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }
+
+    /// Has the conversation end by a reset when the stream is closed, which leaves nothing behind in the kernel. A
+    /// stream that can't be reset does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    fn reset_on_close(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One end of a conversation: a stream, what the kernel has said of it, and where it stands.

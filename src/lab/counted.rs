@@ -66,6 +66,10 @@ impl<S: Stream> Stream for Counted<S> {
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         self.stream.take_error()
     }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.stream.reset_on_close()
+    }
 }
 
 impl<S: Source> Source for Counted<S> {

@@ -104,4 +104,8 @@ impl<S: Stream> Stream for Traced<S> {
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         self.stream.take_error()
     }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.stream.reset_on_close()
+    }
 }

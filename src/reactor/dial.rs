@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use mio::net::{TcpStream, UdpSocket};
 use mio::{Registry, Token};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::buffer_sizes::BufferSizes;
 use super::net::Attempt;
@@ -147,15 +146,6 @@ pub fn dial_datagrams(
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Has the connection end by a reset when it is closed, which leaves nothing behind in the kernel.
-///
-/// # Errors
-///
-/// Those of the system call.
-pub fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).set_linger(Some(Duration::ZERO))
-}
-
 fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || (cfg!(target_os = "linux") && error.raw_os_error() == Some(EINPROGRESS))
@@ -166,7 +156,10 @@ mod tests {
     use std::net::{IpAddr, TcpListener};
     use std::time::Instant;
 
+    use socket2::SockRef;
+
     use super::*;
+    use crate::connection::Stream;
     use crate::reactor::BUFFER_MAX;
     use crate::reactor::{Event, Handler, Next, Reactor, fixed_token};
 
@@ -301,7 +294,7 @@ mod tests {
     fn a_connection_that_is_to_end_by_a_reset_does() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = dial(listener.local_addr().unwrap(), None).unwrap();
-        reset_on_close(&stream).unwrap();
+        stream.reset_on_close().unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         drop(stream);
         let error = io::Read::read(&mut peer, &mut [0]).unwrap_err();

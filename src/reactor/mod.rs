@@ -42,7 +42,7 @@ pub use datagram::{
     Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions, size_udp_buffers,
 };
 pub use deadlines::Deadlines;
-pub use dial::{Dial, DialOptions, Dialled, dial_datagrams, reset_on_close};
+pub use dial::{Dial, DialOptions, Dialled, dial_datagrams};
 pub use event::Event;
 pub use happy_eyeballs::{CONNECTION_ATTEMPT_DELAY, HappyEyeballs};
 pub use listener::{Accept, Listener, TcpOptions};
@@ -61,6 +61,8 @@ pub use slots::{Key, Slots, fixed_index, fixed_token};
 pub use socket_table::{SocketRow, dropped_datagrams, socket_inode, socket_rows};
 pub use source::{SourceAddr, connect_datagrams};
 pub use stamp::Stamp;
+
+use socket2::SockRef;
 
 use self::poller::Poll;
 use self::sleep::Sleeper;
@@ -252,14 +254,16 @@ impl Stream for TcpStream {
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         Self::take_error(self)
     }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
-
-    use socket2::SockRef;
 
     use super::*;
     use crate::connection::Readiness;

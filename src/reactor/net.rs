@@ -9,7 +9,7 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Registry, Token};
 
 use super::datagram::DatagramSocket;
-use super::dial::{Dial, Dialled, reset_on_close};
+use super::dial::{Dial, Dialled};
 use super::listener::Accept;
 use super::socket_table::socket_inode;
 use crate::connection::Stream;
@@ -61,13 +61,6 @@ pub trait OutgoingStream: Stream + Debug {
     ///
     /// Those of getsockname(2).
     fn local_addr(&self) -> io::Result<SocketAddr>;
-
-    /// Has the connection end by a reset when it is dropped.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
-    fn reset_on_close(&self) -> io::Result<()>;
 }
 
 /// A UDP socket that is connected to one server.
@@ -112,10 +105,6 @@ impl Attempt for Dial {
 impl OutgoingStream for TcpStream {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.local_addr()
-    }
-
-    fn reset_on_close(&self) -> io::Result<()> {
-        reset_on_close(self)
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::Instant;
 pub use address::Address;
 pub use conduct::{Conduct, Honest};
 pub use config::{Config, OverLimit, TIME_MAX};
-pub use faulty::{Abort, Faulty, FaultyServer, FaultyStream};
+pub use faulty::{Faulty, FaultyServer, FaultyStream};
 pub use stop::Stop;
 
 use self::clients::Clients;

@@ -31,6 +31,8 @@ pub struct Kernel {
     pub sent: usize,
     /// What the peer has received.
     pub received: Vec<u8>,
+    /// Our side has asked for a reset when it closes.
+    pub resets_on_close: bool,
 }
 
 /// Byte number `index` of what a peer sends.
@@ -56,6 +58,7 @@ impl Kernel {
             closed: false,
             sent: 0,
             received: Vec::new(),
+            resets_on_close: false,
         }
     }
 

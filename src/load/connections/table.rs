@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Instant;
 
+use crate::connection::Stream;
 use crate::load::connections::close::{close, count_established};
 use crate::load::connections::connect_state::CloseCause;
 use crate::load::connections::finish::finish;
@@ -18,7 +19,7 @@ use crate::load::result::overflow::{Drops, inodes};
 use crate::load::shared::Shared;
 use crate::load::time::{elapsed, nanoseconds};
 use crate::probe::{Probe, What};
-use crate::reactor::{Key, OutgoingStream, Registry};
+use crate::reactor::{Key, Registry};
 
 /// How long duplicates are waited for after the last reply, in nanoseconds.
 const QUIET: u64 = 50_000_000;

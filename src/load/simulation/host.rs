@@ -149,10 +149,6 @@ impl OutgoingStream for Connected {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(SocketAddr::from(([127, 0, 0, 1], 1)))
     }
-
-    fn reset_on_close(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The load's socket of a flow.

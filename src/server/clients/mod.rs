@@ -297,6 +297,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         let Some(client) = self.slots.remove(key) else {
             return;
         };
+        if matches!(reason, CloseReason::WriteStalled | CloseReason::OwedTooMuch) {
+            // The kernel would keep what it does not read for minutes, with nobody to count it. If that
+            // fails, the connection has failed already.
+            let _ = client.peer.stream.reset_on_close();
+        }
         self.left = true;
         self.work.add(CLOSE_COST);
         self.per_ip_counts.leave(client.address.socket_addr());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-pub use stream::{Abort, FaultyStream};
+pub use stream::FaultyStream;
 
 use self::stream::Flaws;
 use super::{Conduct, Config, Server};

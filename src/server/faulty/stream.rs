@@ -3,23 +3,10 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
-
-use socket2::SockRef;
 
 use crate::connection::Stream;
-use crate::reactor::{Interest, Registry, Source, TcpStream, Token};
+use crate::reactor::{Interest, Registry, Source, Token};
 use crate::service::{Fault, FaultTally};
-
-/// A stream that can be made to end in a reset.
-pub trait Abort: Stream {
-    /// Once it is closed, the peer is sent a reset, whatever it has not been sent yet.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
-    fn abort(&mut self) -> io::Result<()>;
-}
 
 /// A stream that does to its output what it was told to.
 ///
@@ -43,7 +30,7 @@ pub(super) struct Flaws {
     pub(super) tally: Arc<FaultTally>,
 }
 
-impl<S: Abort> FaultyStream<S> {
+impl<S: Stream> FaultyStream<S> {
     pub(super) const fn new(stream: S, flaws: Arc<Flaws>) -> Self {
         Self {
             stream,
@@ -81,13 +68,13 @@ impl<S: Abort> FaultyStream<S> {
     }
 }
 
-impl<S: Abort> Write for FaultyStream<S> {
+impl<S: Stream> Write for FaultyStream<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         loop {
             if self.flaws.reset.is_some_and(|at| self.sent >= at) {
                 self.flaws.tally.count(Fault::Reset);
-                self.stream.abort()?;
+                self.stream.reset_on_close()?;
                 return Err(ErrorKind::ConnectionReset.into());
             }
             if written == bytes.len() {
@@ -116,7 +103,7 @@ impl<S: Read> Read for FaultyStream<S> {
     }
 }
 
-impl<S: Abort> Stream for FaultyStream<S> {
+impl<S: Stream> Stream for FaultyStream<S> {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown_write()
     }
@@ -124,11 +111,9 @@ impl<S: Abort> Stream for FaultyStream<S> {
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         self.stream.take_error()
     }
-}
 
-impl Abort for TcpStream {
-    fn abort(&mut self) -> io::Result<()> {
-        SockRef::from(&*self).set_linger(Some(Duration::ZERO))
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.stream.reset_on_close()
     }
 }
 
@@ -158,6 +143,8 @@ impl<S: Source> Source for FaultyStream<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// Takes so many bytes, in writes that it remembers.
@@ -166,7 +153,7 @@ mod tests {
         room: usize,
         writes: Vec<Vec<u8>>,
         interrupts: usize,
-        aborted: bool,
+        aborted: Cell<bool>,
     }
 
     impl Write for Taker {
@@ -199,11 +186,9 @@ mod tests {
         fn shutdown_write(&mut self) -> io::Result<()> {
             Ok(())
         }
-    }
 
-    impl Abort for Taker {
-        fn abort(&mut self) -> io::Result<()> {
-            self.aborted = true;
+        fn reset_on_close(&self) -> io::Result<()> {
+            self.aborted.set(true);
             Ok(())
         }
     }
@@ -281,12 +266,12 @@ mod tests {
             let mut written = stream.write(first);
             if !second.is_empty() {
                 assert_eq!(written.unwrap(), first.len());
-                assert!(!stream.stream.aborted);
+                assert!(!stream.stream.aborted.get());
                 written = stream.write(second);
             }
             assert_eq!(written.unwrap_err().kind(), ErrorKind::ConnectionReset);
             assert_eq!(stream.stream.writes.concat(), b"abcd");
-            assert!(stream.stream.aborted);
+            assert!(stream.stream.aborted.get());
             assert_eq!(stream.flaws.tally.counters().reset, 1);
         }
         let mut stream = faulty(99, None, 0, Some(0));

@@ -265,5 +265,7 @@ fn one_client_over_the_total_of_unsent_bytes_closes_few_others() {
         assert!(room.clients.owed() <= 20_000);
     }
     assert!(room.closed().owed_too_much > 200);
+    let reset = (0..500).filter(|&number| room.peer(number).resets_on_close);
+    assert_eq!(reset.count() as u64, room.closed().owed_too_much);
     room.pass(Duration::from_secs(1));
 }

@@ -152,6 +152,10 @@ fn a_client_that_takes_nothing_is_closed_when_its_time_is_over_and_not_before() 
     room.pass(STALL + STALL_PROBE * 2);
     assert_eq!(room.closed().write_stalled, 1);
     assert!(room.clients.counters().unsent_bytes > 0);
+    assert!(
+        room.peer(client).resets_on_close,
+        "the kernel keeps its bytes"
+    );
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Stream for Socket {
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         self.0.borrow_mut().take_error()
     }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.0.borrow_mut().resets_on_close = true;
+        Ok(())
+    }
 }
 
 /// Clients, the kernels behind them, and the time.
