@@ -2,6 +2,9 @@
 
 use super::{Clients, CloseReason, Key, Probe, Service, Stream};
 
+/// What it costs to look at one client, in bytes that could be moved in that time.
+const LOOK_COST: i64 = 8;
+
 /// The limit to what is kept unsent for all clients together, if there is one.
 #[derive(Debug)]
 pub(super) struct Debts {
@@ -62,6 +65,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
 
     /// Looks for the clients with the most unsent bytes. Returns whether there is any.
     fn find_largest(&mut self) -> bool {
+        self.work.add(self.slots.len() as i64 * LOOK_COST);
         let largest = &mut self.debts.largest;
         let unsent = self.slots.entries();
         let unsent = unsent.map(|(key, client)| (client.peer.connection.unsent_len(), key));

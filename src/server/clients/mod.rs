@@ -136,8 +136,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 self.note_end(key, service);
                 self.set_bulk(key);
             }
-            Outcome::Waiting => {}
-            Outcome::WaitingBulk => return self.set_bulk(key),
+            // The first needs nothing, and does not come here.
+            Outcome::Waiting | Outcome::WaitingBulk => return self.set_bulk(key),
             Outcome::Closed(reason) => return self.close(key, reason, service),
             Outcome::Starved => {
                 self.counters.starved += 1;
