@@ -107,7 +107,7 @@ fn serve(
     let reactor = start_loop(if delays { Timer::Spin } else { Timer::Timerfd })?;
     let memory = &start.memory;
     if start.args.study.is_on() {
-        let recorder = study::recorder();
+        let recorder = study::recorder(&start.args.study);
         return match faults {
             None => watched(start, reactor, |reactor| {
                 Server::bind_with(reactor, config, service, Honest, recorder)

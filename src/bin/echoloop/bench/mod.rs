@@ -232,7 +232,8 @@ fn measure(
         driven.detach();
         return measured(driven, plan, ran, &watchers);
     }
-    let load = Load::with_probe(plan.clone(), listener, study::recorder()).map_err(wrong)?;
+    let load =
+        Load::with_probe(plan.clone(), listener, study::recorder(&args.study)).map_err(wrong)?;
     let mut driven = Driven::new(load, args.server_pid);
     let name = format!("echoloop bench {}", plan.targets[0]);
     let mut study = Study::begin(

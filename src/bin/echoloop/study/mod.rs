@@ -35,9 +35,14 @@ pub(crate) trait Recorded {
     fn is_ending(&self) -> bool;
 }
 
-/// A recorder for a loop of this program.
-pub(crate) fn recorder() -> Recorder {
-    Recorder::new(monotonic, EVENTS_PER_POLL).with_cpu_clock(thread_cpu_time)
+/// A recorder for a loop of this program, of which `args` are to be seen.
+pub(crate) fn recorder(args: &StudyArgs) -> Recorder {
+    let recorder = Recorder::new(monotonic, EVENTS_PER_POLL);
+    // A trace does not show it, and reading it is a system call.
+    match args.watch {
+        true => recorder.with_cpu_clock(thread_cpu_time),
+        false => recorder,
+    }
 }
 
 /// What looks at a loop.
@@ -199,20 +204,36 @@ mod tests {
         }
     }
 
+    const fn args(watch: bool) -> StudyArgs {
+        StudyArgs {
+            watch,
+            trace: None,
+            trace_limit: 100,
+        }
+    }
+
+    /// The clock of CPU time is a system call, other than that of the time of day (vdso(7)).
+    #[test]
+    fn cpu_time_of_iterations_is_measured_only_for_the_view() {
+        for watch in [false, true] {
+            let mut recorder = recorder(&args(watch));
+            recorder.turn_began();
+            recorder.turn_ended();
+            let used = recorder.take_figures().longest_turn_cpu;
+            assert_eq!(used > 0, watch, "{used}");
+        }
+    }
+
     /// A loop without work, whose trace is written to `/dev/null`.
     fn idle() -> (Reactor, Looped, Study) {
         let reactor = Reactor::new().unwrap();
+        let args = args(false);
         let mut looped = Looped {
-            recorder: recorder(),
+            recorder: recorder(&args),
             turns: 0,
             until: None,
         };
         let destination = Destination::check("--trace", "/dev/null".as_ref()).unwrap();
-        let args = StudyArgs {
-            watch: false,
-            trace: None,
-            trace_limit: 100,
-        };
         let output = (Some(destination.open().unwrap()), TextStream::Stdout);
         let recorder = &mut looped.recorder;
         let study = Study::begin(&args, output, Role::Server, "x", &reactor, recorder).unwrap();
