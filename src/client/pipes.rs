@@ -258,13 +258,22 @@ impl<P: Send + 'static> Output<P> {
 
     /// Shows `piece`, if there is room for it.
     pub fn push(&self, piece: P) {
-        if let Some(pieces) = &self.pieces {
-            self.queued.fetch_add(1, Ordering::AcqRel);
-            // A sink that has failed takes nothing more, which is told when it is finished.
-            if pieces.try_send(piece).is_err() {
-                self.queued.fetch_sub(1, Ordering::AcqRel);
-            }
+        // A sink that has failed takes nothing more, and `finish` returns its error.
+        let _ = self.try_push(piece);
+    }
+
+    /// Shows `piece`, and returns whether there was room for it.
+    #[must_use]
+    pub fn try_push(&self, piece: P) -> bool {
+        let Some(pieces) = &self.pieces else {
+            return false;
+        };
+        self.queued.fetch_add(1, Ordering::AcqRel);
+        let is_taken = pieces.try_send(piece).is_ok();
+        if !is_taken {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
         }
+        is_taken
     }
 
     /// Shows what has been pushed, and nothing more. The loop is woken when that is done, or can't be:

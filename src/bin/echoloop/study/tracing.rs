@@ -1,12 +1,12 @@
 //! A trace, written by a thread that may have to wait for a disk: the loop must not.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echoloop::client::Output;
 use echoloop::probe::{Record, Role};
@@ -45,10 +45,12 @@ type Shared = Rc<RefCell<Option<Output<Piece>>>>;
 pub(crate) struct Tracing {
     destination: Destination,
     output: Shared,
+    /// The records of the loop, and those of them that the thread was not handed because its queue was full.
+    recorded: Rc<Cell<u64>>,
     missed: Rc<Cell<u64>>,
     overflows_before: Option<u64>,
     started: Arc<AtomicBool>,
-    lost: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
 }
 
 impl Tracing {
@@ -63,35 +65,39 @@ impl Tracing {
         let writer = TraceWriter::begin(sink, role, name, std::process::id(), limit)
             .map_err(|error| destination.failure(&error))?;
         let started = Arc::new(AtomicBool::new(false));
-        let lost = Arc::new(AtomicU64::new(0));
+        let written = Arc::new(AtomicU64::new(0));
         let mut writing = Writing {
             writer: Some(writer),
             destination: destination.clone(),
             started: started.clone(),
-            lost: lost.clone(),
+            written: written.clone(),
             failure: None,
         };
         // A loop that is woken records that, and would never be idle.
         let output = Output::to_sink_without_waker(move |piece| writing.take(piece))
             .map_err(|error| Failure::cannot("start a thread", &error))?;
         let output: Shared = Rc::new(RefCell::new(Some(output)));
+        let recorded = Rc::new(Cell::new(0));
         let missed = Rc::new(Cell::new(0));
-        let (to, count) = (output.clone(), missed.clone());
-        let sink = move |records: Vec<Record>| match to
-            .borrow()
-            .as_ref()
-            .filter(|output| output.has_room())
-        {
-            Some(output) => output.push(Piece::Records(records)),
-            None => count.set(count.get() + records.len() as u64),
+        let (to, all, left_out) = (output.clone(), recorded.clone(), missed.clone());
+        let sink = move |records: Vec<Record>| {
+            let count = records.len() as u64;
+            all.set(all.get() + count);
+            let is_taken = to.borrow().as_ref().is_some_and(|output| {
+                output.has_room() && output.try_push(Piece::Records(records))
+            });
+            if !is_taken {
+                left_out.set(left_out.get() + count);
+            }
         };
         let tracing = Self {
             destination,
             output,
+            recorded,
             missed,
             overflows_before: overflows(),
             started,
-            lost,
+            written,
         };
         Ok((tracing, sink))
     }
@@ -120,9 +126,19 @@ impl Tracing {
             missed,
         });
         let wait = if aborted { ABORT_WAIT } else { END_WAIT };
-        let name = self.destination.to_string();
-        self.end(last, wait)?;
+        self.end(last, wait).map_err(|error| {
+            // Queued records count too. A batch that was written in part counts as a whole.
+            let dropped = self.recorded.get() - self.written.load(Ordering::Relaxed);
+            match self.destination.failure(&error) {
+                Failure::Failed(line) if dropped > 0 => Failure::Failed(format!(
+                    "{line}; {} records were dropped",
+                    thousands(dropped)
+                )),
+                failure => failure,
+            }
+        })?;
         if missed > 0 {
+            let name = &self.destination;
             log::warn!("{missed} records are not in {name}, which could not keep up");
         }
         Ok(())
@@ -130,29 +146,25 @@ impl Tracing {
 
     /// Leaves an existing file as it was, unless it was replaced already.
     pub(crate) fn discard(self) -> Result<(), Failure> {
-        self.end(Piece::Discard, END_WAIT)
+        let ended = self.end(Piece::Discard, END_WAIT);
+        ended.map_err(|error| self.destination.failure(&error))
     }
 
-    fn end(self, last: Piece, wait: Duration) -> Result<(), Failure> {
+    /// Hands the thread the `last` piece, and waits until it is done with that, both within `wait`.
+    fn end(&self, last: Piece, wait: Duration) -> io::Result<()> {
         let Some(output) = self.output.take() else {
             return Ok(());
         };
+        let deadline = Instant::now() + wait;
         // What is still queued is written first.
-        let mut waited = Duration::ZERO;
-        while !output.has_room() && !output.is_closed() && waited < wait {
+        while !output.has_room() && !output.is_closed() && Instant::now() < deadline {
             thread::sleep(MOMENT);
-            waited += MOMENT;
         }
-        output.push(last);
-        output.finish_within(wait).map_err(|error| {
-            let lost = self.lost.load(Ordering::Relaxed) + self.missed.get();
-            match self.destination.failure(&error) {
-                Failure::Failed(line) if lost > 0 => {
-                    Failure::Failed(format!("{line}; {} records were dropped", thousands(lost)))
-                }
-                failure => failure,
-            }
-        })
+        // The trace has no end without the last piece.
+        if !output.try_push(last) && !output.is_closed() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        output.finish_within(deadline.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -163,9 +175,8 @@ struct Writing {
     destination: Destination,
     /// An existing file may be replaced.
     started: Arc<AtomicBool>,
-    /// Records that were not written because of the failure. A batch that was written in part counts as
-    /// a whole.
-    lost: Arc<AtomicU64>,
+    /// The number of records that were written, or left out because of the limit.
+    written: Arc<AtomicU64>,
     failure: Option<io::Error>,
 }
 
@@ -201,7 +212,9 @@ impl Writing {
             if started { writer.flush() } else { Ok(()) }
         });
         match written {
-            Some(Ok(())) => return,
+            Some(Ok(())) => {
+                self.written.fetch_add(records as u64, Ordering::Relaxed);
+            }
             Some(Err(error)) => {
                 // What the file has so far can be read.
                 self.writer = None;
@@ -212,6 +225,45 @@ impl Writing {
             }
             None => {}
         }
-        self.lost.fetch_add(records as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use echoloop::probe::What;
+    use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+
+    use super::*;
+
+    /// The first batch fills the pipe, 16 wait for it, and three are not taken.
+    #[test]
+    fn records_that_a_stuck_writer_never_wrote_are_counted_as_dropped() {
+        let path = std::env::temp_dir().join(format!("echoloop-stuck-{}", std::process::id()));
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32);
+        let _reader = options.open(&path).unwrap();
+        let destination = Destination::check("--trace", &path).unwrap();
+        let opened = destination.open().unwrap();
+        let (tracing, mut sink) = Tracing::begin(opened, Role::Server, "x", 1_000_000).unwrap();
+        let record = Record {
+            at: 1,
+            took: 1,
+            who: None,
+            what: What::Turn,
+        };
+        for _ in 0..20 {
+            sink(vec![record; 4096]);
+        }
+        let Err(Failure::Failed(line)) = tracing.finish(true) else {
+            panic!("the pipe is full");
+        };
+        fs::remove_file(path).unwrap();
+        assert!(line.ends_with("; 81 920 records were dropped"), "{line}");
     }
 }
