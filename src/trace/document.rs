@@ -60,8 +60,7 @@ pub fn check_start(bytes: &[u8]) -> Result<(), String> {
     for (start, name, command) in PACKED {
         if bytes.starts_with(start) {
             return Err(format!(
-                "is compressed with {name}: unpack it, or give it to standard input: \
-                 '{command} -dc FILE | echoloop report -'"
+                "is compressed with {name}: unpack it with '{command} -dc' first"
             ));
         }
     }

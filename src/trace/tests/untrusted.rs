@@ -37,11 +37,11 @@ fn file_that_is_not_plain_json_is_refused_with_the_command_that_converts_it() {
     for (bytes, told) in [
         (
             &b"\x1f\x8b\x08\0"[..],
-            "is compressed with gzip: unpack it, or give it to standard input: 'gzip -dc",
+            "is compressed with gzip: unpack it with 'gzip -dc' first",
         ),
-        (b"\x28\xb5\x2f\xfd", "'zstd -dc"),
-        (b"\xfd7zXZ\0", "'xz -dc"),
-        (b"BZh9", "'bzip2 -dc"),
+        (b"\x28\xb5\x2f\xfd", "'zstd -dc'"),
+        (b"\xfd7zXZ\0", "'xz -dc'"),
+        (b"BZh9", "'bzip2 -dc'"),
         (b"\xff\xfe[\0", "'iconv -f UTF-16"),
         (b"\0\0\0", "is not an echoloop trace"),
         (b"[\xff]\n", "line 1 is not an event"),
