@@ -89,6 +89,8 @@ pub(super) struct Elements<'a> {
     line: usize,
     /// Whether the next event must follow a comma.
     is_first: bool,
+    /// The array is a value of an object.
+    is_in_object: bool,
 }
 
 /// An event, as it is in the file.
@@ -112,6 +114,7 @@ impl<'a> Elements<'a> {
             at: 0,
             line: 1,
             is_first: true,
+            is_in_object: false,
         };
         if text.starts_with(BYTE_ORDER_MARK) {
             elements.at = BYTE_ORDER_MARK.len_utf8();
@@ -126,19 +129,19 @@ impl<'a> Elements<'a> {
     ///
     /// # Errors
     ///
-    /// The line that is damaged.
+    /// The line that is damaged, or that follows the end.
     pub(super) fn next<T: Deserialize<'a>>(&mut self) -> Result<Option<Element<'a, T>>, String> {
         self.skip_space();
         if !self.is_first {
             match self.peek() {
-                None | Some(b']') => return Ok(None),
+                None | Some(b']') => return self.end().map(|()| None),
                 Some(b',') => self.advance(1),
                 Some(_) => return Err(damaged(self.line)),
             }
             self.skip_space();
         }
         match self.peek() {
-            None | Some(b']') => return Ok(None),
+            None | Some(b']') => return self.end().map(|()| None),
             Some(b'{') => {}
             Some(_) => return Err(damaged(self.line)),
         }
@@ -155,11 +158,36 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// Checks that nothing but the rest of the object follows the array. The rest may be incomplete.
+    fn end(&mut self) -> Result<(), String> {
+        let is_closed = self.takes(b']');
+        if is_closed && self.is_in_object {
+            while self.takes(b',') {
+                let is_key = matches!(self.value::<String>(), Ok(Some(_)));
+                let is_value =
+                    is_key && self.takes(b':') && matches!(self.value::<IgnoredAny>(), Ok(Some(_)));
+                if !is_value {
+                    break;
+                }
+            }
+            self.takes(b'}');
+        }
+        self.skip_space();
+        match self.peek() {
+            Some(_) => Err(format!(
+                "line {} follows the end of the trace: give a file with one trace, and nothing else",
+                self.line
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Goes behind the bracket that opens the array.
     fn enters_array(&mut self) -> bool {
         if self.takes(b'[') {
             return true;
         }
+        self.is_in_object = true;
         if !self.takes(b'{') {
             return false;
         }

@@ -32,6 +32,34 @@ fn trace_is_read_in_every_form_that_json_allows() {
     assert_eq!(read(cut).unwrap(), expected);
 }
 
+/// Two runs whose outputs were appended to one file, for example.
+#[test]
+fn text_after_the_end_of_a_trace_is_refused_with_its_line() {
+    let text = written(1000, Some(end()));
+    let lines = text.lines().count();
+    let object = format!("{{\"traceEvents\": {text}, \"b\": 1}}");
+    for (form, line) in [
+        (format!("{text}{text}"), lines + 1),
+        (format!("{text}\n\n  x"), lines + 3),
+        (format!("{}]", text.trim_end()), lines),
+        (format!("{object}\n{{}}"), lines + 2),
+        (format!("{{\"traceEvents\": {text} 7}}"), lines + 1),
+    ] {
+        let error = read(&form).unwrap_err();
+        let expected = format!("line {line} follows the end of the trace");
+        assert!(error.starts_with(&expected), "{error}: {form}");
+    }
+    for form in [
+        format!("{text} \r\n\t"),
+        // The rest of the object is missing.
+        object[..object.len() - 1].to_owned(),
+        object[..object.len() - 4].to_owned(),
+        format!("{{\"traceEvents\": {text}"),
+    ] {
+        assert!(read(&form).is_ok(), "{form}");
+    }
+}
+
 #[test]
 fn file_that_is_not_plain_json_is_refused_with_the_command_that_converts_it() {
     for (bytes, told) in [
