@@ -333,6 +333,36 @@ fn what_can_not_be_merged_is_one_line_and_exit_2() {
     fs::remove_file(&path).unwrap();
 }
 
+/// The second one may be large, or a pipe that stays open.
+#[test]
+fn second_trace_is_not_read_if_the_first_is_refused() {
+    let path = temporary("first");
+    let damaged = CLIENT.replacen("\"ph\"", "\"ph", 1);
+    for first in ["hello", &damaged] {
+        fs::write(&path, first).unwrap();
+        let mut command = Command::new(program());
+        command
+            .arg("trace-merge")
+            .args([path.to_str().unwrap(), "-"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // It stays open.
+        let stdin = child.stdin.take();
+        let until = Instant::now() + DEADLINE;
+        let status = loop {
+            match child.try_wait().unwrap() {
+                None if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
+                status => break status,
+            }
+        };
+        let _ = child.kill();
+        drop(stdin);
+        let code = status.and_then(|status| status.code());
+        assert_eq!(code, Some(2), "{first}");
+    }
+    fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn one_trace_to_merge_may_be_standard_input() {
     let path = temporary("piped");

@@ -149,6 +149,34 @@ fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
     calls
 }
 
+/// A trace that is to be merged.
+#[derive(Debug)]
+pub struct Named<'a> {
+    name: &'a str,
+    text: &'a str,
+    trace: Trace,
+}
+
+impl<'a> Named<'a> {
+    /// Reads the trace `text` of the file `name`.
+    ///
+    /// # Errors
+    ///
+    /// What the file is instead of a trace, with its name.
+    pub fn read(name: &'a str, text: &'a str) -> Result<Self, String> {
+        let trace = read(text).map_err(|error| with_name(name, error))?;
+        Ok(Self { name, text, trace })
+    }
+}
+
+/// An error of the file `name`, with that name.
+fn with_name(name: &str, error: String) -> String {
+    match error.strip_prefix("is ") {
+        Some(_) => format!("{name} {error}"),
+        None => format!("{name}: {error}"),
+    }
+}
+
 /// Joins the traces of a client and of its server, given in either order, of one machine. The server has to answer with
 /// an echo: it is by its place in the stream that a message is known.
 ///
@@ -156,28 +184,35 @@ fn calls_of(trace: &Trace) -> HashMap<ClientId, Calls> {
 ///
 /// Which file is not a trace, or that they are not of a client and a server.
 pub fn merge(one: (&str, &str), other: (&str, &str)) -> Result<Merged, String> {
-    let named = |name: &str, error: String| match error.strip_prefix("is ") {
-        Some(_) => format!("{name} {error}"),
-        None => format!("{name}: {error}"),
-    };
-    let parse = |(name, text): (&str, &str)| read(text).map_err(|error| named(name, error));
-    let (first, second) = ((parse(one)?, one), (parse(other)?, other));
-    let ((client, ours), (server, theirs)) = match (first.0.role, second.0.role) {
-        (Role::Load, Role::Server) => (&first, &second),
-        (Role::Server, Role::Load) => (&second, &first),
+    let one = Named::read(one.0, one.1)?;
+    join(&one, &Named::read(other.0, other.1)?)
+}
+
+/// As [`merge`], of traces that were read.
+///
+/// # Errors
+///
+/// That they are not of a client and a server.
+pub fn join(first: &Named<'_>, second: &Named<'_>) -> Result<Merged, String> {
+    let (ours, theirs) = match (first.trace.role, second.trace.role) {
+        (Role::Load, Role::Server) => (first, second),
+        (Role::Server, Role::Load) => (second, first),
         _ => {
             return Err(format!(
                 "{} and {} are of the same side: give one of bench and one of serve",
-                one.0, other.0
+                first.name, second.name
             ));
         }
     };
+    let (client, server) = (&ours.trace, &theirs.trace);
     // In containers, both may have the same number. Viewers would take them for one program.
     let is_shared = client.process == server.process;
     let process = server.process.wrapping_add(u64::from(is_shared));
     let mut text = String::new();
-    append(client, ours.1, client.process, &mut text).map_err(|error| named(ours.0, error))?;
-    append(server, theirs.1, process, &mut text).map_err(|error| named(theirs.0, error))?;
+    for (one, process) in [(ours, client.process), (theirs, process)] {
+        append(&one.trace, one.text, process, &mut text)
+            .map_err(|error| with_name(one.name, error))?;
+    }
     let mut journeys = Journeys {
         server: process,
         client,

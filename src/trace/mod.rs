@@ -27,7 +27,7 @@ mod writer;
 
 pub use check::check;
 pub use document::{NOT_A_TRACE, START, check_start, text};
-pub use merge::{Journey, Merged, PARTS, merge};
+pub use merge::{Journey, Merged, Named, PARTS, join, merge};
 pub use page::{Source, is_page, page};
 pub use reader::{Trace, read};
 pub use writer::{End, TraceWriter};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use echoloop::report::journeys;
-use echoloop::trace::merge;
+use echoloop::trace::{Named, join};
 
 use crate::Failure;
 use crate::args::MergeArgs;
@@ -23,12 +23,13 @@ pub(crate) fn run(args: &MergeArgs) -> Result<ExitCode, Failure> {
     let output = Destination::check_option("-o", args.output.as_ref())?;
     let paths = [one, other].map(|trace| inputs::replaceable(trace));
     check_distinct(output.as_ref().as_slice(), &paths)?;
-    let [first, second] = [one, other].map(|trace| inputs::read(trace));
-    let (texts, names) = (
-        [first?, second?],
-        [one, other].map(|trace| inputs::name(trace)),
-    );
-    let merged = merge((&names[0], &texts[0]), (&names[1], &texts[1])).map_err(Failure::Usage)?;
+    let names = [one, other].map(|trace| inputs::name(trace));
+    // The second input may be large, or a pipe whose writer takes its time.
+    let text = inputs::read(one)?;
+    let first = Named::read(&names[0], &text).map_err(Failure::Usage)?;
+    let text = inputs::read(other)?;
+    let second = Named::read(&names[1], &text).map_err(Failure::Usage)?;
+    let merged = join(&first, &second).map_err(Failure::Usage)?;
     if let Some(process) = merged.renumbered {
         log::info!(
             "both programs have the same process number, as in containers: the server's is \
