@@ -364,6 +364,31 @@ fn second_trace_is_not_read_if_the_first_is_refused() {
 }
 
 #[test]
+fn merged_trace_that_was_written_is_reported() {
+    let paths = ["client", "server", "merged"].map(|name| temporary(&format!("told-{name}")));
+    fs::write(&paths[0], &*CLIENT).unwrap();
+    fs::write(&paths[1], &*SERVER).unwrap();
+    let merged = paths[2].to_str().unwrap();
+    let records = |text: &str| read(text).unwrap().records.len();
+    let records = records(&CLIENT) + records(&SERVER);
+    for (output, expected) in [(merged, true), ("-", false)] {
+        let mut command = Command::new(program());
+        command
+            .arg("trace-merge")
+            .args(&paths[..2])
+            .args(["-o", output]);
+        let done = command.output().unwrap();
+        let text = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        let line = format!("wrote {merged}: {records} records\n");
+        assert_eq!(text.contains(&line), expected, "{text}");
+        assert_eq!(text.contains("wrote "), expected, "{text}");
+    }
+    for path in paths {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn one_trace_to_merge_may_be_standard_input() {
     let path = temporary("piped");
     fs::write(&path, &*SERVER).unwrap();

@@ -104,6 +104,7 @@ mod tests {
         all.push(journey(64, [9_000_000, 2_000, 3_000, 4_000, 5_000, 6_000]));
         let merged = Merged {
             text: String::new(),
+            records: 0,
             journeys: all,
             complete: true,
             unmatched: 1,
@@ -124,6 +125,7 @@ mod tests {
         assert!(
             journeys(&Merged {
                 text: String::new(),
+                records: 0,
                 journeys: vec![],
                 complete: true,
                 unmatched: 0,

@@ -49,6 +49,8 @@ pub const PARTS: [(&str, Role); 6] = [
 pub struct Merged {
     /// As a trace that viewers open, with arrows from each end to the other.
     pub text: String,
+    /// The number of records in both.
+    pub records: u64,
     /// Messages of which both ends were found, in the order of the client's trace.
     pub journeys: Vec<Journey>,
     /// Both traces have their ends. Otherwise a program was killed, or is still writing.
@@ -230,6 +232,7 @@ pub fn join(first: &Named<'_>, second: &Named<'_>) -> Result<Merged, String> {
     text.push_str("]\n");
     Ok(Merged {
         text,
+        records: (client.records.len() + server.records.len()) as u64,
         journeys: journeys.found,
         complete: client.complete && server.complete,
         unmatched: journeys.unmatched,

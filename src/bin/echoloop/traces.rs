@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use echoloop::report::journeys;
+use echoloop::report::{journeys, thousands};
 use echoloop::trace::{Named, join};
 
 use crate::Failure;
@@ -42,6 +42,11 @@ pub(crate) fn run(args: &MergeArgs) -> Result<ExitCode, Failure> {
     if !merged.complete {
         log::warn!("a trace has no end: its writer was killed, or is still writing");
     }
-    TextStream::beside(&output).print(&journeys(&merged))?;
+    let mut text = journeys(&merged);
+    if let Some(path) = args.output.as_ref().filter(|path| path.as_os_str() != "-") {
+        let records = thousands(merged.records);
+        text.push_str(&format!("\nwrote {}: {records} records\n", path.display()));
+    }
+    TextStream::beside(&output).print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
