@@ -29,10 +29,11 @@ pub struct GuardOptions {
     /// loopback addresses, so that a load test is not mistaken for an attack.
     pub rate: Option<u32>,
     /// Replies a second to one network: an IPv4 /24, an IPv6 /48, or all link-local addresses of one
-    /// interface; 0 for no limit. `None`: 5 times the rate of a host, and no limit for loopback addresses.
+    /// interface; 0 for no limit. `None`: 5 times the rate of a host, 5,000 if that has no limit, and no limit
+    /// for loopback addresses.
     pub network_rate: Option<u32>,
-    /// Replies a second to all sources together; 0 for no limit. `None`: 20 times the rate of a host, and
-    /// no limit for loopback addresses.
+    /// Replies a second to all sources together; 0 for no limit. `None`: 20 times the rate of a host, 20,000
+    /// if that has no limit, and no limit for loopback addresses.
     pub total_rate: Option<u32>,
     /// How often one source gets a reply to the same payload, each time within half a second of the last,
     /// before the payload gets none from it for 60 s; 0 for no limit. `None`: 1,000, and no limit for loopback
@@ -82,7 +83,9 @@ impl Limits {
             let limit = asked.unwrap_or(if defaults { default } else { 0 });
             (limit > 0).then_some(limit)
         };
-        let of_host = options.rate.unwrap_or(RATE_DEFAULT);
+        // Without a limit for each host, those for networks and for all together protect victims.
+        let of_host = options.rate.filter(|&rate| rate > 0);
+        let of_host = of_host.unwrap_or(RATE_DEFAULT);
         let rate =
             |asked, factor| limit(asked, of_host.saturating_mul(factor)).map(Rate::per_second);
         let repeats = limit(options.loop_limit, LOOP_LIMIT_DEFAULT);
@@ -135,5 +138,24 @@ mod tests {
             (o.rate, o.network_rate, o.total_rate) = (Some(2), Some(0), Some(0));
         };
         assert_eq!(asked(off, true), []);
+    }
+
+    #[test]
+    fn networks_and_all_together_keep_their_limits_without_a_limit_for_hosts() {
+        let (now, options) = (Instant::now(), GuardOptions::default());
+        let mut guard = Guard::new(GuardOptions {
+            rate: Some(0),
+            loop_limit: Some(0),
+            ..options
+        });
+        let mut granted = |host: u32, count: u32| {
+            let host = std::net::Ipv4Addr::from_bits(0xc000_0000 + host);
+            let granted =
+                (0..count).filter(|_| guard.admit((host, 4000).into(), b"x", now).is_ok());
+            granted.count()
+        };
+        assert_eq!(granted(1, 6_000), 5_000, "one network");
+        let others: usize = (1..=5).map(|network| granted(network << 8, 6_000)).sum();
+        assert_eq!(others, 15_000, "all together have 20,000");
     }
 }

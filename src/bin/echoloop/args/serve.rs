@@ -167,15 +167,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, help_heading = GUARD)]
     udp_answer_replies: bool,
     /// Replies a second to one host: an IPv4 address, an IPv6 /64, or a link-local address; 0: no limit
-    /// [default: 1000, no limit for loopback]
+    /// but those of its network and of all sources [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_rate: Option<u32>,
     /// Replies a second to one network, an IPv4 /24 or an IPv6 /48; 0: no limit [default: 5 times
-    /// --udp-rate, no limit for loopback]
+    /// --udp-rate, 5000 if that is 0, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_network_rate: Option<u32>,
-    /// Replies a second to all sources together; 0: no limit [default: 20 times --udp-rate, no limit for
-    /// loopback]
+    /// Replies a second to all sources together; 0: no limit [default: 20 times --udp-rate, 20000 if that
+    /// is 0, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_total_rate: Option<u32>,
     /// Replies to the same datagram of one source, each within half a second, before that datagram is
