@@ -15,7 +15,8 @@ const BASE: u64 = 500 * KIB;
 /// Buffers that are allocated when large datagrams come.
 const DATAGRAMS: u64 = 1024 * KIB;
 
-/// The tables of the UDP abuse protection, which is for datagrams from other machines.
+/// The tables of the UDP abuse protection. They are allocated when a limit first applies: to a datagram from another
+/// address than loopback, which this machine may have too, or to any if the limit was given.
 const SOURCES: u64 = 1126 * KIB;
 
 /// An idle client, measured with 10,000 of them.
@@ -66,11 +67,8 @@ impl Bound {
         let connections = config.max_conns as u64;
         let (mut own, mut buffers) = (BASE + config.read_ahead.get() as u64, 0);
         if !config.udp.is_empty() {
-            own += DATAGRAMS;
+            own += DATAGRAMS + SOURCES;
             buffers = udp_sockets(config) * kernel.udp;
-        }
-        if config.udp_public {
-            own += SOURCES;
         }
         let mut client = CLIENT;
         if config.max_conns_per_ip.is_some() {
@@ -196,9 +194,16 @@ mod tests {
         let bound = Bound::new(&config(), 0, false, &KERNEL);
         assert_eq!(bound.own, 500 * KIB + 64 * KIB + clients);
         let mut config = config().with_udp("127.0.0.1:0".parse().unwrap());
-        (config.udp_public, config.max_conns) = (true, 0);
+        config.max_conns = 0;
+        // Its own addresses can reach it, and a limit that is given holds for loopback.
+        for public in [false, true] {
+            config.udp_public = public;
+            let bound = Bound::new(&config, 0, false, &KERNEL);
+            assert_eq!(bound.own, (500 + 64 + 1024 + 1126) * KIB);
+        }
+        config.udp.clear();
         let bound = Bound::new(&config, 0, false, &KERNEL);
-        assert_eq!(bound.own, (500 + 64 + 1024 + 1126) * KIB);
+        assert_eq!(bound.own, (500 + 64) * KIB);
     }
 
     #[test]
@@ -259,7 +264,7 @@ mod tests {
         ];
         let bound = Bound::new(&config, 0, false, &KERNEL);
         assert_eq!((bound.connections, bound.kernel), (0, 6 * MIB));
-        assert!(bound.own < 2 * MIB, "{bound}");
+        assert!(bound.own < 3 * MIB, "{bound}");
     }
 
     #[test]
