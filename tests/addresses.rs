@@ -380,6 +380,10 @@ fn missing_and_unknown_interfaces_are_usage_errors_in_one_line() {
             &["serve", "--tcp", "[fe80::77]:9"],
             "write [fe80::77%eth0]:9",
         ),
+        (
+            &["serve", "--udp", "[fe80::77%nope]:9"],
+            "cannot listen on udp://[fe80::77%nope]:9: ",
+        ),
         (&["connect", "[fe80::77%nope]:9"], "no interface 'nope'"),
         (&["bench", "[fe80::77%nope]:9"], "no interface 'nope'"),
         (

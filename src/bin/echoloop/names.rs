@@ -54,6 +54,15 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failur
     }
 }
 
+/// A host and a port as they are typed: an IPv6 address is in brackets.
+pub(crate) fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
 /// The address of `arg`, and the index of its interface.
 ///
 /// # Errors

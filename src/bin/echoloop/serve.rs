@@ -291,7 +291,8 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
             continue;
         }
         let found = names::addresses(&host, port).map_err(|failure| {
-            let why = |line| format!("cannot listen on {scheme}://{host}:{port}: {line}");
+            let address = names::host_and_port(&host, port);
+            let why = |line| format!("cannot listen on {scheme}://{address}: {line}");
             match failure {
                 Failure::Usage(line) => Failure::Usage(why(line)),
                 Failure::Failed(line) => Failure::Failed(why(line)),

@@ -141,12 +141,7 @@ impl Servers {
 impl Server {
     /// HOST:PORT, as it was given.
     pub(super) fn name(&self) -> String {
-        let Target { host, port, .. } = &self.target;
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        }
+        names::host_and_port(&self.target.host, self.target.port)
     }
 }
 
