@@ -18,9 +18,14 @@ const WAYS: usize = 4;
 ///
 /// # What is forgotten
 ///
-/// A new payload takes the place of the one of its set that was replied to least often, of those
-/// that are not blocked. So payloads that come once can't make a loop be forgotten. Forgetting gives no source
-/// more replies than its rate, which [`RateTable`](super::rate_table::RateTable) keeps.
+/// A new payload takes the place of another one of its set: first of one that did not come again within
+/// [`LOOP_PERIOD`], then of the one that was replied to least often, and of a blocked one only if all are
+/// blocked. Of several alike it is the one whose last reply, or whose block, is oldest.
+///
+/// So a payload that was replied to twice is not forgotten for those that come once. One that was replied
+/// to once is, if four others of its set come before it does again. The hash that chooses the set is
+/// seeded, so a sender can't aim at one: that takes some 16,000 payloads. Forgetting gives no source more
+/// replies than its rate, which [`RateTable`](super::rate_table::RateTable) limits.
 #[derive(Debug)]
 pub(super) struct Repeats {
     /// Empty until the first payload is entered.
@@ -99,7 +104,7 @@ impl Entry {
         now.saturating_sub(self.at) <= LOOP_PERIOD
     }
 
-    /// What would be lost with it: the least goes first.
+    /// The order in which payloads are forgotten: the least is first.
     const fn worth(&self, now: u64) -> (bool, u32, u64) {
         let count = if self.is_live(now) { self.count } else { 0 };
         (self.is_blocked(now), count, self.at)
@@ -161,5 +166,17 @@ mod tests {
             replied(&mut repeats, same_set(other), 3, SECOND);
         }
         assert!(!replied(&mut repeats, same_set(0), 3, SECOND));
+    }
+
+    #[test]
+    fn first_of_four_blocked_payloads_is_forgotten_for_a_fifth() {
+        let mut repeats = Repeats::new();
+        let same_set = |number: u64| number * SETS as u64 + 7;
+        for number in 0..4 {
+            while replied(&mut repeats, same_set(number), 3, number) {}
+        }
+        assert!(replied(&mut repeats, same_set(4), 3, SECOND));
+        assert!((1..4).all(|number| !replied(&mut repeats, same_set(number), 3, SECOND)));
+        assert!(replied(&mut repeats, same_set(0), 3, SECOND));
     }
 }
