@@ -40,6 +40,7 @@ pub use clock::{monotonic, thread_cpu_time};
 pub use connector::{ConnectError, Connected, Connecting, Connector, connect_any};
 pub use datagram::{
     Batch, Burst, DatagramSocket, Datagrams, Head, Outlet, UdpOptions, size_udp_buffers,
+    uncounted_drops,
 };
 pub use deadlines::Deadlines;
 pub use dial::{Dial, DialOptions, Dialled, dial_datagrams};

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Conduct, Phase, Server, Timer};
 use crate::probe::{Probe, What};
+use crate::reactor::uncounted_drops;
 use crate::service::Service;
 
 impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
@@ -44,9 +45,9 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
                     self.deadlines.arm(until, Timer::Datagrams(index));
                 }
             }
-            if self.phase == Phase::Draining && !datagrams.is_runnable() {
-                self.close_datagrams(index);
-            }
+        }
+        if self.phase == Phase::Draining {
+            self.close_drained();
         }
         let received = self.datagram_counters.received - before;
         if received == 0 {
@@ -74,15 +75,20 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    /// Closes a socket, after the replies that were kept and are to leave from it.
-    fn close_datagrams(&mut self, index: usize) {
-        let Some(datagrams) = self.sockets.datagrams[index].take() else {
-            return;
-        };
-        self.datagram_counters.overflowed += datagrams.uncounted_drops();
-        while let Some(held) = self.conduct.close(index) {
-            let mut outlet = datagrams.outlet(&mut self.batch, &mut self.datagram_counters);
-            outlet.send(held.source, &held.bytes);
+    /// Closes the sockets from which nothing more is received, after the replies that were kept and are to
+    /// leave from them.
+    fn close_drained(&mut self) {
+        let sockets = self.sockets.datagrams.iter().flatten();
+        let drained = sockets.filter(|datagrams| !datagrams.is_runnable());
+        self.datagram_counters.overflowed += uncounted_drops(drained);
+        for (index, socket) in self.sockets.datagrams.iter_mut().enumerate() {
+            let Some(datagrams) = socket.take_if(|datagrams| !datagrams.is_runnable()) else {
+                continue;
+            };
+            while let Some(held) = self.conduct.close(index) {
+                let mut outlet = datagrams.outlet(&mut self.batch, &mut self.datagram_counters);
+                outlet.send(held.source, &held.bytes);
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ use self::sockets::Sockets;
 use crate::probe::{Counters, DatagramCounters, Off, Probe, Throttle};
 use crate::reactor::{
     Batch, Deadlines, Event, Handler, Key, Next, Reactor, Registry, Stamp, System, fixed_index,
+    uncounted_drops,
 };
 use crate::service::{Guard, GuardOptions, Service, Suffix};
 
@@ -245,9 +246,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
     pub fn counters(&self) -> Counters {
         let mut datagrams = self.datagram_counters.clone();
         // Those of sockets that are closed were counted then.
-        for socket in self.sockets.datagrams.iter().flatten() {
-            datagrams.overflowed += socket.uncounted_drops();
-        }
+        datagrams.overflowed += uncounted_drops(self.sockets.datagrams.iter().flatten());
         Counters {
             clients: self.clients.counters(),
             datagrams,

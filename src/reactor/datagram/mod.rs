@@ -52,6 +52,7 @@ pub struct Datagrams<U = UdpSocket> {
     address: SocketAddr,
     options: UdpOptions,
     inbox: Inbox,
+    inode: Option<u64>,
     /// How many datagrams the kernel had dropped when it queued those received last (`SO_RXQ_OVFL`).
     dropped: u32,
 }
@@ -73,9 +74,8 @@ pub trait DatagramSocket: Debug {
     /// Those of sendmsg(2), which concern the first.
     fn send(&self, bytes: &[u8], bursts: &[Burst]) -> io::Result<usize>;
 
-    /// How many datagrams the kernel has dropped so far for want of room, modulo 2^32. `None` if that is
-    /// not known.
-    fn dropped(&self) -> Option<u32> {
+    /// The inode of the socket in the kernel's table ([`socket_inode`]). `None` if it has none.
+    fn inode(&self) -> Option<u64> {
         None
     }
 }
@@ -91,11 +91,8 @@ impl DatagramSocket for UdpSocket {
         system::send(self, bytes, bursts)
     }
 
-    fn dropped(&self) -> Option<u32> {
-        let inode = socket_inode(self)?;
-        dropped_datagrams(&HashSet::from([inode]))?
-            .get(&inode)
-            .copied()
+    fn inode(&self) -> Option<u64> {
+        socket_inode(self)
     }
 }
 
@@ -200,8 +197,9 @@ impl Datagrams {
 
 impl<U: DatagramSocket + Source> Datagrams<U> {
     /// One that receives from `socket`, which is bound to `address`.
-    pub const fn new(socket: U, address: SocketAddr, options: &UdpOptions) -> Self {
+    pub fn new(socket: U, address: SocketAddr, options: &UdpOptions) -> Self {
         Self {
+            inode: socket.inode(),
             socket,
             address,
             options: *options,
@@ -232,15 +230,6 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
     /// Whether receiving is worth trying now.
     pub const fn is_runnable(&self) -> bool {
         self.inbox.pending
-    }
-
-    /// How many datagrams the kernel has dropped since it queued those received last. They are counted by
-    /// no datagram unless another one follows.
-    ///
-    /// Reads the table of all sockets: not for each datagram.
-    pub fn uncounted_drops(&self) -> u64 {
-        let dropped = self.socket.dropped();
-        dropped.map_or(0, |dropped| u64::from(dropped.wrapping_sub(self.dropped)))
     }
 
     /// Where an answer leaves that was not sent when its datagram was received: from the address that the system chooses, if
@@ -317,6 +306,25 @@ impl<U: DatagramSocket + Source> Datagrams<U> {
             Ok(Received { count, short })
         })
     }
+}
+
+/// How many datagrams the kernel has dropped at `sockets` since it queued those received last. They are
+/// counted by no datagram unless another one follows.
+///
+/// Reads the table of all sockets of the machine once: not for each datagram.
+pub fn uncounted_drops<'a, U: 'a>(sockets: impl Iterator<Item = &'a Datagrams<U>> + Clone) -> u64 {
+    let inodes: HashSet<u64> = sockets.clone().filter_map(|socket| socket.inode).collect();
+    if inodes.is_empty() {
+        return 0;
+    }
+    let Some(all) = dropped_datagrams(&inodes) else {
+        return 0;
+    };
+    let of_each = sockets.filter_map(|socket| {
+        let dropped = all.get(&socket.inode?)?;
+        Some(u64::from(dropped.wrapping_sub(socket.dropped)))
+    });
+    of_each.sum()
 }
 
 /// Where answers to datagrams leave.
