@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Instant;
@@ -144,4 +144,52 @@ fn iterations_are_bounded_if_clients_have_sent_urgent_data() {
     check_burst(config(), |client| {
         assert_eq!(SockRef::from(client).send_out_of_band(b"!").unwrap(), 1);
     });
+}
+
+/// Counts the datagrams of each iteration.
+struct Receiving {
+    server: Server<Echo, Honest, Recorder>,
+    most: u64,
+    left: u64,
+}
+
+impl Handler for Receiving {
+    fn ready(&mut self, event: &Event) {
+        self.server.ready(event);
+    }
+
+    fn turn(&mut self, registry: &Registry, now: Instant) -> Next {
+        let next = self.server.turn(registry, now);
+        let received = self.server.probe_mut().take_figures().datagrams_in;
+        self.most = self.most.max(received);
+        self.left -= received;
+        if self.left == 0 { Next::Stop } else { next }
+    }
+}
+
+#[test]
+fn datagrams_of_all_sockets_are_bounded_by_the_budget_of_an_iteration() {
+    const EACH: u64 = 100;
+    for (sockets, budget, most) in [(1, 1_000_000_000, 16), (2, 1_000_000_000, 16), (2, 4, 8)] {
+        let mut config = config();
+        config.udp = vec!["127.0.0.1:0".parse::<SocketAddr>().unwrap().into(); sockets];
+        (config.iteration_budget, config.datagram_budget) = (128 * 1024, budget);
+        let mut reactor = Reactor::new().unwrap();
+        let recorder = Recorder::new(monotonic, EVENTS_PER_POLL);
+        let server = Server::bind_with(&reactor, config, Echo, Honest, recorder).unwrap();
+        // They wait in the kernel until the loop runs.
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for address in server.udp_addresses() {
+            for _ in 0..EACH {
+                client.send_to(b"x", address).unwrap();
+            }
+        }
+        let mut receiving = Receiving {
+            server,
+            most: 0,
+            left: EACH * sockets as u64,
+        };
+        reactor.run(&mut receiving).unwrap();
+        assert_eq!(receiving.most, most, "{sockets} sockets, {budget}");
+    }
 }

@@ -16,6 +16,14 @@ pub enum Address {
 }
 
 impl Address {
+    /// How many sockets it takes.
+    pub const fn sockets(self) -> usize {
+        match self {
+            Self::At(_) | Self::SamePort(_) => 1,
+            Self::Everywhere(_) => 2,
+        }
+    }
+
     /// Whether only this machine can reach it.
     pub fn is_loopback(self) -> bool {
         self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())

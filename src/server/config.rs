@@ -18,6 +18,9 @@ const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not zero")
 /// More than 512 clients with small messages cost, which are all that one poll reports.
 const ITERATION_BUDGET: usize = 2560 * 1024;
 
+/// What a datagram takes of that: it is received, looked at and replied to in some 5 µs.
+const DATAGRAM_COST: usize = 8 * 1024;
+
 /// The longest time that can be asked for: a century. Added to the clock, more could overflow it.
 pub const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -80,7 +83,9 @@ pub struct Config {
     /// How many bytes may be kept unsent for all clients together. Beyond that, those who are owed most are closed. `None`: no
     /// limit but that of each client.
     pub unsent_max: Option<usize>,
-    /// How many datagrams are received in a turn, from each socket, before others are served.
+    /// How many datagrams are received in a loop iteration, from each socket, before others are served.
+    /// TCP clients wait meanwhile, so it is less if `iteration_budget` has not 8 KiB for each datagram of
+    /// all sockets.
     pub datagram_budget: usize,
     /// Clients that have not sent a byte this long after they have come are hung up on. `None`: never.
     pub first_byte_timeout: Option<Duration>,
@@ -186,6 +191,13 @@ impl Config {
             OverLimit::Reject | OverLimit::EvictIdle => self.accept_budget,
             OverLimit::Wait => self.accept_budget.min(free),
         }
+    }
+
+    /// How many datagrams each socket receives in a loop iteration.
+    pub(super) fn datagrams_of_each_socket(&self) -> usize {
+        let sockets: usize = self.udp.iter().map(|address| address.sockets()).sum();
+        let most = self.iteration_budget / DATAGRAM_COST / sockets.max(1);
+        self.datagram_budget.min(most).max(1)
     }
 
     /// Whether the settings make sense.

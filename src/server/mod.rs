@@ -105,7 +105,7 @@ impl<S: Service, C: Conduct<Net = System>, P: Probe> Server<S, C, P> {
     /// The same.
     pub fn bind_with(
         reactor: &Reactor,
-        config: Config,
+        mut config: Config,
         service: S,
         conduct: C,
         probe: P,
@@ -113,6 +113,7 @@ impl<S: Service, C: Conduct<Net = System>, P: Probe> Server<S, C, P> {
         config
             .check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        config.datagram_budget = config.datagrams_of_each_socket();
         let sockets = Sockets::bind(reactor.registry(), &config)?;
         let stop = Stop::new(reactor.waker());
         let now = Instant::now();

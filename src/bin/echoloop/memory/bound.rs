@@ -3,7 +3,7 @@
 use std::fmt;
 
 use echoloop::report::{bytes, thousands};
-use echoloop::server::{Address, Config};
+use echoloop::server::Config;
 
 use super::limit::MemoryLimit;
 
@@ -68,7 +68,8 @@ impl Bound {
         let (mut own, mut buffers) = (BASE + config.read_ahead.get() as u64, 0);
         if !config.udp.is_empty() {
             own += DATAGRAMS + SOURCES;
-            buffers = udp_sockets(config) * kernel.udp;
+            let sockets: usize = config.udp.iter().map(|address| address.sockets()).sum();
+            buffers = sockets as u64 * kernel.udp;
         }
         let mut client = CLIENT;
         if config.max_conns_per_ip.is_some() {
@@ -156,17 +157,10 @@ const fn with_room(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 4)
 }
 
-/// How many sockets receive datagrams: one for each address, two for every address.
-fn udp_sockets(config: &Config) -> u64 {
-    let sockets = config.udp.iter().map(|address| match address {
-        Address::At(_) | Address::SamePort(_) => 1,
-        Address::Everywhere(_) => 2,
-    });
-    sockets.sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use echoloop::server::Address;
+
     use super::*;
 
     const MIB: u64 = 1024 * KIB;
