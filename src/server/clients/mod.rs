@@ -2,9 +2,9 @@
 //!
 //! Knows streams and readiness, but no mio and no clock, so that a simulation can drive it.
 
+mod admission;
 mod client;
 mod debts;
-mod door;
 mod idlers;
 mod iteration;
 mod per_ip_counts;
@@ -17,9 +17,9 @@ mod watch;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use self::admission::Refusals;
 use self::client::{Client, Turn};
 use self::debts::Debts;
-use self::door::Refusals;
 use self::idlers::Idlers;
 use self::iteration::{CLOSE_COST, Work};
 use self::per_ip_counts::PerIpCounts;

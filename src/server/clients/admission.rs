@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Admission control: which of the accepted connections become clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use super::{Client, Clients, Key, Probe, Service, Stamp, Stream, Watch};
 use crate::probe::Throttle;
 use crate::server::OverLimit;
 
-/// The brakes on what is said of those who are not let in, one for each reason.
+/// Limits the log lines about rejected connections, for each reason apart.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     full: Throttle,
@@ -17,7 +17,7 @@ pub(super) struct Refusals {
 }
 
 impl<S: Stream, P: Probe> Clients<S, P> {
-    /// Takes in a connection that was just accepted and has it registered, or closes it when there are too many.
+    /// Registers a connection that was just accepted as a client, or closes it if there are too many.
     pub(in crate::server) fn admit(
         &mut self,
         stream: S,
