@@ -4,7 +4,6 @@
 
 mod admission;
 mod client;
-mod debts;
 mod idlers;
 mod iteration;
 mod per_ip_counts;
@@ -12,6 +11,7 @@ mod ready_list;
 mod remote;
 #[cfg(test)]
 pub(super) mod simulation;
+mod unsent;
 mod watch;
 
 use std::fmt;
@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 
 use self::admission::Refusals;
 use self::client::{Client, Turn};
-use self::debts::Debts;
 use self::idlers::Idlers;
 use self::iteration::{CLOSE_COST, Work};
 use self::per_ip_counts::PerIpCounts;
 use self::ready_list::ReadyList;
+use self::unsent::UnsentLimit;
 use self::watch::{LINGER, Linger, Watch};
 use super::config::{Config, OverLimit};
 use crate::connection::{CloseReason, Limits, Outcome, Pump, Readiness, State, Stream};
@@ -54,7 +54,7 @@ pub(super) struct Clients<S: Stream, P: Probe = Off> {
     over_limit: OverLimit,
     per_ip_counts: PerIpCounts,
     idlers: Idlers,
-    debts: Debts,
+    unsent_limit: UnsentLimit,
     counters: ClientCounters,
     refusals: Refusals,
     /// A client has left since [`take_left`](Self::take_left) was last called.
@@ -98,7 +98,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             over_limit: config.over_limit,
             per_ip_counts: PerIpCounts::new(config.max_conns_per_ip),
             idlers: Idlers::default(),
-            debts: Debts::new(config.unsent_max),
+            unsent_limit: UnsentLimit::new(config.unsent_max),
             counters: ClientCounters::default(),
             refusals: Refusals::default(),
             left: false,
@@ -149,8 +149,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 self.queue(key);
             }
         }
-        if self.debts.are_too_many(self.owed()) {
-            self.cancel_debts(service);
+        if self.unsent_limit.is_exceeded(self.unsent_bytes()) {
+            self.close_largest(service);
         }
         self.watch(key, now);
     }
@@ -327,14 +327,14 @@ impl<S: Stream, P: Probe> Clients<S, P> {
                 .is_none_or(|total| total == self.slots.len()),
             "each client counts for its host"
         );
-        let owed = self
+        let unsent = self
             .slots
             .values()
             .map(|client| client.peer.connection.unsent_len());
         assert_eq!(
-            self.owed(),
-            owed.sum::<usize>() as u64,
-            "what is owed is known"
+            self.unsent_bytes(),
+            unsent.sum::<usize>() as u64,
+            "all unsent bytes are counted"
         );
         let keys: Vec<Key> = self.slots.keys().collect();
         for key in keys {

@@ -264,7 +264,10 @@ impl Watched<'_> {
             watermarks.high.max(read_ahead.get()) + read_ahead.get().min(promised) + promised;
         assert!(server.clients.most_owed() <= bound, "memory of one");
         if let Some(most) = unsent_max.filter(|_| !server.service.delays()) {
-            assert!(server.clients.owed() <= most as u64, "memory of all");
+            assert!(
+                server.clients.unsent_bytes() <= most as u64,
+                "memory of all"
+            );
         }
         let datagrams = &counters.datagrams;
         let sum =

@@ -156,7 +156,11 @@ fn pitfall_15_all_that_never_read_are_owed_no_more_than_the_limit() {
         for _ in 0..4 {
             room.peer(never_reads).peer_sends(200);
             room.settle();
-            assert!(room.clients.owed() <= MOST, "{} owed", room.clients.owed());
+            assert!(
+                room.clients.unsent_bytes() <= MOST,
+                "{} unsent",
+                room.clients.unsent_bytes()
+            );
         }
         room.round_trip(good);
         let now = room.closed().owed_too_much;
@@ -177,13 +181,17 @@ fn who_is_owed_most_is_the_one_to_go() {
     room.settle();
     room.peer(little).peer_sends(120);
     room.settle();
-    assert_eq!(room.clients.owed(), 20, "what the kernel has not taken");
+    assert_eq!(
+        room.clients.unsent_bytes(),
+        20,
+        "what the kernel has not taken"
+    );
     room.peer(much).peer_sends(200);
     room.settle();
     room.peer(much).peer_sends(200);
     room.settle();
     assert!(room.is_there(little) && !room.is_there(much));
-    assert_eq!(room.clients.owed(), 20);
+    assert_eq!(room.clients.unsent_bytes(), 20);
 }
 
 #[test]

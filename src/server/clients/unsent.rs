@@ -1,13 +1,13 @@
-//! What all clients together are owed, and the limit to it.
+//! The pending output of all clients together, and its limit.
 
 use super::{Clients, CloseReason, Key, Probe, Service, Stream};
 
 /// What it costs to look at one client, in bytes that could be moved in that time.
 const LOOK_COST: i64 = 8;
 
-/// The limit to what is kept unsent for all clients together, if there is one.
+/// The limit for the unsent bytes of all clients together, if there is one.
 #[derive(Debug)]
-pub(super) struct Debts {
+pub(super) struct UnsentLimit {
     most: Option<u64>,
     /// The clients with the most unsent bytes, as of the last look at all of them; the largest last.
     ///
@@ -17,7 +17,7 @@ pub(super) struct Debts {
     largest: Vec<(usize, Key)>,
 }
 
-impl Debts {
+impl UnsentLimit {
     pub(super) fn new(most: Option<usize>) -> Self {
         let most = most.map(|most| most as u64);
         Self {
@@ -26,27 +26,28 @@ impl Debts {
         }
     }
 
-    /// Whether what is owed is more than may be.
-    pub(super) fn are_too_many(&self, owed: u64) -> bool {
-        self.most.is_some_and(|most| owed > most)
+    /// Whether this number of unsent bytes is over the limit.
+    pub(super) fn is_exceeded(&self, unsent: u64) -> bool {
+        self.most.is_some_and(|most| unsent > most)
     }
 }
 
 impl<S: Stream, P: Probe> Clients<S, P> {
-    /// How many bytes all clients are owed: what was kept, less what has been written of it, or lost with a client.
-    pub(in crate::server) fn owed(&self) -> u64 {
+    /// The unsent bytes of all clients: bytes that were buffered, and neither written since
+    /// nor lost with a client.
+    pub(in crate::server) fn unsent_bytes(&self) -> u64 {
         let moved = self.pump.tally();
         moved.kept_bytes - moved.caught_up_bytes - self.counters.unsent_bytes
     }
 
-    /// Closes the clients with the most unsent bytes, until the limit is kept again.
+    /// Closes the clients with the most unsent bytes, until the limit is no longer exceeded.
     ///
-    /// Pausing everybody instead would let a few who never read hold up all others; and those who keep up are owed
-    /// nothing, so they are not touched. (redis does the same with `maxmemory-clients`.)
+    /// If all were paused instead, a few clients that never read would hold up all others. Clients that keep
+    /// up have no unsent bytes, and are not closed. (redis does the same with `maxmemory-clients`.)
     #[cold]
-    pub(super) fn cancel_debts(&mut self, service: &mut impl Service) {
-        while self.debts.are_too_many(self.owed()) {
-            let Some((unsent, key)) = self.debts.largest.pop() else {
+    pub(super) fn close_largest(&mut self, service: &mut impl Service) {
+        while self.unsent_limit.is_exceeded(self.unsent_bytes()) {
+            let Some((unsent, key)) = self.unsent_limit.largest.pop() else {
                 if self.find_largest() {
                     continue;
                 }
@@ -66,7 +67,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     /// Looks for the clients with the most unsent bytes. Returns whether there is any.
     fn find_largest(&mut self) -> bool {
         self.work.add(self.slots.len() as i64 * LOOK_COST);
-        let largest = &mut self.debts.largest;
+        let largest = &mut self.unsent_limit.largest;
         let unsent = self.slots.entries();
         let unsent = unsent.map(|(key, client)| (client.peer.connection.unsent_len(), key));
         largest.extend(unsent.filter(|&(unsent, _)| unsent > 0));
