@@ -102,7 +102,8 @@ fn serve(
     service: impl Service,
     faults: Option<Faults>,
 ) -> Result<ExitCode, Failure> {
-    // A delay is to be as long as was asked for, whatever that costs. Otherwise it is sleeps that events end which are many.
+    // An injected delay must be as long as asked, whatever that costs. Otherwise events end most
+    // sleeps.
     let delays = faults.as_ref().is_some_and(|faults| faults.delay.is_some());
     let reactor = start_loop(if delays { Timer::Spin } else { Timer::Timerfd })?;
     let memory = &start.memory;

@@ -7,8 +7,9 @@ use clap::Args;
 /// The arguments of `echoloop report`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Makes one HTML file of a trace that serve or bench has written with --trace: how busy the loop was, what is \
-odd about it, and a timeline of its turns and connections. It needs no network, and can be sent to others as it is.
+    after_help = "Makes one HTML file of a trace that serve or bench has written with --trace: how \
+busy the loop was, what is odd about it, and a timeline of its turns and connections. It needs no \
+network, and can be sent to others as it is.
 
 Examples:
   echoloop report trace.json                   writes trace.html
@@ -24,8 +25,8 @@ pub(crate) struct ReportArgs {
     /// The trace: a file that serve or bench has written with --trace; -: standard input
     #[arg(value_name = "TRACE")]
     pub(crate) trace: PathBuf,
-    /// Where to write the page; -: to standard output [default: TRACE, ending in .html; standard output if TRACE
-    /// is standard input or a FIFO]
+    /// Where to write the page; -: to standard output [default: TRACE, ending in .html; standard
+    /// output if TRACE is standard input or a FIFO]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

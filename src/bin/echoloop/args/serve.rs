@@ -93,8 +93,8 @@ pub(crate) struct ServeArgs {
     /// The most bytes of a message: what one recv hands to the service
     #[arg(long, value_name = "SIZE", default_value = "1k", value_parser = nonzero_size, help_heading = ANSWERS)]
     recv_size: NonZeroUsize,
-    /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024), as it
-    /// is with --console
+    /// The most bytes one system call reads; 1k with the default recv-size is a literal recv(1024),
+    /// as it is with --console
     #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = nonzero_size, help_heading = ANSWERS)]
     read_ahead: NonZeroUsize,
 
@@ -104,8 +104,8 @@ pub(crate) struct ServeArgs {
     /// The most clients of one IPv4 address, one IPv6 /64, or one link-local address; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = count, help_heading = LIMITS)]
     max_conns_per_ip: usize,
-    /// What happens to a client beyond max-conns: it is closed at once, or waits until one leaves, or the
-    /// one that was silent for longest is closed for it
+    /// What happens to a client beyond max-conns: it is closed at once, or waits until one leaves,
+    /// or the one that was silent for longest is closed for it
     #[arg(long, value_enum, value_name = "WHAT", default_value = "reject", help_heading = LIMITS)]
     over_limit: OverLimitArg,
     /// Unsent bytes at which reading from a client pauses
@@ -117,8 +117,8 @@ pub(crate) struct ServeArgs {
     /// Bytes one client may move in a turn before others are served
     #[arg(long, value_name = "SIZE", default_value = "64k", value_parser = size, help_heading = LIMITS)]
     read_budget: usize,
-    /// Bytes all clients together may move in a loop iteration before the next poll; each client that is served counts for
-    /// another 4 KiB
+    /// Bytes all clients together may move in a loop iteration before the next poll; each client
+    /// that is served counts for another 4 KiB
     #[arg(long, value_name = "SIZE", default_value = "2560k", value_parser = size, help_heading = LIMITS)]
     iteration_budget: usize,
     /// Clients accepted in a turn before others are served
@@ -127,31 +127,31 @@ pub(crate) struct ServeArgs {
     /// Clients accepted in a second, while others wait; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = rate_or_none, help_heading = LIMITS)]
     accept_rate: f64,
-    /// Unsent bytes of all clients together at which those with the most are closed; 0: no limit [default: a quarter
-    /// of the memory limit of the cgroup or of the machine, 64M to 4G]
+    /// Unsent bytes of all clients together at which those with the most are closed; 0: no limit
+    /// [default: a quarter of the memory limit of the cgroup or of the machine, 64M to 4G]
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
     unsent_max: Option<usize>,
-    /// The size of the kernel's send buffer of each TCP connection; the kernel doubles it, and caps it at
-    /// net.core.wmem_max [default: the system's]
+    /// The size of the kernel's send buffer of each TCP connection; the kernel doubles it, and caps
+    /// it at net.core.wmem_max [default: the system's]
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = LIMITS)]
     sndbuf: Option<NonZeroUsize>,
-    /// The size of the kernel's receive buffer of each TCP connection; the kernel doubles it, and caps it at
-    /// net.core.rmem_max [default: the system's]
+    /// The size of the kernel's receive buffer of each TCP connection; the kernel doubles it, and
+    /// caps it at net.core.rmem_max [default: the system's]
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = LIMITS)]
     rcvbuf: Option<NonZeroUsize>,
-    /// Datagrams received from each socket in a loop iteration, during which TCP clients wait; all sockets together
-    /// receive at most one for each 8 KiB of iteration-budget
+    /// Datagrams received from each socket in a loop iteration, during which TCP clients wait; all
+    /// sockets together receive at most one for each 8 KiB of iteration-budget
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
 
-    /// Hang up on clients that have not sent a byte this long after they came; 0: never
+    /// Close clients that have not sent a byte this long after they connected; 0: never
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = timeout, help_heading = TIMES)]
     first_byte_timeout: Timeout,
-    /// Hang up on clients that are owed nothing and have sent nothing for this long; 0: never [default:
-    /// 10m; with --console never]
+    /// Close clients that have no pending output and have sent nothing for this long; 0: never
+    /// [default: 10m; with --console never]
     #[arg(long, value_name = "TIME", value_parser = timeout, help_heading = TIMES)]
     idle_timeout: Option<Timeout>,
-    /// Close clients that have taken none of what they are owed for this long; 0: never
+    /// Close clients that have taken none of their pending output for this long; 0: never
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout, help_heading = TIMES)]
     write_stall_timeout: Timeout,
     /// How long to wait for clients when told to stop; 0: not at all
@@ -167,20 +167,20 @@ pub(crate) struct ServeArgs {
     /// Answer even datagrams that already end in the suffix, as two tutorial servers would for ever
     #[arg(long, help_heading = GUARD)]
     udp_answer_replies: bool,
-    /// Replies a second to one host: an IPv4 address, an IPv6 /64, or a link-local address; 0: no limit
-    /// but those of its network and of all sources [default: 1000, no limit for loopback]
+    /// Replies a second to one host: an IPv4 address, an IPv6 /64, or a link-local address; 0: no
+    /// limit but those of its network and of all sources [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_rate: Option<u32>,
     /// Replies a second to one network, an IPv4 /24 or an IPv6 /48; 0: no limit [default: 5 times
     /// --udp-rate, 5000 if that is 0, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_network_rate: Option<u32>,
-    /// Replies a second to all sources together; 0: no limit [default: 20 times --udp-rate, 20000 if that
-    /// is 0, no limit for loopback]
+    /// Replies a second to all sources together; 0: no limit [default: 20 times --udp-rate, 20000
+    /// if that is 0, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_total_rate: Option<u32>,
-    /// Replies to the same datagram of one source, each within half a second, before that datagram is
-    /// blocked for 60 s; 0: no limit [default: 1000, no limit for loopback]
+    /// Replies to the same datagram of one source, each within half a second, before that datagram
+    /// is blocked for 60 s; 0: no limit [default: 1000, no limit for loopback]
     #[arg(long, value_name = "N", value_parser = count32, help_heading = GUARD)]
     udp_loop_limit: Option<u32>,
     /// With --udp-public, send replies of more than twice the size of the request (with IP and UDP

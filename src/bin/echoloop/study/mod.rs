@@ -52,8 +52,8 @@ pub(crate) struct Study {
 }
 
 impl Study {
-    /// Begins the view and the trace that `args` ask for, of a loop that `recorder` observes. The trace goes to `trace`,
-    /// and the view to `text`.
+    /// Begins the view and the trace that `args` ask for, of a loop that `recorder` observes. The
+    /// trace goes to `trace`, and the view to `text`.
     pub(crate) fn begin(
         args: &StudyArgs,
         (trace, text): (Option<Opened>, TextStream),

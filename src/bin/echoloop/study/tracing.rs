@@ -45,7 +45,8 @@ type Shared = Rc<RefCell<Option<Output<Piece>>>>;
 pub(crate) struct Tracing {
     destination: Destination,
     output: Shared,
-    /// The records of the loop, and those of them that the thread was not handed because its queue was full.
+    /// The records of the loop, and those of them that the thread was not handed because its queue
+    /// was full.
     recorded: Rc<Cell<u64>>,
     missed: Rc<Cell<u64>>,
     overflows_before: Option<u64>,
@@ -102,8 +103,8 @@ impl Tracing {
         Ok((tracing, sink))
     }
 
-    /// The loop has started its work. From now on the trace may replace an existing file. It does so at once,
-    /// or with the records that are queued.
+    /// The loop has started its work. From now on the trace may replace an existing file. It does
+    /// so at once, or with the records that are queued.
     pub(super) fn start(&self) {
         self.started.store(true, Ordering::Relaxed);
         if let Some(output) = &*self.output.borrow() {
@@ -115,7 +116,8 @@ impl Tracing {
         self.started.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything has been written, for a shorter time if the loop was `aborted`. No more records may come.
+    /// Waits until everything has been written, for a shorter time if the loop was `aborted`. No
+    /// more records may come.
     pub(crate) fn finish(self, aborted: bool) -> Result<(), Failure> {
         let before = self.overflows_before;
         let risen = overflows().zip(before).map(|(now, before)| now - before);
@@ -168,8 +170,8 @@ impl Tracing {
     }
 }
 
-/// Writes the pieces of a trace, on a thread of its own. The first failure ends the trace, and is logged when
-/// it happens. The loop goes on, and the end of the trace returns the failure.
+/// Writes the pieces of a trace, on a thread of its own. The first failure ends the trace, and is
+/// logged when it happens. The loop goes on, and the end of the trace returns the failure.
 struct Writing {
     writer: Option<TraceWriter<Sink>>,
     destination: Destination,
