@@ -13,6 +13,8 @@
 #[path = "../compare/arguments.rs"]
 mod arguments;
 mod clients;
+#[path = "../compare/cores.rs"]
+mod cores;
 mod measured;
 #[path = "../compare/peers.rs"]
 #[allow(dead_code)]
@@ -25,13 +27,13 @@ mod serving;
 mod table;
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::arguments::{help_or_refuse, refuse};
 use self::clients::Load;
+use self::cores::use_second_core;
 use self::peers::Peers;
 use self::serving::Server;
 use self::table::say;
@@ -109,10 +111,7 @@ fn main() {
             servers.extend(Server::peer(&peers, name, binary, &[]));
         }
     }
-    // Everybody but the server shares the second core. It stays as it is where that can't be had.
-    let _ = Command::new("taskset")
-        .args(["-cp", "1", &std::process::id().to_string()])
-        .output();
+    use_second_core();
     for (what, load) in &LOADS {
         say(what);
         for round in 1..=options.rounds {

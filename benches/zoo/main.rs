@@ -9,6 +9,8 @@
 
 #[path = "../compare/arguments.rs"]
 mod arguments;
+#[path = "../compare/cores.rs"]
+mod cores;
 mod creatures;
 mod iterations;
 #[path = "../compare/peers.rs"]
@@ -24,12 +26,12 @@ mod table;
 mod watch;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
 use self::arguments::{help_or_refuse, refuse};
+use self::cores::use_second_core;
 use self::creatures::Zoo;
 use self::iterations::LongestIterations;
 use self::peers::Peers;
@@ -131,12 +133,7 @@ fn main() {
             options.only.join("' or '")
         ));
     }
-    // Everybody but the server shares the second core. It stays as it is where that can't be had.
-    let _ = Command::new("taskset")
-        .args(["-cp", "1", &std::process::id().to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    use_second_core();
     for (server, datagrams) in servers {
         visit(&server, datagrams, options.time);
     }
