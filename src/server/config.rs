@@ -19,7 +19,7 @@ const READ_AHEAD: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not zero")
 const ITERATION_BUDGET: usize = 2560 * 1024;
 
 /// What a datagram takes of that: it is received, looked at and replied to in some 5 µs.
-const DATAGRAM_COST: usize = 8 * 1024;
+const DATAGRAM_COST: usize = 4 * 1024;
 
 /// The longest time that can be asked for: a century. Added to the clock, more could overflow it.
 pub const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -84,7 +84,7 @@ pub struct Config {
     /// limit but that of each client.
     pub unsent_max: Option<usize>,
     /// How many datagrams are received in a loop iteration, from each socket, before others are served.
-    /// TCP clients wait meanwhile, so it is less if `iteration_budget` has not 8 KiB for each datagram of
+    /// TCP clients wait meanwhile, so it is less if `iteration_budget` has not 4 KiB for each datagram of
     /// all sockets.
     pub datagram_budget: usize,
     /// Clients that have not sent a byte this long after they have come are hung up on. `None`: never.
