@@ -27,7 +27,7 @@ const WAITING_PART: i64 = 4;
 
 /// In which order new clients are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum ServingOrder {
     FirstCome,
     LastCome,
 }
@@ -37,18 +37,18 @@ enum Order {
 /// Not as time: a look at the clock costs more than this, a virtual machine can stop for longer than
 /// any iteration, and the work of an iteration is the same each time, so that tests can bound it.
 #[derive(Debug)]
-pub(super) struct Work {
-    budget: i64,
+pub(super) struct IterationBudget {
+    whole: i64,
     left: i64,
     /// How many bytes the pump had moved beside small messages when they were added up.
     bulk_bytes: u64,
 }
 
-impl Work {
+impl IterationBudget {
     pub(super) fn new(budget: usize) -> Self {
         let budget = i64::try_from(budget).unwrap_or(i64::MAX);
         Self {
-            budget,
+            whole: budget,
             left: budget,
             bulk_bytes: 0,
         }
@@ -72,12 +72,12 @@ impl Work {
 
     /// What was kept for clients that wait can be spent now. However little that is, one is served.
     fn give_back_part(&mut self) {
-        self.left = (self.left + self.budget / WAITING_PART).max(1);
+        self.left = (self.left + self.whole / WAITING_PART).max(1);
     }
 
     /// Whether deadlines have taken their part of the iteration, and the others are left to the next.
     pub(super) const fn is_deadline_part_spent(&self) -> bool {
-        self.left < self.budget - self.budget / DEADLINES_PART
+        self.left < self.whole - self.whole / DEADLINES_PART
     }
 }
 
@@ -92,8 +92,8 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     ) {
         let mut new = self.ready.take_new();
         let (left_over, bulk) = (self.ready.left_over(), self.ready.bulk());
-        let (mut end, mut order) = (new.len(), Order::FirstCome);
-        let is_full = left_over + bulk > 0 || !self.work.is_enough_for(end);
+        let (mut end, mut order) = (new.len(), ServingOrder::FirstCome);
+        let is_full = left_over + bulk > 0 || !self.budget.is_enough_for(end);
         if is_full {
             (end, order) = self.choose_first(&mut new);
         }
@@ -102,24 +102,24 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             // Only a client that moves more than a small message can end this early, so that small
             // messages pay nothing for it.
             if self.serve_one(key, service, now, stamp)
-                && !self.work.is_enough_for(end - clients.len())
+                && !self.budget.is_enough_for(end - clients.len())
             {
                 end -= clients.len();
                 break;
             }
         }
         if is_full || end < new.len() {
-            if order == Order::LastCome {
+            if order == ServingOrder::LastCome {
                 new[end..].reverse();
             }
-            self.work.add((end * CLIENT_COST) as i64);
+            self.budget.add((end * CLIENT_COST) as i64);
             self.serve_others(&new[end..], left_over, bulk, service, now);
         }
         self.ready.give_back(new);
         if !self.quiet.is_empty() {
             self.hang_up_on_the_quiet(service, now);
         }
-        self.work.left = self.work.budget;
+        self.budget.left = self.budget.whole;
         self.pump.trim();
         if cfg!(debug_assertions) {
             self.check();
@@ -133,19 +133,19 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     /// be served in time. The others are served in the order in which they came.
     #[cold]
     #[inline(never)]
-    fn choose_first(&mut self, new: &mut [Key]) -> (usize, Order) {
+    fn choose_first(&mut self, new: &mut [Key]) -> (usize, ServingOrder) {
         for waiting in [self.ready.left_over(), self.ready.bulk()] {
             if waiting > 0 {
-                self.work.left -= self.work.budget / WAITING_PART;
+                self.budget.left -= self.budget.whole / WAITING_PART;
             }
         }
-        if self.work.is_enough_for(new.len()) {
-            return (new.len(), Order::FirstCome);
+        if self.budget.is_enough_for(new.len()) {
+            return (new.len(), ServingOrder::FirstCome);
         }
         new.reverse();
         // However small the budget, one is served.
-        let most = self.work.left.max(0) as usize / CLIENT_COST;
-        (new.len().min(most + 1), Order::LastCome)
+        let most = self.budget.left.max(0) as usize / CLIENT_COST;
+        (new.len().min(most + 1), ServingOrder::LastCome)
     }
 
     /// Serves those that wait until the budget is spent, `new` clients left over by this iteration
@@ -162,11 +162,11 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     ) {
         self.ready.leave_over(new);
         if left_over > 0 {
-            self.work.give_back_part();
+            self.budget.give_back_part();
         }
         let mut is_full = false;
         for _ in 0..self.ready.left_over() {
-            if self.work.left <= 0 {
+            if self.budget.left <= 0 {
                 is_full = true;
                 break;
             }
@@ -175,10 +175,10 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             }
         }
         if bulk > 0 {
-            self.work.give_back_part();
+            self.budget.give_back_part();
         }
         for _ in 0..bulk {
-            if self.work.left <= 0 {
+            if self.budget.left <= 0 {
                 is_full = true;
                 break;
             }
@@ -198,7 +198,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     /// Serves a client, where that is not done for every message.
     #[inline(never)]
     pub(super) fn serve_again(&mut self, key: Key, service: &mut impl Service, now: Instant) {
-        self.work.add(CLIENT_COST as i64);
+        self.budget.add(CLIENT_COST as i64);
         self.serve_one(key, service, now, Stamp::new(self.start, now));
     }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use self::admission::Refusals;
 use self::client::{Client, Turn};
 use self::idlers::Idlers;
-use self::iteration::{CLOSE_COST, Work};
+use self::iteration::{CLOSE_COST, IterationBudget};
 use self::per_ip_counts::PerIpCounts;
 use self::ready_list::ReadyList;
 use self::unsent::UnsentLimit;
@@ -40,7 +40,7 @@ pub(super) struct Clients<S: Stream, P: Probe = Off> {
     slots: Slots<Client<P::Stream<S>>>,
     ready: ReadyList,
     /// What this loop iteration has done for clients so far, and how much it may do.
-    work: Work,
+    budget: IterationBudget,
     deadlines: Deadlines<(Key, Watch)>,
     pump: Pump,
     /// How long a client may be idle, and why it is then hung up on.
@@ -87,7 +87,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             start,
             slots: Slots::new(config.max_conns),
             ready: ReadyList::default(),
-            work: Work::new(config.iteration_budget),
+            budget: IterationBudget::new(config.iteration_budget),
             deadlines: Deadlines::new(start),
             pump: Pump::new(limits),
             idle: config.idle_timeout.map(idle),
@@ -130,7 +130,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     #[cold]
     #[inline(never)]
     fn pumped(&mut self, key: Key, outcome: Outcome, service: &mut impl Service, now: Instant) {
-        self.work.add_bulk(self.pump.bulk_bytes());
+        self.budget.add_bulk(self.pump.bulk_bytes());
         match outcome {
             Outcome::Blocked => {
                 self.note_end(key, service);
@@ -303,7 +303,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             let _ = client.peer.stream.reset_on_close();
         }
         self.left = true;
-        self.work.add(CLOSE_COST);
+        self.budget.add(CLOSE_COST);
         self.per_ip_counts.leave(client.address.socket_addr());
         let unsent = client.peer.connection.unsent_len();
         self.counters.closed(reason, unsent);

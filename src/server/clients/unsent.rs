@@ -66,7 +66,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
 
     /// Looks for the clients with the most unsent bytes. Returns whether there is any.
     fn find_largest(&mut self) -> bool {
-        self.work.add(self.slots.len() as i64 * LOOK_COST);
+        self.budget.add(self.slots.len() as i64 * LOOK_COST);
         let largest = &mut self.unsent_limit.largest;
         let unsent = self.slots.entries();
         let unsent = unsent.map(|(key, client)| (client.peer.connection.unsent_len(), key));

@@ -113,12 +113,12 @@ impl<S: Stream, P: Probe> Clients<S, P> {
     #[inline(never)]
     fn expire_due(&mut self, service: &mut impl Service, now: Instant) {
         while let Some((key, watch)) = self.deadlines.expire(now) {
-            self.work.add(DEADLINE_COST);
+            self.budget.add(DEADLINE_COST);
             if self.slots.get_mut(key).is_some() {
                 self.expire_one(key, watch, service, now);
             }
             // After the first one: evictions of the last iteration may have taken their part.
-            if self.work.is_deadline_part_spent() {
+            if self.budget.is_deadline_part_spent() {
                 return;
             }
         }
@@ -183,7 +183,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         } else if due > now {
             self.deadlines.arm(due, (key, Watch::Idle));
         } else {
-            self.work.add(CLIENT_COST as i64);
+            self.budget.add(CLIENT_COST as i64);
             self.quiet.push(key);
         }
     }
