@@ -14,9 +14,12 @@ use super::{Folder, Running, echoloop, full_pipe};
 
 const SERVE: [&str; 5] = ["-q", "serve", "--tcp", "127.0.0.1:0", "--no-udp"];
 
-/// The address that a server listens on, when it can't print it (proc_net_tcp(5)).
-fn listening_address(pid: u32) -> Option<SocketAddr> {
-    const LISTEN: &str = "0A";
+/// States of a TCP socket (proc_net_tcp(5)).
+const ESTABLISHED: &str = "01";
+const LISTEN: &str = "0A";
+
+/// The address of a TCP socket of process `pid` in this state, for a server that can't print it.
+fn tcp_address(pid: u32, state: &str) -> Option<SocketAddr> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     let inodes: Vec<String> = targets
@@ -28,13 +31,18 @@ fn listening_address(pid: u32) -> Option<SocketAddr> {
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
     table.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let is_ours = *fields.get(3)? == LISTEN && inodes.iter().any(|inode| inode == fields[9]);
+        let is_ours = *fields.get(3)? == state && inodes.iter().any(|inode| inode == fields[9]);
         let port = u16::from_str_radix(fields[1].split_once(':')?.1, 16).ok()?;
         is_ours.then(|| ([127, 0, 0, 1], port).into())
     })
 }
 
-/// A server whose standard output is full, and a client of it.
+fn listening_address(pid: u32) -> Option<SocketAddr> {
+    tcp_address(pid, LISTEN)
+}
+
+/// A server whose standard output is full, and a client that it has accepted. A signal before its loop
+/// runs would end it at once, and it listens before that.
 fn serve_into_full_pipe(options: &[&str]) -> (Running, TcpStream, std::io::PipeReader) {
     let (reader, writer) = full_pipe();
     let mut command = echoloop(&[&SERVE, options].concat());
@@ -46,6 +54,9 @@ fn serve_into_full_pipe(options: &[&str]) -> (Running, TcpStream, std::io::PipeR
     });
     let client = TcpStream::connect(address.unwrap()).unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
+    eventually("it accepts the client", || {
+        tcp_address(server.id(), ESTABLISHED).is_some()
+    });
     (server, client, reader)
 }
 
