@@ -29,11 +29,12 @@ pub(crate) fn end_by_default(signal: i32) -> ! {
     low_level::exit(SIGNALLED + signal)
 }
 
-/// Ends the process later, unless it has ended by then.
-pub(crate) fn exit_after(time: Duration, signal: i32) {
+/// Ends the process later, unless it has ended by then, with the exit code of the signal that `signal`
+/// names at that time.
+pub(crate) fn exit_after(time: Duration, signal: fn() -> i32) {
     let wait = move || {
         thread::sleep(time);
-        exit(signal)
+        exit(signal())
     };
     let thread = thread::Builder::new().name("ending".to_owned());
     if thread.spawn(wait).is_err() {

@@ -73,11 +73,14 @@ static IS_ATTACHED: AtomicBool = AtomicBool::new(false);
 /// How many signals to stop the thread knows of.
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
+/// The last signal to stop that the thread knows of.
+static LAST_STOP: AtomicI32 = AtomicI32::new(0);
+
 /// How many signals to stop the loop has taken.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
-/// The last signal to stop.
-static LAST_STOP: AtomicI32 = AtomicI32::new(0);
+/// The last signal to stop that the loop has taken.
+static LAST_TAKEN: AtomicI32 = AtomicI32::new(0);
 
 /// Catches signals. To be called before anything that may block, and before other threads start.
 pub(crate) fn start() -> io::Result<()> {
@@ -159,15 +162,26 @@ fn receive(signal: i32) {
         ending::end_by_default(signal);
     }
     LAST_STOP.store(signal, Ordering::Release);
-    let count = STOPS.fetch_add(1, Ordering::AcqRel) + 1;
+    // Sequentially consistent, as in `detach`: either this thread or `detach` sees what the other stored.
+    let count = STOPS.fetch_add(1, Ordering::SeqCst) + 1;
     // The loop may have taken this signal and ended before this thread has run.
-    let is_for_loop = IS_ATTACHED.load(Ordering::Acquire) || count <= TAKEN.load(Ordering::Acquire);
+    let is_for_loop = IS_ATTACHED.load(Ordering::SeqCst) || count <= TAKEN.load(Ordering::SeqCst);
     if count > 2 || !is_for_loop {
         ending::exit(signal);
     }
     // The loop receives it as well.
     if count == 2 {
-        ending::exit_after(ABORT_WAIT, signal);
+        ending::exit_after(ABORT_WAIT, second_stop);
+    }
+}
+
+/// The second signal to stop. Signals that arrive before the thread runs come to it in the order of
+/// their numbers. The loop may know the order.
+fn second_stop() -> i32 {
+    if TAKEN.load(Ordering::Acquire) >= 2 {
+        LAST_TAKEN.load(Ordering::Acquire)
+    } else {
+        LAST_STOP.load(Ordering::Acquire)
     }
 }
 
@@ -203,19 +217,33 @@ impl Signals {
         Ok(())
     }
 
-    /// The loop was left: from now on a signal ends the program at once.
+    /// The loop was left: from now on a signal ends the program at once. So does one that came after
+    /// the loop last took signals.
     pub(crate) fn detach(&mut self) {
         if self.source.is_none() {
             return;
         }
         start_thread();
-        IS_ATTACHED.store(false, Ordering::Release);
+        IS_ATTACHED.store(false, Ordering::SeqCst);
         let has_thread = HAS_THREAD.load(Ordering::Acquire);
         AT_ONCE.store(!has_thread, Ordering::Release);
-        self.source = None;
-        if STOPS.load(Ordering::Acquire) > 0 {
-            ending::exit_after(END_WAIT, LAST_STOP.load(Ordering::Acquire));
+        if let Some(signal) = self.not_taken() {
+            ending::exit(signal);
         }
+        self.source = None;
+        if TAKEN.load(Ordering::Acquire) > 0 {
+            ending::exit_after(END_WAIT, second_stop);
+        }
+    }
+
+    /// A signal to stop that has come and that the loop has not taken.
+    fn not_taken(&mut self) -> Option<i32> {
+        let mut left = self.source.as_mut()?.pending();
+        let signal = left.find(|signal| STOPPING.contains(signal));
+        signal.or_else(|| {
+            let is_known = STOPS.load(Ordering::SeqCst) > TAKEN.load(Ordering::SeqCst);
+            is_known.then(|| LAST_STOP.load(Ordering::Acquire))
+        })
     }
 
     /// Whether `event` says that signals have come. They are to be taken then.
@@ -254,12 +282,14 @@ impl Signals {
         }
         let is_stop = |signal: &&i32| STOPPING.contains(signal);
         let stops = signals.iter().filter(is_stop).count() as u32;
-        TAKEN.fetch_add(stops, Ordering::AcqRel);
-        if let Some(&signal) = signals.iter().find(is_stop)
-            && !HAS_THREAD.load(Ordering::Acquire)
-        {
-            LAST_STOP.store(signal, Ordering::Release);
-            STOPS.fetch_add(stops, Ordering::AcqRel);
+        let Some(&last) = signals.iter().rfind(is_stop) else {
+            return signals;
+        };
+        LAST_TAKEN.store(last, Ordering::Release);
+        TAKEN.fetch_add(stops, Ordering::SeqCst);
+        if !HAS_THREAD.load(Ordering::Acquire) {
+            LAST_STOP.store(last, Ordering::Release);
+            STOPS.fetch_add(stops, Ordering::SeqCst);
             start_thread();
             // Also if there is no thread.
             AT_ONCE.store(false, Ordering::Release);
@@ -271,5 +301,24 @@ impl Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         self.detach();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Such as one that arrives while the loop does its last work.
+    #[test]
+    fn signal_that_the_loop_has_not_taken_is_found_when_it_is_left() {
+        let reactor = Reactor::new().unwrap();
+        let mut signals = Signals::detached();
+        signals.attach(&reactor, false).unwrap();
+        low_level::raise(SIGUSR1).unwrap();
+        assert_eq!(signals.not_taken(), None);
+        low_level::raise(SIGINT).unwrap();
+        assert_eq!(signals.not_taken(), Some(SIGINT));
+        // Dropped without `detach`, which would end the tests.
+        signals.source = None;
     }
 }
