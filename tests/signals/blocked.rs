@@ -173,6 +173,17 @@ fn mistake_in_the_arguments_ends_in_time_without_a_reader_of_the_message() {
     assert_eq!(program.end(), Some(2));
 }
 
+/// Every thread is given a stack that is larger than the address space.
+#[test]
+fn mistake_in_the_arguments_is_reported_if_no_thread_can_be_started() {
+    let mut command = echoloop(&["serve", "--no-such-option"]);
+    command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+    let output = command.stderr(Stdio::piped()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.contains("--no-such-option"), "{err:?}");
+}
+
 /// The log goes to a file of at most 4 KiB.
 #[test]
 fn log_beyond_the_file_size_limit_does_not_end_a_server() {

@@ -1,10 +1,12 @@
 //! Terminals that disconnect, that are stopped, and that have to be restored.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use rustix::param::page_size;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use super::Running;
@@ -94,7 +96,15 @@ fn console_that_outlives_its_terminal_stops_as_at_end_of_input() {
 
 #[test]
 fn fatal_signal_gives_the_terminal_back_and_ends_as_by_default() {
-    for (name, number) in [("QUIT", 3), ("ABRT", 6), ("ALRM", 14), ("USR2", 12)] {
+    // Of the last two, the exit code is all that is known.
+    for (name, number) in [
+        ("QUIT", 3),
+        ("ABRT", 6),
+        ("ALRM", 14),
+        ("USR2", 12),
+        ("IO", 128 + 29),
+        ("PWR", 128 + 30),
+    ] {
         let mut operator = Terminal::console(&[]);
         operator.types("half a li");
         operator.shows("half a li");
@@ -105,7 +115,34 @@ fn fatal_signal_gives_the_terminal_back_and_ends_as_by_default() {
             status = operator.child.try_wait().unwrap();
             status.is_some()
         });
-        assert_eq!(status.unwrap().signal(), Some(number), "{name}");
+        let status = status.unwrap();
+        assert_eq!(status.signal().or(status.code()), Some(number), "{name}");
+        eventually("the terminal is as it was", || operator.is_as_found());
+    }
+}
+
+/// The limit of the address space leaves no room for the stack of a thread, which has 2 MiB.
+#[test]
+fn signal_gives_the_terminal_back_if_no_thread_can_be_started() {
+    const ROOM: usize = 1024 * 1024;
+    for (name, ends_with) in [("TERM", None), ("QUIT", Some(3))] {
+        let mut operator = Terminal::console(&[]);
+        operator.types("half a li");
+        operator.shows("half a li");
+        let pid = operator.child.id().to_string();
+        let pages = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+        let pages: usize = pages.split(' ').next().unwrap().parse().unwrap();
+        let limit = format!("--as={}", pages * page_size() + ROOM);
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args([&limit, "--pid", &pid]);
+        assert!(prlimit.status().unwrap().success());
+        operator.signal(name);
+        let mut status = None;
+        eventually("it has ended", || {
+            status = operator.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().signal(), ends_with, "{name}");
         eventually("the terminal is as it was", || operator.is_as_found());
     }
 }

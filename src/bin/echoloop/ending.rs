@@ -2,6 +2,8 @@
 //!
 //! Nothing here takes a lock that a thread holds while it writes to a file, a pipe or a terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +14,10 @@ use crate::{SIGNALLED, bounded, output};
 
 /// How long cleaning up may take: a disk or a terminal may not respond.
 const CLEAN_UP_WAIT: Duration = Duration::from_millis(200);
+
+/// Makes the signal handlers end the process at once.
+pub(crate) static AT_ONCE: LazyLock<Arc<AtomicBool>> =
+    LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
 /// Ends the process with the exit code of `signal`. Buffered output is lost.
 pub(crate) fn exit(signal: i32) -> ! {
@@ -30,28 +36,30 @@ pub(crate) fn end_by_default(signal: i32) -> ! {
 }
 
 /// Ends the process later, unless it has ended by then, with the exit code of the signal that `signal`
-/// names at that time.
-pub(crate) fn exit_after(time: Duration, signal: fn() -> i32) {
+/// names at that time. Returns whether there is a thread that waits.
+pub(crate) fn exit_after(time: Duration, signal: fn() -> i32) -> bool {
     let wait = move || {
         thread::sleep(time);
         exit(signal())
     };
     let thread = thread::Builder::new().name("ending".to_owned());
-    if thread.spawn(wait).is_err() {
-        // Without a thread that waits, the next signal has to end it.
-        log::debug!("the time limit of the end is not enforced: no thread can be started");
-    }
+    thread.spawn(wait).is_ok()
 }
 
 /// Gives the terminal back, and removes unfinished files.
 fn clean_up() {
     let work = || {
-        if let Some(screen) = Screen::shown() {
-            screen.abandon();
-        }
+        let abandoned = Screen::shown().filter(|screen| screen.abandon());
         output::remove_temporary_files();
+        if let Some(screen) = abandoned {
+            screen.reset_at_exit();
+        }
         Ok(())
     };
     // A disk or terminal that does not respond in time must not keep the process.
-    let _ = bounded::within(CLEAN_UP_WAIT, work);
+    let _ = bounded::within_or(CLEAN_UP_WAIT, work, |work| {
+        // Nothing bounds the work here, so the next signal ends the process.
+        AT_ONCE.store(true, Ordering::Release);
+        work()
+    });
 }

@@ -146,9 +146,9 @@ fn fail(code: u8, line: &str) -> ExitCode {
 
 /// Writes to stderr, unless that takes too long.
 fn write_last(text: String) -> io::Result<()> {
-    bounded::within(LAST_LINE_WAIT, move || {
-        Patient(io::stderr().lock()).write_all(text.as_bytes())
-    })
+    let write = move || Patient(io::stderr().lock()).write_all(text.as_bytes());
+    // Without another thread it may take long, until a signal ends the process.
+    bounded::within_or(LAST_LINE_WAIT, write, |write| write())
 }
 
 /// As the standard library does, but a stderr without a reader does not block the thread that panics.

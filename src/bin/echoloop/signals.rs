@@ -27,15 +27,18 @@ use std::thread;
 use std::time::Duration;
 
 use echoloop::reactor::{EXTERNAL, Event, Interest, Reactor, Registry};
+#[cfg(target_os = "linux")]
+use nix::sys::signal::Signal;
 use signal_hook::consts::{
-    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTRAP, SIGUSR1,
+    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGTRAP, SIGUSR1,
     SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
 };
 use signal_hook::iterator;
 use signal_hook::{SigId, flag, low_level};
 use signal_hook_mio::v1_0 as hook;
 
-use crate::{SIGNALLED, ending};
+use crate::SIGNALLED;
+use crate::ending::{self, AT_ONCE};
 
 /// How long the loop may take to abort after the second signal.
 const ABORT_WAIT: Duration = Duration::from_millis(500);
@@ -49,12 +52,18 @@ const STOPPING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
 /// Other signals that end it. SIGBUS and SIGSYS are missing, and SIGSEGV, SIGILL and SIGFPE can't be
 /// caught: a faulty instruction is repeated when the handler returns.
-const FATAL: [i32; 9] = [
-    SIGABRT, SIGALRM, SIGIO, SIGPROF, SIGQUIT, SIGTRAP, SIGUSR2, SIGVTALRM, SIGXCPU,
+const FATAL: [i32; 8] = [
+    SIGABRT, SIGALRM, SIGPROF, SIGQUIT, SIGTRAP, SIGUSR2, SIGVTALRM, SIGXCPU,
 ];
 
-/// Makes the handlers end the process at once.
-static AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
+/// Signals that end a process on Linux only (signal(7)); elsewhere they are ignored or unknown. After
+/// them the exit code is that of a shell, 128 and the number: signal-hook does not set their default
+/// action.
+#[cfg(target_os = "linux")]
+const FATAL_ON_LINUX: [i32; 2] = [Signal::SIGIO as i32, Signal::SIGPWR as i32];
+
+#[cfg(not(target_os = "linux"))]
+const FATAL_ON_LINUX: [i32; 0] = [];
 
 /// The handlers that set [`AT_ONCE`], until the thread runs.
 static MARKS: Mutex<Vec<SigId>> = Mutex::new(Vec::new());
@@ -117,7 +126,8 @@ pub(crate) fn start_thread() {
 }
 
 fn spawn() -> io::Result<()> {
-    let caught = not_ignored(&STOPPING).chain(not_ignored(&FATAL));
+    let fatal = not_ignored(&FATAL).chain(not_ignored(&FATAL_ON_LINUX));
+    let caught = not_ignored(&STOPPING).chain(fatal);
     let mut source = iterator::Signals::new(caught)?;
     let run = move || source.forever().for_each(receive);
     let thread = thread::Builder::new().name("signals".to_owned());
@@ -170,8 +180,9 @@ fn receive(signal: i32) {
         ending::exit(signal);
     }
     // The loop receives it as well.
-    if count == 2 {
-        ending::exit_after(ABORT_WAIT, second_stop);
+    if count == 2 && !ending::exit_after(ABORT_WAIT, second_stop) {
+        thread::sleep(ABORT_WAIT);
+        ending::exit(second_stop());
     }
 }
 
@@ -231,8 +242,9 @@ impl Signals {
             ending::exit(signal);
         }
         self.source = None;
-        if TAKEN.load(Ordering::Acquire) > 0 {
-            ending::exit_after(END_WAIT, second_stop);
+        if TAKEN.load(Ordering::Acquire) > 0 && !ending::exit_after(END_WAIT, second_stop) {
+            // The next signal has to end it.
+            log::debug!("the time limit of the end is not enforced: no thread can be started");
         }
     }
 

@@ -312,10 +312,9 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back because the process is about to end by a signal. Waits for no other thread,
-    /// and does not use the lock of stdout: another thread may hold it and be blocked. Writing to a stopped
-    /// terminal blocks, and is the last thing that is done.
-    pub(crate) fn abandon(&self) {
+    /// Gives the modes of the terminal back because the process is about to end by a signal. Waits for no
+    /// other thread. Returns whether the terminal is to be reset as well.
+    pub(crate) fn abandon(&self) -> bool {
         let state = match self.0.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
@@ -323,13 +322,19 @@ impl Screen {
         };
         let held = state.is_none_or(|mut state| std::mem::take(&mut state.held));
         // In the background, the terminal is another program's, and changing it would stop this one.
-        if held && tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
+        let is_ours = held && tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
+        if is_ours {
             self.give_back();
-            let _ = rustix::io::write(
-                io::stdout(),
-                format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}\n").as_bytes(),
-            );
         }
+        is_ours
+    }
+
+    /// Ends the modes of the terminal that are set by what is written to it. Does not use the lock of
+    /// stdout: another thread may hold it and be blocked. Writing to a stopped terminal blocks, so this
+    /// is the last thing that is done.
+    pub(crate) fn reset_at_exit(&self) {
+        let reset = format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}\n");
+        let _ = rustix::io::write(io::stdout(), reset.as_bytes());
     }
 
     /// Gives the modes of the terminal back again: the thread of the editor may have begun another line
@@ -377,7 +382,7 @@ fn raw(found: &Termios) -> Termios {
 /// Writes `text`, if the terminal takes it in time.
 fn write_within(time: Duration, text: String) {
     // A terminal that does not take it gets no other chance.
-    let _ = bounded::within(time, move || write(&text));
+    let _ = bounded::within_or(time, move || write(&text), |write| write());
 }
 
 fn write(text: &str) -> io::Result<()> {
