@@ -388,3 +388,22 @@ fn server_that_has_logged_its_start_has_one_thread() {
     let (code, _, log) = process.end();
     assert!(code == 0 && log.contains("memory: up to"), "{log}");
 }
+
+/// Root has every permission in `/proc`, but no program creates files there.
+#[test]
+fn trace_that_cannot_be_created_is_refused_before_the_server_listens() {
+    let serve = ["-q", "serve", "--tcp", "127.0.0.1:0", "--no-udp"];
+    // It must not run on if the trace is accepted.
+    let output = Command::new("timeout")
+        .args(["20", program()])
+        .args(serve)
+        .args(["--trace", "/proc/echoloop-trace.json"])
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{err}");
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.contains("--trace /proc/echoloop-trace.json"), "{err}");
+    assert!(err.contains("give another path"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}

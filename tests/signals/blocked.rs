@@ -173,6 +173,16 @@ fn mistake_in_the_arguments_ends_in_time_without_a_reader_of_the_message() {
     assert_eq!(program.end(), Some(2));
 }
 
+/// A trace may have a temporary file at any time, which this thread removes.
+#[test]
+fn server_with_a_trace_has_the_thread_for_signals_before_it_listens() {
+    let folder = Folder::new("thread");
+    let server = Process::serve(&["--trace", &folder.path("trace.json")]);
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let mut names = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")));
+    assert!(names.any(|name| name.unwrap().trim() == "signals"));
+}
+
 /// Every thread is given a stack that is larger than the address space.
 #[test]
 fn mistake_in_the_arguments_is_reported_if_no_thread_can_be_started() {

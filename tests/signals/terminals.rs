@@ -188,5 +188,5 @@ fn two_signals_end_a_console_whose_terminal_is_stuck_and_give_it_back() {
     // It may have ended by itself before the second.
     let code = status.unwrap().code();
     assert!(matches!(code, Some(0 | 143)), "{code:?}");
-    assert!(operator.echoes());
+    assert!(operator.echoes(), "{code:?}");
 }

@@ -73,7 +73,8 @@ impl Destination {
     ///
     /// # Errors
     ///
-    /// A usage error for a FIFO without a reader, and for a device that can't be opened.
+    /// A usage error for a FIFO without a reader, for a device that can't be opened, and for a file that
+    /// can't be created.
     pub(crate) fn open(&self) -> Result<Opened, Failure> {
         let sink = Sink::open(&self.place).map_err(|error| {
             let is_fifo = fs::metadata(&self.path).is_ok_and(|file| file.file_type().is_fifo());

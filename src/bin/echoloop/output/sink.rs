@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 
 use super::place::Place;
-use super::temporary::{Temporary, replace};
+use super::temporary::{Temporary, check_replaceable, replace};
 use crate::patient::Patient;
 
 /// The bytes that are collected before they are written, unless they are flushed.
@@ -35,11 +35,14 @@ enum State {
 }
 
 impl Sink {
-    /// Opens a FIFO or a device. A regular file is not touched.
+    /// Opens a FIFO or a device. A regular file is not touched, but can be created or written.
     pub(super) fn open(place: &Place) -> io::Result<Self> {
         let state = match place {
             Place::Stdout => State::Stdout,
-            Place::File(path) => State::Held(path.clone(), None),
+            Place::File(path) => {
+                check_replaceable(path)?;
+                State::Held(path.clone(), None)
+            }
             Place::Special(path) => State::File(open_in_place(path)?),
         };
         Ok(Self {

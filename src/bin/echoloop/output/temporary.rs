@@ -8,6 +8,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+
 /// The mode of a new file; the umask is taken off.
 const NEW_MODE: u32 = 0o666;
 
@@ -25,7 +28,8 @@ pub(super) struct Temporary {
     target: PathBuf,
 }
 
-/// The names of the temporary files there are. The lock is never held during a system call.
+/// The names of the temporary files there are. The lock is held while one is created, so that a signal
+/// removes it too, and during no other system call.
 static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn names() -> MutexGuard<'static, Vec<PathBuf>> {
@@ -44,11 +48,6 @@ pub(crate) fn remove_temporary_files() {
 struct RemovedOnDrop(Option<PathBuf>);
 
 impl RemovedOnDrop {
-    fn new(path: PathBuf) -> Self {
-        names().push(path.clone());
-        Self(Some(path))
-    }
-
     /// There is no such file any more.
     fn forget(&mut self) {
         if let Some(path) = self.0.take() {
@@ -71,8 +70,7 @@ impl Temporary {
     pub(super) fn create(target: &Path) -> io::Result<Self> {
         let old = fs::metadata(target).ok();
         let mode = old.as_ref().map_or(NEW_MODE, |old| old.mode() & 0o777);
-        let (path, file) = create_beside(target, mode)?;
-        let name = RemovedOnDrop::new(path);
+        let (name, file) = create_beside(target, mode)?;
         if let Some(old) = old {
             let new = file.metadata()?;
             if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
@@ -135,6 +133,28 @@ pub(super) fn replace(target: &Path, spooled: Option<Temporary>, bytes: &[u8]) -
     }
 }
 
+/// Checks that [`replace`] can succeed: permissions do not tell whether a file system creates files
+/// (proc(5)).
+pub(super) fn check_replaceable(target: &Path) -> io::Result<()> {
+    let parent = target.parent().unwrap_or_else(|| Path::new("/"));
+    // Without a name, so that a signal that ends the process leaves nothing.
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let created = match open(parent, flags, Mode::RUSR) {
+        // The file system has only files with names (open(2)).
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+            Temporary::create(target).map(drop)
+        }
+        outcome => outcome.map(drop).map_err(io::Error::from),
+    };
+    created.or_else(|error| {
+        if !is_only_in_place(&error) {
+            return Err(error);
+        }
+        let in_place = OpenOptions::new().write(true).open(target);
+        in_place.map(drop).map_err(|_| error)
+    })
+}
+
 fn is_only_in_place(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -148,14 +168,19 @@ fn overwrite(path: &Path) -> io::Result<File> {
 }
 
 /// Creates a new file in the directory of `target`.
-fn create_beside(target: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+fn create_beside(target: &Path, mode: u32) -> io::Result<(RemovedOnDrop, File)> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(mode);
+    let mut names = names();
     for number in 0..NAMES_MAX {
         let path = target.with_file_name(temporary_name(target, number));
         match options.open(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            outcome => return outcome.map(|file| (path, file)),
+            outcome => {
+                let file = outcome?;
+                names.push(path.clone());
+                return Ok((RemovedOnDrop(Some(path)), file));
+            }
         }
     }
     Err(ErrorKind::AlreadyExists.into())

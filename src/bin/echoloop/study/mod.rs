@@ -15,7 +15,7 @@ pub(crate) use self::tracing::Tracing;
 use self::view::View;
 use crate::args::StudyArgs;
 use crate::output::{Opened, TextStream};
-use crate::{Failure, logger};
+use crate::{Failure, logger, signals};
 
 /// How often figures are taken.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -64,6 +64,8 @@ impl Study {
     ) -> Result<Self, Failure> {
         let mut tracing = None;
         if let Some(trace) = trace {
+            // It removes the temporary file of the trace. Whoever writes the trace is a thread anyway.
+            signals::start_thread();
             let limit = args.trace_limit as u64;
             let (handle, sink) = Tracing::begin(trace, role, name, limit)?;
             recorder.set_sink(sink);
