@@ -92,6 +92,9 @@ fn main() -> ExitCode {
     logger::init(&cli.logging, usual);
     let outcome = run(cli);
     logger::finish();
+    if let Some(screen) = terminal::Screen::shown() {
+        screen.give_back_at_exit();
+    }
     match outcome {
         Ok(code) => code,
         Err(Failure::Usage(line)) => fail(USAGE, &line),

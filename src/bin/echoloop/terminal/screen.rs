@@ -295,7 +295,12 @@ impl Screen {
             state.writing = false;
             self.0.changed.notify_all();
         }
+        let is_gone = state.stage == Stage::Gone;
         drop(state);
+        if is_gone {
+            // The editor has set the modes that it had found, which are those between two prompts.
+            self.give_back_at_exit();
+        }
         named
     }
 
