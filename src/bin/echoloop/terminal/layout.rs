@@ -131,8 +131,9 @@ impl Message<'_> {
             entry.prefix.chars().try_for_each(|c| self.put(c))?;
             // Nothing of the peer comes before the first character: a mark would change our text.
             self.marks = MARKS_MAX;
-            for c in line.chars() {
-                self.put_untrusted(c)?;
+            let mut characters = line.chars().peekable();
+            while let Some(c) = characters.next() {
+                self.put_untrusted(c, characters.peek().copied())?;
                 self.shown += c.len_utf8();
             }
             self.shown += 1;
@@ -141,7 +142,11 @@ impl Message<'_> {
         Some(())
     }
 
-    fn put_untrusted(&mut self, c: char) -> Option<()> {
+    /// `next` follows `c` in the line.
+    fn put_untrusted(&mut self, c: char, next: Option<char>) -> Option<()> {
+        if is_joiner(c) && !self.has_room_for_both(c, next) {
+            return self.put_escaped(c);
+        }
         if !is_combining(c) {
             self.marks = 0;
             return self.put(c);
@@ -150,7 +155,17 @@ impl Message<'_> {
             self.marks += 1;
             return self.put(c);
         }
+        self.put_escaped(c)
+    }
+
+    fn put_escaped(&mut self, c: char) -> Option<()> {
         c.escape_unicode().try_for_each(|c| self.put(c))
+    }
+
+    /// Whether `next` exists and is put into the row of `c`. An escape of it begins there as well.
+    fn has_room_for_both(&self, c: char, next: Option<char>) -> bool {
+        let both = next.map(|next| width_bound(c) + width_bound(next));
+        both.is_some_and(|width| self.column + width <= self.columns)
     }
 
     fn is_row_full(&self, c: char) -> bool {
@@ -175,6 +190,12 @@ impl Message<'_> {
         self.column = mark.len();
         Some(())
     }
+}
+
+/// Whether a terminal may join the character after `c` to the one before it, even if a line feed is
+/// between them: tmux 3.3 puts them into one column.
+const fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 #[cfg(test)]

@@ -96,6 +96,30 @@ fn further_marks_on_one_character_are_escaped() {
     assert!(shown.ends_with("\\u{301}\n"), "{shown}");
 }
 
+/// It would join our mark to the end of the row before.
+#[test]
+fn joiner_at_the_end_of_a_row_is_escaped() {
+    for joiner in ['\u{200c}', '\u{200d}'] {
+        let escaped = joiner.escape_unicode();
+        for (text, shown) in [
+            (format!("a{joiner}"), format!("a{escaped}")),
+            (format!("a{joiner}\nb"), format!("a{escaped}\n  #1 | b")),
+            (format!("a{joiner}b"), format!("a{joiner}b")),
+        ] {
+            let shown = format!("  #1 | {shown}\n");
+            assert_eq!(rows(&of_peer(&text), 40), shown);
+        }
+    }
+    for columns in 12..40 {
+        let text = of_peer(&"👩\u{200d}".repeat(30));
+        let rows = rows(&text, columns);
+        assert!(rows.lines().count() > 1, "{rows}");
+        for row in rows.lines() {
+            assert!(!row.ends_with('\u{200d}'), "{columns}: {rows}");
+        }
+    }
+}
+
 #[test]
 fn message_takes_a_bounded_number_of_rows_and_the_rest_is_counted() {
     for (text, left) in [
