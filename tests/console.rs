@@ -592,25 +592,48 @@ fn a_scripts_lines_wait_for_a_message_even_if_they_begin_with_a_stroke() {
     assert!(child.wait().unwrap().success());
 }
 
-/// More clients than the line editor can tell descriptors apart: they are turned away, and it stays.
+/// More clients than the line editor can tell descriptors apart: it stays, whatever becomes of them.
 #[test]
-fn there_are_no_more_clients_than_the_prompt_can_live_with() {
-    let mut operator = Terminal::console(&["-q"]);
-    let address = operator.address("tcp");
-    let mut clients = Vec::new();
-    for _ in 0..1_100 {
-        clients.extend(TcpStream::connect(address));
-        if clients.len() % 100 == 0 {
-            operator.enters("/skip");
+fn there_are_no_more_clients_than_the_line_editor_allows() {
+    for over_limit in ["reject", "wait"] {
+        let mut operator = Terminal::console(&["-q", "--over-limit", over_limit]);
+        let address = operator.address("tcp");
+        let mut clients = Vec::new();
+        for _ in 0..1_100 {
+            clients.extend(TcpStream::connect(address));
+            if clients.len() % 100 == 0 {
+                operator.enters("/skip");
+            }
         }
+        operator.shows("The line editor waits for keys with select(2)");
+        operator.enters("/clients");
+        operator.shows("... and 8");
+        operator.enters("/to 1 hello");
+        hears(&mut clients[0], "hello");
+        operator.types(CTRL_C);
+        assert_eq!(operator.end(), 0);
     }
-    operator.shows("The line editor waits for keys with select(2)");
-    operator.enters("/clients");
-    operator.shows("... and 8");
-    operator.enters("/to 1 hello");
-    hears(&mut clients[0], "hello");
-    operator.types(CTRL_C);
-    assert_eq!(operator.end(), 0);
+}
+
+#[test]
+fn operator_learns_that_the_limit_of_open_files_leaves_no_room() {
+    for over_limit in ["reject", "wait", "evict-idle"] {
+        let mut command = Command::new("sh");
+        let line = format!(
+            "ulimit -n 40; exec {} -q serve --console --tcp 127.0.0.1:0 --udp 127.0.0.1:0 \
+             --over-limit {over_limit}",
+            program()
+        );
+        command.args(["-c", &line]).env("LC_ALL", "C");
+        let operator = Terminal::start(command);
+        operator.shows(">>>");
+        let address = operator.address("tcp");
+        let clients: Vec<_> = (0..8).map(|_| TcpStream::connect(address)).collect();
+        operator.shows("No room for more clients: at most 8 are served here");
+        let screen = operator.screen();
+        assert!(screen.contains("ulimit -Hn") && !screen.contains("select(2)"));
+        drop(clients);
+    }
 }
 
 /// The window was closed.

@@ -115,8 +115,10 @@ pub enum Phrase<'a> {
     LineNotText,
     /// The operator's terminal or pipe can't be written to, for this reason.
     NotAllShown(&'a str),
-    /// Clients were rejected, because a line editor allows this number.
+    /// There is no room for more clients, because a line editor allows this number.
     EditorLimit(usize),
+    /// The same, because the limit of open files allows this number.
+    FileLimit(usize),
 }
 
 impl Phrase<'_> {
@@ -192,12 +194,18 @@ impl Phrase<'_> {
             Self::LineNotText => ("a line is not UTF-8 text", "有一行不是 UTF-8 文本"),
             Self::NotAllShown(_) => ("not everything was written to the output: {}", "输出没有全部写出：{}"),
             Self::EditorLimit(_) => (
-                "New clients are rejected: at most {} are allowed here.\n\
+                "No room for more clients: at most {} are served here.\n\
                  The line editor waits for keys with select(2), which takes no descriptor above\n\
                  1023. To serve more clients, redirect standard input (< /dev/null).",
-                "新的客户端被拒绝：这里最多允许 {} 个。\n\
+                "客户端已满：这里最多服务 {} 个。\n\
                  行编辑器用 select(2) 等待按键，而它不能处理大于 1023 的描述符。\n\
                  要服务更多客户端，请重定向标准输入（< /dev/null）。",
+            ),
+            Self::FileLimit(_) => (
+                "No room for more clients: at most {} are served here, which is what the limit of\n\
+                 open files allows (ulimit -Hn). To serve more clients, raise it.",
+                "客户端已满：受打开文件数的上限（ulimit -Hn）所限，这里最多服务 {} 个。\n\
+                 要服务更多客户端，请提高这个上限。",
             ),
         }
     }
@@ -260,6 +268,7 @@ impl Display for Spoken<'_> {
             Phrase::MoreClients(count)
             | Phrase::NotTaken(count)
             | Phrase::EditorLimit(count)
+            | Phrase::FileLimit(count)
             | Phrase::Reminder(count)
             | Phrase::Shortened(count)
             | Phrase::SentAsOne(count)

@@ -15,6 +15,7 @@ mod names;
 mod output;
 mod patient;
 mod report;
+mod room;
 mod serve;
 mod signalled;
 mod signals;

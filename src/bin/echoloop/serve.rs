@@ -1,7 +1,7 @@
 //! `echoloop serve`: settings resolved, the server run, totals printed.
 
 use std::fs;
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,19 +9,15 @@ use echoloop::probe::{Off, Probe, Recorder, Role};
 use echoloop::reactor::{BufferSizes, Reactor, Timer};
 use echoloop::server::{Address, Conduct, Config, Honest, Server};
 use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::memory::{Memory, Notice};
 use crate::output::{Destination, TextStream};
+use crate::room::{connection_room, full_notice, max_conns};
 use crate::signalled::Signalled;
 use crate::socket_buffers::Buffer;
 use crate::study::{self, Recorded, Study};
 use crate::{FAILED, Failure, SIGNALLED, console, logger, names};
-
-/// Descriptors that are not clients: standard streams, poll, waker, signals, listeners, and what
-/// name resolution or logging may open. redis keeps as many back.
-const DESCRIPTORS_RESERVED: u64 = 32;
 
 /// How long the server waits until the addresses are printed. A thread goes on with it after that: a
 /// standard output that is full must not keep clients from being served.
@@ -29,12 +25,6 @@ const ANNOUNCE_WAIT: Duration = Duration::from_millis(50);
 
 /// How long the end waits until the totals are printed.
 const TOTALS_WAIT: Duration = Duration::from_secs(2);
-
-/// How many descriptors select(2) knows: `FD_SETSIZE`.
-const SELECT_MAX: u64 = 1024;
-
-/// The most clients served unless told otherwise, as redis and sozu.
-const MAX_CONNS_DEFAULT: usize = 10_000;
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
@@ -52,14 +42,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     text.check_watch(args.study.watch)?;
     let room = connection_room(args);
     config.max_conns = max_conns(args, room);
+    let full = full_notice(args, room, config.max_conns);
+    let room = room.connections;
     let memory = Memory::look();
     if args.is_unsent_max_default() {
         config.unsent_max = Some(memory.unsent_max());
     }
-    let is_limited_by_editor = has_line_editor(args)
-        && config.max_conns as u64 == SELECT_MAX - DESCRIPTORS_RESERVED
-        && args.max_conns != Some(config.max_conns);
-    let editor_limit = is_limited_by_editor.then_some(config.max_conns);
     warn_of_capped_backlog(config.backlog);
     warn_of_capped_buffers(&config.buffers);
     let memory = memory.notice(&config, room, args.reply.suffix_len(), args.console);
@@ -72,7 +60,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
         let reactor = start_loop(Timer::Poll)?;
         let started = Started::new(reactor, text, &memory, bind)?;
-        return console::run(started, language, editor_limit);
+        return console::run(started, language, full);
     }
     if faults.is_some() {
         log::warn!("faults are on: {}", args.faults.told());
@@ -304,56 +292,6 @@ fn resolve(listens: Vec<Listen>, scheme: &str) -> Result<Vec<Address>, Failure> 
         addresses.extend(found.map(Address::SamePort));
     }
     Ok(addresses)
-}
-
-/// Whether lines are typed at a terminal.
-fn has_line_editor(args: &ServeArgs) -> bool {
-    args.console && io::stdin().is_terminal()
-}
-
-/// Raises the limit of open files as far as the system lets us, and returns how many connections it
-/// has room for.
-///
-/// A console at a terminal has fewer: its line editor waits for keys with select(2), which knows no
-/// descriptor from 1024 up, whoever it belongs to.
-fn connection_room(args: &ServeArgs) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let most = has_line_editor(args).then_some(SELECT_MAX);
-    let raised = Rlimit {
-        current: limit.maximum.into_iter().chain(most).min(),
-        maximum: limit.maximum,
-    };
-    let limit = if setrlimit(Resource::Nofile, raised).is_ok() {
-        raised
-    } else {
-        limit
-    };
-    let descriptors = limit.current.unwrap_or(u64::MAX);
-    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED))
-        .unwrap_or(usize::MAX)
-        .max(1)
-}
-
-/// How many clients are served at once, where there is `room` for that number of connections.
-fn max_conns(args: &ServeArgs, room: usize) -> usize {
-    let Some(asked) = args.max_conns else {
-        return MAX_CONNS_DEFAULT.min(room);
-    };
-    if asked > room && has_line_editor(args) {
-        log::warn!(
-            "--max-conns {asked} is more than the line editor of the console allows: it waits for keys with \
-             select(2), which handles no descriptor from {SELECT_MAX} up. At most {room} clients; to serve \
-             more, redirect standard input (< /dev/null)"
-        );
-        return room;
-    }
-    if asked > room {
-        log::warn!(
-            "--max-conns {asked} is more than the {room} that the limit of open files allows: \
-             who can't be accepted waits until a client leaves"
-        );
-    }
-    asked
 }
 
 /// Warns if the suffix makes replies to short datagrams more than twice as long.

@@ -95,6 +95,7 @@ fn all() -> Vec<Phrase<'static>> {
         Phrase::LineNotText,
         Phrase::NotAllShown(why),
         Phrase::EditorLimit(992),
+        Phrase::FileLimit(68),
     ]
 }
 
@@ -112,9 +113,9 @@ fn variants() -> Vec<&'static str> {
 }
 
 /// Words that are in English and in Chinese sentences: commands, keys and units.
-const COMMON_WORDS: [&str; 17] = [
+const COMMON_WORDS: [&str; 19] = [
     "N", "TEXT", "quit", "help", "skip", "to", "all", "hangup", "clients", "Ctrl", "D", "C", "UTF",
-    "KiB", "IP", "s", "select",
+    "KiB", "IP", "s", "select", "ulimit", "Hn",
 ];
 
 #[test]

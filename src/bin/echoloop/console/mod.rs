@@ -10,6 +10,7 @@ use echoloop::reactor::{Event, Handler, Next, Registry};
 use echoloop::service::{COMMANDS, Console, Language, Phrase};
 
 use self::desk::Desk;
+use crate::room::Full;
 use crate::serve::Started;
 use crate::signalled::Signalled;
 use crate::terminal::{self, Closing, Layout, Screen, Style};
@@ -32,11 +33,12 @@ const TERMINAL_WAIT: Duration = Duration::from_secs(1);
 /// The same for a pipe: its reader wants all of it, but may be stuck.
 const PIPE_WAIT: Duration = Duration::from_secs(5);
 
-/// Serves until the operator, or a signal, says stop. A line editor allows `editor_limit` clients.
+/// Serves until the operator, or a signal, says stop. The operator is told `full` when there is no room
+/// for more clients.
 pub(crate) fn run(
     mut started: Started<Console>,
     language: Language,
-    editor_limit: Option<usize>,
+    full: Option<Full>,
 ) -> Result<ExitCode, Failure> {
     let layout = Layout {
         mark: ROW_MARK,
@@ -75,7 +77,7 @@ pub(crate) fn run(
         server,
         desk,
         screen,
-        editor_limit,
+        full,
         over: None,
     };
     reactor
@@ -115,8 +117,8 @@ struct Attended {
     server: Signalled<Console>,
     desk: Desk,
     screen: Option<Screen>,
-    /// How many clients a line editor allows, until the operator has been notified of it.
-    editor_limit: Option<usize>,
+    /// Why there is no room for more clients, until the operator has been notified of it.
+    full: Option<Full>,
     /// When the wait for the last output ends, once the server has stopped.
     over: Option<Instant>,
 }
@@ -136,13 +138,14 @@ impl Attended {
         more
     }
 
-    /// Once clients are rejected, the operator learns why there is no room: it is not `--max-conns`.
+    /// Once there is no room for more clients, the operator learns why: it is not `--max-conns`. More
+    /// clients are rejected, wait or replace others (`--over-limit`).
     fn explain_limit(&mut self) {
-        if let Some(limit) = self.editor_limit
-            && self.server.server().rejected() > 0
+        if let Some(full) = self.full
+            && self.server.server().connected() >= full.clients
         {
-            self.editor_limit = None;
-            self.server.service_mut().tell(Phrase::EditorLimit(limit));
+            self.full = None;
+            self.server.service_mut().tell(full.why);
         }
     }
 
