@@ -616,6 +616,18 @@ fn there_are_no_more_clients_than_the_line_editor_allows() {
 }
 
 #[test]
+fn console_that_cannot_start_says_why_in_the_language_of_its_operator() {
+    let line = format!(
+        "exec {} -q serve --console --lang zh --tcp 127.0.0.1:0 --no-udp >/dev/full",
+        program()
+    );
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert_eq!(err, "echoloop: 无法运行：磁盘空间已满（系统错误 28）\n");
+}
+
+#[test]
 fn operator_learns_that_the_limit_of_open_files_leaves_no_room() {
     for over_limit in ["reject", "wait", "evict-idle"] {
         let mut command = Command::new("sh");

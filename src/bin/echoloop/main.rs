@@ -29,7 +29,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use echoloop::service::Sanitizer;
+use echoloop::service::{Language, Phrase, Sanitizer};
 use log::LevelFilter;
 
 use args::{Cli, Command, Parsed};
@@ -60,6 +60,17 @@ impl Failure {
     /// What the program could not do, and what the system said.
     fn cannot(what: &str, error: &io::Error) -> Self {
         Self::Failed(format!("cannot {what}: {error}"))
+    }
+
+    /// The same for a person, in their language.
+    fn cannot_in(language: Language, what: &str, error: &io::Error) -> Self {
+        match language {
+            Language::English => Self::cannot(what, error),
+            Language::Chinese => {
+                let reason = language.reason(error);
+                Self::Failed(language.say(Phrase::CannotRun(&reason)).to_string())
+            }
+        }
     }
 }
 

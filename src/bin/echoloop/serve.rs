@@ -8,7 +8,7 @@ use std::time::Duration;
 use echoloop::probe::{Off, Probe, Recorder, Role};
 use echoloop::reactor::{BufferSizes, Reactor, Timer};
 use echoloop::server::{Address, Conduct, Config, Honest, Server};
-use echoloop::service::{Console, Discard, Echo, Faults, Service, Suffix};
+use echoloop::service::{Console, Discard, Echo, Faults, Language, Service, Suffix};
 
 use crate::args::{Listen, Reply, ServeArgs};
 use crate::memory::{Memory, Notice};
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let language = args.lang.language();
         let console = Console::new(language);
         let bind = |reactor: &Reactor| Server::bind(reactor, config, console);
-        let reactor = start_loop(Timer::Poll)?;
+        let reactor = start_loop(Timer::Poll, language)?;
         let started = Started::new(reactor, text, &memory, bind)?;
         return console::run(started, language, full);
     }
@@ -93,7 +93,10 @@ fn serve(
     // An injected delay must be as long as asked, whatever that costs. Otherwise events end most
     // sleeps.
     let delays = faults.as_ref().is_some_and(|faults| faults.delay.is_some());
-    let reactor = start_loop(if delays { Timer::Spin } else { Timer::Timerfd })?;
+    let reactor = start_loop(
+        if delays { Timer::Spin } else { Timer::Timerfd },
+        Language::English,
+    )?;
     let memory = &start.memory;
     if start.args.study.is_on() {
         let recorder = study::recorder(&start.args.study);
@@ -136,7 +139,7 @@ fn watched<S: Service, C: Conduct>(
         &started.reactor,
         started.server.recorder(),
     )?;
-    started.announce(false)?;
+    started.announce(false, Language::English)?;
     let ran = started.reactor.run(&mut study.of(&mut started.server));
     // What follows may have to wait for a disk: a signal ends the program at once.
     started.server.detach();
@@ -144,7 +147,7 @@ fn watched<S: Service, C: Conduct>(
     let aborted = started.server.is_aborted();
     let written = tracing.map_or(Ok(()), |tracing| tracing.finish(aborted));
     ran.map_err(|error| Failure::cannot("wait for events", &error))?;
-    let code = started.finish();
+    let code = started.finish(Language::English);
     written?;
     code
 }
@@ -159,7 +162,7 @@ fn name(server: &Server<impl Service, impl Conduct, impl Probe>) -> String {
 }
 
 /// A loop that sleeps by `timer`, or as well as it can.
-fn start_loop(timer: Timer) -> Result<Reactor, Failure> {
+fn start_loop(timer: Timer, language: Language) -> Result<Reactor, Failure> {
     let reactor = match Reactor::with_timer(timer) {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
             if timer == Timer::Spin {
@@ -169,7 +172,7 @@ fn start_loop(timer: Timer) -> Result<Reactor, Failure> {
         }
         outcome => outcome,
     };
-    reactor.map_err(|error| Failure::cannot("start the loop", &error))
+    reactor.map_err(|error| Failure::cannot_in(language, "start the loop", &error))
 }
 
 /// A server that can be reached, and the loop it is to be run on.
@@ -198,34 +201,34 @@ impl<S: Service, C: Conduct, P: Probe> Started<S, C, P> {
 
     /// Prints the addresses. Everything else must have succeeded before, because a script starts its
     /// clients then. From now on signals go to the loop. `terminal`: see [`Signalled::attach`].
-    pub(crate) fn announce(&mut self, terminal: bool) -> Result<(), Failure> {
+    pub(crate) fn announce(&mut self, terminal: bool, language: Language) -> Result<(), Failure> {
         self.server
             .attach(&self.reactor, terminal)
-            .map_err(|error| Failure::cannot("watch for signals", &error))?;
+            .map_err(|error| Failure::cannot_in(language, "watch for signals", &error))?;
         logger::set_direct(false);
         let lines = addresses(self.server.server());
-        self.text.print_within(ANNOUNCE_WAIT, lines)?;
+        self.text.print_within(ANNOUNCE_WAIT, lines, language)?;
         Ok(())
     }
 
     /// Serves until a signal to stop, and prints the totals.
     fn run(mut self) -> Result<ExitCode, Failure> {
-        self.announce(false)?;
+        self.announce(false, Language::English)?;
         self.reactor
             .run(&mut self.server)
             .map_err(|error| Failure::cannot("wait for events", &error))?;
         self.server.detach();
-        self.finish()
+        self.finish(Language::English)
     }
 
     /// Prints the totals. Returns the exit code.
-    pub(crate) fn finish(self) -> Result<ExitCode, Failure> {
+    pub(crate) fn finish(self, language: Language) -> Result<ExitCode, Failure> {
         // What was logged on the way comes before what came of it.
         logger::finish();
         let counters = self.server.server().counters();
         if !self
             .text
-            .print_within(TOTALS_WAIT, format!("{counters}\n"))?
+            .print_within(TOTALS_WAIT, format!("{counters}\n"), language)?
         {
             let stream = self.text;
             log::warn!(

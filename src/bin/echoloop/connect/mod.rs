@@ -3,7 +3,6 @@
 mod pipes;
 mod talk;
 
-use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,7 +42,8 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode, Failure> {
     let addresses = addresses(&target, language)?;
     let addresses = names::reachable(addresses, source.as_slice())?;
     check_datagram_size(args, &addresses)?;
-    let mut reactor = Reactor::new().map_err(|error| cannot(language, "start the loop", &error))?;
+    let mut reactor =
+        Reactor::new().map_err(|error| Failure::cannot_in(language, "start the loop", &error))?;
     let (screen, input, output) = join(args, &target, language, &reactor)?;
     let _closing = screen.clone().map(Closing);
     if target.udp {
@@ -149,9 +149,8 @@ fn join(
         layout,
     };
     let terminal = match args.datagram_size {
-        None => {
-            terminal::open(style).map_err(|error| cannot(language, "use the terminal", &error))?
-        }
+        None => terminal::open(style)
+            .map_err(|error| Failure::cannot_in(language, "use the terminal", &error))?,
         Some(_) => None,
     };
     match terminal {
@@ -159,25 +158,15 @@ fn join(
             terminal::warn_of_unknown_width();
             let joined = talk::join(editor, &screen, manners, reactor);
             let (input, output) =
-                joined.map_err(|error| cannot(language, "use the terminal", &error))?;
+                joined.map_err(|error| Failure::cannot_in(language, "use the terminal", &error))?;
             Ok((Some(screen), input, output))
         }
         None => {
             let joined = pipes::join(args.datagram_size, manners, layout, reactor);
-            let (input, output) = joined
-                .map_err(|error| cannot(language, "use standard input and output", &error))?;
+            let (input, output) = joined.map_err(|error| {
+                Failure::cannot_in(language, "use standard input and output", &error)
+            })?;
             Ok((None, input, output))
-        }
-    }
-}
-
-/// The system has refused something that the program can't do without.
-fn cannot(language: Language, what: &str, error: &io::Error) -> Failure {
-    match language {
-        Language::English => Failure::cannot(what, error),
-        Language::Chinese => {
-            let reason = language.reason(error);
-            Failure::Failed(language.say(Phrase::CannotRun(&reason)).to_string())
         }
     }
 }
@@ -255,13 +244,13 @@ fn drive(
         return reactor
             .run(client)
             .map(|()| None)
-            .map_err(|error| cannot(language, "wait for events", &error));
+            .map_err(|error| Failure::cannot_in(language, "wait for events", &error));
     };
     let mut talk = Talk::new(client, screen, reactor)
-        .map_err(|error| cannot(language, "watch for signals", &error))?;
+        .map_err(|error| Failure::cannot_in(language, "watch for signals", &error))?;
     reactor
         .run(&mut talk)
-        .map_err(|error| cannot(language, "wait for events", &error))?;
+        .map_err(|error| Failure::cannot_in(language, "wait for events", &error))?;
     Ok(talk
         .stopped_by()
         .map(|signal| ExitCode::from((SIGNALLED + signal) as u8)))

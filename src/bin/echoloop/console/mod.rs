@@ -53,8 +53,8 @@ pub(crate) fn run(
     terminal::warn_of_unknown_width();
     // It gives the terminal back.
     signals::start_thread();
-    let opened =
-        terminal::open(style).map_err(|error| Failure::cannot("use the terminal", &error))?;
+    let opened = terminal::open(style)
+        .map_err(|error| Failure::cannot_in(language, "use the terminal", &error))?;
     let (desk, screen) = match opened {
         Some((editor, screen)) => {
             let desk = Desk::at_terminal(editor, &screen, language, &started.reactor);
@@ -63,11 +63,11 @@ pub(crate) fn run(
         None => (Desk::between_pipes(&started.reactor, layout), None),
     };
     let _closing = screen.clone().map(Closing);
-    let desk = desk.map_err(|error| Failure::cannot("attend the console", &error))?;
+    let desk = desk.map_err(|error| Failure::cannot_in(language, "attend the console", &error))?;
     if desk.leaving_stops() {
         started.server.service_mut().tell(Phrase::Welcome);
     }
-    started.announce(screen.is_some())?;
+    started.announce(screen.is_some(), language)?;
     let Started {
         mut reactor,
         server,
@@ -82,7 +82,7 @@ pub(crate) fn run(
     };
     reactor
         .run(&mut attended)
-        .map_err(|error| Failure::cannot("wait for events", &error))?;
+        .map_err(|error| Failure::cannot_in(language, "wait for events", &error))?;
     let Attended {
         mut server,
         desk,
@@ -96,7 +96,7 @@ pub(crate) fn run(
         server,
         text,
     };
-    let code = started.finish()?;
+    let code = started.finish(language)?;
     match shown {
         // A terminal that takes nothing has lost nothing: its operator sees that it is stopped.
         Err(error) if code == ExitCode::SUCCESS && !(screen.is_some() && is_stuck(&error)) => {

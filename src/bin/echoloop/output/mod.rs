@@ -26,6 +26,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use echoloop::service::Language;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::tcgetwinsize;
@@ -207,7 +208,12 @@ impl TextStream {
 
     /// Prints, and waits up to `limit` until that is done. Returns whether it is. Otherwise a thread goes
     /// on with it. A closed reader is not an error.
-    pub(crate) fn print_within(self, limit: Duration, text: String) -> Result<bool, Failure> {
+    pub(crate) fn print_within(
+        self,
+        limit: Duration,
+        text: String,
+        language: Language,
+    ) -> Result<bool, Failure> {
         // Without need there is no thread: see `signals`.
         let written = if self.takes(text.len()) {
             self.write(&text)
@@ -219,7 +225,10 @@ impl TextStream {
             Err(error) => match error.kind() {
                 ErrorKind::TimedOut => Ok(false),
                 ErrorKind::BrokenPipe => Ok(true),
-                _ => Err(Failure::cannot(&format!("write to {self}"), &error)),
+                _ => {
+                    let what = format!("write to {self}");
+                    Err(Failure::cannot_in(language, &what, &error))
+                }
             },
         }
     }
