@@ -52,7 +52,7 @@ fn with_one_client_it_goes_step_by_step() {
         "  #1 >>>",
     ]);
     operator.enters("quit");
-    operator.ends_in(&["  #1 >>> quit", "  #1 was hung up on", "     >>>"]);
+    operator.ends_in(&["  #1 >>> quit", "  #1 was disconnected", "     >>>"]);
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
 
     let client = operator.admits(2);
@@ -113,7 +113,7 @@ fn three_clients_are_answered_out_of_turn_hung_up_on_and_killed() {
     signal(&third, "KILL");
     operator.shows("#3 has left");
     operator.enters("/hangup 2");
-    operator.ends_in(&["  #2 was hung up on", "     >>>"]);
+    operator.ends_in(&["  #2 was disconnected", "     >>>"]);
     assert!(second.wait().unwrap().success());
     operator.enters("/clients");
     operator.shows("  #1 127.0.0.1:");
@@ -433,7 +433,7 @@ fn a_signal_ends_it_with_the_terminal_as_it_was() {
     assert!(!operator.is_as_found());
     operator.signal("TERM");
     assert_eq!(operator.end(), 0);
-    operator.shows("#1 was hung up on: the server stops");
+    operator.shows("#1 was disconnected: the server stops");
     operator.shows("1 client served");
     assert!(operator.is_as_found());
     // Nobody has asked for the log's words as well.

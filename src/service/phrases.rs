@@ -93,9 +93,9 @@ pub enum Phrase<'a> {
     NotConnected(SocketAddr, &'a str),
     /// This address did not answer within this time.
     ConnectTimeout(SocketAddr, Duration),
-    /// The server has cut the conversation off.
+    /// The server has reset the connection.
     Reset,
-    /// The conversation was cut off, for this reason.
+    /// The connection was lost, for this reason.
     Lost(&'a str),
     /// The connection has ended with this number of bytes unsent.
     NotTaken(usize),
@@ -127,9 +127,9 @@ impl Phrase<'_> {
     const fn templates(self) -> (&'static str, &'static str) {
         match self {
             Self::Welcome => (
-                "A line answers the message that the prompt names; quit hangs up on its sender.\n\
+                "A line answers the message that the prompt names; quit disconnects its sender.\n\
                  /help lists what else there is. Ctrl-D or Ctrl-C stops the server.",
-                "输入一行，即答复提示符所指的消息；输入 quit 则挂断它的发送者。\n\
+                "输入一行，即答复提示符所指的消息；输入 quit 则断开它的发送者。\n\
                  /help 列出其他命令。按 Ctrl-D 或 Ctrl-C 停止服务。",
             ),
             Self::Help => (HELP_ENGLISH, HELP_CHINESE),
@@ -137,13 +137,13 @@ impl Phrase<'_> {
             Self::Ended => ("sends no more; it may still read a reply", "不再发送，可能仍在接收答复"),
             Self::GivenUp => ("was disconnected: too many clients that send no more wait for replies", "已被断开：不再发送却等待答复的客户端太多"),
             Self::Left(CloseReason::PeerClosed) => ("has left", "离开了"),
-            Self::Left(CloseReason::HungUp) => ("was hung up on", "已被挂断"),
-            Self::Left(CloseReason::Drained | CloseReason::Aborted) => ("was hung up on: the server stops", "已被挂断：服务停止"),
-            Self::Left(CloseReason::IdleTimeout) => ("was hung up on: silent for too long", "已被挂断：太久没有动静"),
-            Self::Left(CloseReason::FirstByteTimeout) => ("was hung up on: it never said anything", "已被挂断：一直没有说话"),
-            Self::Left(CloseReason::Evicted) => ("was hung up on: others come, and it was silent for longest", "已被挂断：别人要进来，而对方最久没有动静"),
-            Self::Left(CloseReason::OwedTooMuch) => ("was cut off: it takes too little of what it is sent", "已被断开：对方取得太慢，积压过多"),
-            Self::Left(CloseReason::WriteStalled) => ("was cut off: it takes nothing that it is sent", "已被断开：对方不再接收"),
+            Self::Left(CloseReason::HungUp) => ("was disconnected", "已被断开"),
+            Self::Left(CloseReason::Drained | CloseReason::Aborted) => ("was disconnected: the server stops", "已被断开：服务停止"),
+            Self::Left(CloseReason::IdleTimeout) => ("was disconnected: idle for too long", "已被断开：空闲太久"),
+            Self::Left(CloseReason::FirstByteTimeout) => ("was disconnected: it sent nothing in time", "已被断开：迟迟没有发送任何内容"),
+            Self::Left(CloseReason::Evicted) => ("was disconnected: it was idle longest, and new clients have come", "已被断开：有新客户端接入，而对方空闲最久"),
+            Self::Left(CloseReason::OwedTooMuch) => ("was disconnected: it reads too slowly", "已被断开：对方接收太慢，积压过多"),
+            Self::Left(CloseReason::WriteStalled) => ("was disconnected: it does not read", "已被断开：对方不再接收"),
             Self::Left(CloseReason::Failed(_)) => ("was lost: {}", "连接中断：{}"),
             Self::Reminder(0) => ("said:", "刚才说："),
             Self::Reminder(_) => ("said ({} more to answer):", "刚才说（另有 {} 条待答）："),
@@ -172,11 +172,11 @@ impl Phrase<'_> {
             Self::ServerHungUp => ("The server sends no more: disconnected.", "对方不再发送，已断开连接。"),
             Self::ServerFinished => ("The server sends no more. Lines are still sent; quit, Ctrl-D or Ctrl-C leaves.", "对方不再发送。输入的内容仍会发出；输入 quit，或按 Ctrl-D、Ctrl-C 离开。"),
             Self::YouHungUp => ("Disconnected.", "已断开。"),
-            Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有回音：{}"),
-            Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有回音：{} 内没有收到"),
-            Self::DatagramRefused(_) => ("no answer to datagram {}: refused: no program listens on that port, or a firewall rejects it", "第 {} 个数据报没有回音：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
+            Self::NoAnswer(..) => ("no answer to datagram {}: {}", "第 {} 个数据报没有收到回复：{}"),
+            Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有收到回复：{} 内没有收到"),
+            Self::DatagramRefused(_) => ("no answer to datagram {}: refused: no program listens on that port, or a firewall rejects it", "第 {} 个数据报没有收到回复：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
             Self::DatagramTooLong(..) => ("datagram {} was not sent: it has {} bytes, and a datagram at most {}; send shorter lines", "第 {} 个数据报没有发出：它有 {} 字节，而数据报最多 {} 字节；请发送较短的行"),
-            Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "{} 个数据报没有回音，共发出 {} 个"),
+            Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "有 {} 个数据报没有收到回复，共发出 {} 个"),
             Self::Refused(_) => ("cannot connect to {}: refused: no program listens on that port, or a firewall rejects it", "无法连接 {}：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
             Self::Unreachable(_) => ("cannot connect to {}: unreachable: no route to that address, or a router rejects it", "无法连接 {}：不可达，没有通往该地址的路由，或被路由器拒绝"),
             Self::NotFromHere(..) => ("cannot connect to {}: {}; is the source an address of this machine?", "无法连接 {}：{}；源地址是本机的吗？"),
@@ -213,22 +213,22 @@ impl Phrase<'_> {
 
 const HELP_ENGLISH: &str = "\
 TEXT         answers the message that the prompt names
-quit         hangs up on its sender
+quit         disconnects its sender
 /skip        leaves it unanswered; an empty line does nothing
 /to N TEXT   sends TEXT to client N, in answer to its oldest message if there is one
 /all TEXT    sends TEXT to every client
-/hangup N    hangs up on client N
+/hangup N    disconnects client N
 /clients     lists who is connected
 /help        lists this
 //TEXT       answers with /TEXT";
 
 const HELP_CHINESE: &str = "\
 TEXT         答复提示符所指的消息
-quit         挂断这条消息的发送者
+quit         断开这条消息的发送者
 /skip        不答复这条消息；空行不起作用
 /to N TEXT   把 TEXT 发给 N 号；若它有待答的消息，就算答复了其中最早的一条
 /all TEXT    把 TEXT 发给所有人
-/hangup N    挂断 N 号
+/hangup N    断开 N 号
 /clients     列出在线的人
 /help        显示本说明
 //TEXT       答复 /TEXT";

@@ -40,7 +40,7 @@ const ANSWER_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Console {
     language: Language,
-    /// Those who are connected and have not been hung up on, by the numbers that the operator knows.
+    /// The clients that are connected and were not disconnected by us, by the numbers that the operator knows.
     guests: BTreeMap<u64, Guest>,
     numbers: HashMap<ClientId, u64>,
     /// The number of the last client. None is given twice: a line could reach the wrong one.
@@ -312,7 +312,7 @@ impl Console {
 
 impl Service for Console {
     fn receive(&mut self, client: ClientId, message: &[u8], reply: &mut Reply<'_>) {
-        // Who has been hung up on is heard no more.
+        // A client that was disconnected is not heard any more.
         let Some((number, guest)) = guest(&self.numbers, &mut self.guests, client) else {
             return;
         };
@@ -374,7 +374,7 @@ impl Service for Console {
     }
 
     fn undelivered(&mut self, client: ClientId) {
-        // Who has been hung up on was told of then.
+        // The operator was told when the client was disconnected.
         if let Some(&number) = self.numbers.get(&client) {
             self.news(number, Phrase::Undelivered);
         }

@@ -12,7 +12,7 @@ fn values_go_where_the_braces_are_in_both_languages() {
     );
     assert_eq!(
         said(Language::Chinese, phrase),
-        "第 2 个数据报没有回音：{} hello"
+        "第 2 个数据报没有收到回复：{} hello"
     );
 }
 

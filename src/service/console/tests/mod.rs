@@ -86,7 +86,7 @@ fn with_one_client_it_goes_step_by_step() {
     assert_eq!((desk.prompt(), desk.shows().as_str()), (None, ""));
     desk.hears(7, b"bye");
     assert_eq!(desk.types("quit"), [Order::HangUp(ClientId::new(7))]);
-    assert_eq!(desk.shows(), "  #1 | bye\n  #1 was hung up on\n");
+    assert_eq!(desk.shows(), "  #1 | bye\n  #1 was disconnected\n");
     assert!(!desk.hears(7, b"are you there?"), "it is heard no more");
     desk.closes(7, CloseReason::HungUp);
     assert_eq!((desk.prompt(), desk.shows().as_str()), (None, ""));
@@ -164,7 +164,7 @@ fn commands_reach_whom_they_name() {
     );
     assert_eq!(desk.shows(), "Sent to 3.\n");
     assert_eq!(desk.types("/hangup 3"), [Order::HangUp(ClientId::new(3))]);
-    assert_eq!(desk.shows(), "  #3 was hung up on\n");
+    assert_eq!(desk.shows(), "  #3 was disconnected\n");
     assert_eq!(desk.types("/clients"), []);
     assert_eq!(
         desk.shows(),
@@ -189,7 +189,7 @@ fn commands_reach_whom_they_name() {
     desk.types("/clients");
     assert_eq!(
         desk.shows(),
-        "  #1 has left\n  #2 was hung up on: silent for too long\nNobody is connected.\n"
+        "  #1 has left\n  #2 was disconnected: idle for too long\nNobody is connected.\n"
     );
 }
 
