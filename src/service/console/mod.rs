@@ -1,16 +1,19 @@
 //! A person's answers: the operator's side of many conversations.
 
 mod command;
+mod notices;
 mod roster;
 mod transcript;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use command::COMMANDS;
 
 use self::command::{Command, Mistake};
+use self::notices::Notices;
 pub use self::roster::Question;
 use self::roster::{Guest, Message, excerpt, guest, sanitized};
 use self::transcript::{Number, Transcript};
@@ -36,7 +39,8 @@ const ANSWER_MAX: usize = 64 * 1024;
 ///
 /// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those of one read
 /// aside; then it is not read from. At most 100 clients that have ended their side wait for answers. Only an excerpt
-/// of each message is kept. At most 256 KiB of text wait to be taken: further lines are dropped and counted.
+/// of each message is kept. At most 256 KiB of text wait to be taken: further lines are dropped and counted. At
+/// most 20 notices a second about clients that come and go are shown, and the rest is summed up.
 #[derive(Debug, Default)]
 pub struct Console {
     language: Language,
@@ -56,6 +60,7 @@ pub struct Console {
     shown_last: Option<u64>,
     orders: VecDeque<Order>,
     transcript: Transcript,
+    notices: Notices,
     /// Nobody answers any more: messages are shown, and no answer is promised.
     resigned: bool,
 }
@@ -67,12 +72,6 @@ impl Console {
             language,
             ..Self::default()
         }
-    }
-
-    /// Tells the operator something.
-    pub fn tell(&mut self, phrase: Phrase<'_>) {
-        self.transcript.notice(self.language.say(phrase));
-        self.shown_last = None;
     }
 
     /// The message to be answered next: what the prompt is to name.
@@ -269,7 +268,7 @@ impl Console {
                 self.orders.push_back(Order::HangUp(guest.id));
             }
             self.forget(number);
-            self.news(number, Phrase::GivenUp);
+            self.come_or_go(number, Phrase::GivenUp);
         }
         self.ask();
     }
@@ -302,11 +301,6 @@ impl Console {
                 .reminder(message.from, label, &message.excerpt);
             self.shown_last = next_id;
         }
-    }
-
-    fn news(&mut self, client: u64, phrase: Phrase<'_>) {
-        self.transcript.news(client, self.language.say(phrase));
-        self.shown_last = None;
     }
 }
 
@@ -345,7 +339,7 @@ impl Service for Console {
         };
         self.guests.insert(self.last_number, guest);
         self.numbers.insert(client, self.last_number);
-        self.news(self.last_number, Phrase::Arrived(address));
+        self.come_or_go(self.last_number, Phrase::Arrived(address));
     }
 
     fn ended(&mut self, client: ClientId) {
@@ -353,7 +347,7 @@ impl Service for Console {
             && !std::mem::replace(&mut guest.ended, true)
         {
             self.ended.push_back(number);
-            self.news(number, Phrase::Ended);
+            self.come_or_go(number, Phrase::Ended);
             self.give_up_some();
         }
     }
@@ -369,7 +363,7 @@ impl Service for Console {
             self.transcript.speech(Number(number), &rest);
         }
         self.forget(number);
-        self.news(number, Phrase::Left(reason));
+        self.come_or_go(number, Phrase::Left(reason));
         self.ask();
     }
 
@@ -382,7 +376,12 @@ impl Service for Console {
 
     fn stopping(&mut self) {
         self.resign();
+        self.lift_limit();
         self.tell(Phrase::Stopping);
+    }
+
+    fn wake(&mut self, now: Instant) -> Option<Instant> {
+        self.sum_up(now)
     }
 
     fn overhear(&mut self, source: SocketAddr, message: &[u8]) {

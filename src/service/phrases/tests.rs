@@ -64,6 +64,7 @@ fn all() -> Vec<Phrase<'static>> {
         Phrase::SentAsOne(2),
         Phrase::Shortened(2),
         Phrase::NotShown(2),
+        Phrase::MoreNotices(2),
         Phrase::Stopping,
         Phrase::Undelivered,
         Phrase::InputEnded,
