@@ -7,6 +7,7 @@ mod inherited;
 #[path = "../support/process.rs"]
 mod process;
 mod reports;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminals;

@@ -22,7 +22,7 @@ const SERVE: [&str; 5] = ["serve", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0
 
 /// Starts the program at a terminal of its own, after `before`, which a shell runs. Returns the other end
 /// of the terminal.
-fn start_at_terminal(before: &str, arguments: &[&str]) -> (Running, OwnedFd) {
+pub(crate) fn start_at_terminal(before: &str, arguments: &[&str]) -> (Running, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).unwrap();
     grantpt(&master).unwrap();

@@ -21,7 +21,7 @@
 
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -79,6 +79,9 @@ static HAS_THREAD: AtomicBool = AtomicBool::new(false);
 
 static IS_ATTACHED: AtomicBool = AtomicBool::new(false);
 
+/// The last signal to stop that the process has received.
+static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
 /// How many signals to stop the thread knows of.
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
@@ -102,6 +105,7 @@ pub(crate) fn start() -> io::Result<()> {
         // In this order: the next signal finds what this one has set, unless the loop has taken this one.
         // A loop that is stuck in one iteration takes none. The thread needs no such help.
         let mark = flag::register(signal, AT_ONCE.clone())?;
+        flag::register_usize(signal, RECEIVED.clone(), signal as usize)?;
         marks().push(mark);
     }
     // Only now: a blocked signal that is pending arrives at once.
@@ -223,8 +227,14 @@ impl Signals {
         let registry = reactor.registry();
         registry.register(&mut source, EXTERNAL, Interest::READABLE)?;
         self.source = Some(source);
-        IS_ATTACHED.store(true, Ordering::Release);
+        IS_ATTACHED.store(true, Ordering::SeqCst);
         AT_ONCE.store(false, Ordering::Release);
+        // The loop does not receive a signal that came before its source was there, and the thread may
+        // leave it to the loop.
+        let received = RECEIVED.load(Ordering::SeqCst);
+        if received != 0 && TAKEN.load(Ordering::SeqCst) == 0 {
+            ending::exit(received as i32);
+        }
         Ok(())
     }
 
