@@ -116,7 +116,11 @@ fn fatal_signal_gives_the_terminal_back_and_ends_as_by_default() {
             status.is_some()
         });
         let status = status.unwrap();
-        assert_eq!(status.signal().or(status.code()), Some(number), "{name}");
+        assert_eq!(
+            status.signal().or_else(|| status.code()),
+            Some(number),
+            "{name}"
+        );
         eventually("the terminal is as it was", || operator.is_as_found());
     }
 }

@@ -17,7 +17,7 @@ const SELECT_MAX: u64 = 1024;
 /// The most clients served unless told otherwise, as redis and sozu.
 const MAX_CONNS_DEFAULT: usize = 10_000;
 
-/// What the operator is told when there is no room for more clients.
+/// A notice to the operator that there is no room for more clients.
 #[derive(Clone, Copy)]
 pub(crate) struct Full {
     /// How many clients there are then.
@@ -42,7 +42,7 @@ pub(crate) struct Room {
 /// has room for.
 ///
 /// A console at a terminal has fewer: its line editor waits for keys with select(2), which knows no
-/// descriptor from 1024 up, whoever it belongs to.
+/// descriptor from 1024 up, of any kind.
 pub(crate) fn connection_room(args: &ServeArgs) -> Room {
     let limit = getrlimit(Resource::Nofile);
     let most = has_line_editor(args).then_some(SELECT_MAX);
@@ -63,7 +63,7 @@ pub(crate) fn connection_room(args: &ServeArgs) -> Room {
     }
 }
 
-/// What the operator of a console is told when it serves `clients` clients, which is the limit.
+/// The notice to the operator of a console that serves `clients` clients, which is the limit.
 /// `None` if the operator has set it, or did not set less.
 pub(crate) fn full_notice(args: &ServeArgs, room: Room, clients: usize) -> Option<Full> {
     if clients < room.connections || args.max_conns == Some(clients) {

@@ -39,8 +39,8 @@ const ANSWER_MAX: usize = 64 * 1024;
 ///
 /// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those of one read
 /// aside; then it is not read from. At most 100 clients that have ended their side wait for answers. Only an excerpt
-/// of each message is kept. At most 256 KiB of text wait to be taken: further lines are dropped and counted. At
-/// most 20 notices a second about clients that come and go are shown, and the rest is summed up.
+/// of each message is kept. At most 256 KiB of text wait to be taken: further lines are dropped and counted.
+/// Of the notices about clients that come and go, at most 20 a second are added, and the rest is summed up.
 #[derive(Debug, Default)]
 pub struct Console {
     language: Language,
@@ -368,7 +368,7 @@ impl Service for Console {
     }
 
     fn undelivered(&mut self, client: ClientId) {
-        // The operator was told when the client was disconnected.
+        // There was a notice when the client was disconnected.
         if let Some(&number) = self.numbers.get(&client) {
             self.news(number, Phrase::Undelivered);
         }

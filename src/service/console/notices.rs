@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Console;
 use crate::service::Phrase;
 
-/// How many notices about clients that come and go are shown in a second. One client that reconnects all the
+/// The most notices about clients that come and go within a second. A client that reconnects all the
 /// time could otherwise scroll everything else off the screen.
 const NOTICES_MAX: u32 = 20;
 
@@ -21,7 +21,7 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    /// Whether one more may be shown. Otherwise it is counted as left out.
+    /// Whether there is room for another one. Otherwise it is counted as left out.
     fn admit(&mut self) -> bool {
         if self.end.is_none() {
             return true;
@@ -47,7 +47,7 @@ impl Notices {
 }
 
 impl Console {
-    /// Tells the operator something.
+    /// Gives the operator a notice.
     pub fn tell(&mut self, phrase: Phrase<'_>) {
         self.transcript.notice(self.language.say(phrase));
         self.shown_last = None;
@@ -82,5 +82,53 @@ impl Console {
         if count > 0 {
             self.tell(Phrase::MoreNotices(count));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Desk;
+    use super::*;
+    use crate::connection::CloseReason;
+    use crate::service::Service;
+
+    #[test]
+    fn notices_of_clients_that_reconnect_are_limited_and_summed_up() {
+        let mut desk = Desk::new();
+        let start = Instant::now();
+        assert_eq!(desk.console.wake(start), None);
+        for id in 0..100 {
+            desk.opens(id);
+            desk.closes(id, CloseReason::PeerClosed);
+        }
+        assert_eq!(desk.shows().lines().count(), 20);
+        // Messages are not affected.
+        desk.opens(100);
+        desk.hears(100, b"hello\n");
+        assert_eq!(desk.shows(), "#101 | hello\n");
+        let end = start + Duration::from_secs(1);
+        assert_eq!(desk.console.wake(end - Duration::from_millis(1)), Some(end));
+        assert_eq!(desk.shows(), "");
+        assert_eq!(desk.console.wake(end), None);
+        let rest = "(181 more notices of clients that connected or left; /clients lists who is connected)\n";
+        assert_eq!(desk.shows(), rest);
+        desk.opens(101);
+        assert_eq!(desk.shows(), "#102 connected from 127.0.0.1:5101\n");
+    }
+
+    #[test]
+    fn notices_that_were_left_out_are_summed_up_when_the_server_stops() {
+        let mut desk = Desk::new();
+        desk.console.wake(Instant::now());
+        for id in 0..21 {
+            desk.opens(id);
+        }
+        desk.shows();
+        desk.console.stopping();
+        let shown = desk.shows();
+        assert!(shown.starts_with("(1 more notices of clients"), "{shown}");
+        desk.closes(0, CloseReason::Drained);
+        let left = "  #1 was disconnected: the server stops\n";
+        assert_eq!(desk.shows(), left);
     }
 }

@@ -2,32 +2,30 @@
 
 mod display;
 
-use std::time::Duration;
-
 use super::*;
 use crate::connection::Answer;
 
 /// A console, and what the operator sees.
-struct Desk {
-    console: Console,
+pub(super) struct Desk {
+    pub(super) console: Console,
     screen: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             console: Console::new(Language::English),
             screen: String::new(),
         }
     }
 
-    fn opens(&mut self, id: u64) {
+    pub(super) fn opens(&mut self, id: u64) {
         let address = ([127, 0, 0, 1], 5000 + id as u16).into();
         self.console.opened(ClientId::new(id), address);
     }
 
     /// Client `id` says something. Whether an answer was promised.
-    fn hears(&mut self, id: u64, message: &[u8]) -> bool {
+    pub(super) fn hears(&mut self, id: u64, message: &[u8]) -> bool {
         let mut output = Vec::new();
         let client = ClientId::new(id);
         let answer = Answer::to_one(message, &mut output, |message, reply| {
@@ -37,7 +35,7 @@ impl Desk {
         answer.deferred == 1
     }
 
-    fn closes(&mut self, id: u64, reason: CloseReason) {
+    pub(super) fn closes(&mut self, id: u64, reason: CloseReason) {
         self.console.closed(ClientId::new(id), reason);
     }
 
@@ -53,7 +51,7 @@ impl Desk {
     }
 
     /// What is shown since it was last looked at.
-    fn shows(&mut self) -> String {
+    pub(super) fn shows(&mut self) -> String {
         let text = self.console.take_text();
         self.screen.push_str(&text.unwrap_or_default().to_string());
         std::mem::take(&mut self.screen)
@@ -71,47 +69,6 @@ fn send(id: u64, text: &str) -> Order {
 
 fn answered(id: u64) -> Order {
     Order::Answered(ClientId::new(id))
-}
-
-#[test]
-fn notices_of_clients_that_reconnect_are_limited_and_summed_up() {
-    let mut desk = Desk::new();
-    let start = Instant::now();
-    assert_eq!(desk.console.wake(start), None);
-    for id in 0..100 {
-        desk.opens(id);
-        desk.closes(id, CloseReason::PeerClosed);
-    }
-    assert_eq!(desk.shows().lines().count(), 20);
-    // Messages are shown all the same.
-    desk.opens(100);
-    desk.hears(100, b"hello\n");
-    assert_eq!(desk.shows(), "#101 | hello\n");
-    let end = start + Duration::from_secs(1);
-    assert_eq!(desk.console.wake(end - Duration::from_millis(1)), Some(end));
-    assert_eq!(desk.shows(), "");
-    assert_eq!(desk.console.wake(end), None);
-    let rest =
-        "(181 more notices of clients that connected or left; /clients lists who is connected)\n";
-    assert_eq!(desk.shows(), rest);
-    desk.opens(101);
-    assert_eq!(desk.shows(), "#102 connected from 127.0.0.1:5101\n");
-}
-
-#[test]
-fn notices_that_were_left_out_are_summed_up_when_the_server_stops() {
-    let mut desk = Desk::new();
-    desk.console.wake(Instant::now());
-    for id in 0..21 {
-        desk.opens(id);
-    }
-    desk.shows();
-    desk.console.stopping();
-    let shown = desk.shows();
-    assert!(shown.starts_with("(1 more notices of clients"), "{shown}");
-    desk.closes(0, CloseReason::Drained);
-    let left = "  #1 was disconnected: the server stops\n";
-    assert_eq!(desk.shows(), left);
 }
 
 /// The documents' exchange: someone comes, says something, is answered, says something, is hung up on.
