@@ -37,7 +37,7 @@ fn tcp_address(pid: u32, state: &str) -> Option<SocketAddr> {
     })
 }
 
-fn listening_address(pid: u32) -> Option<SocketAddr> {
+pub(super) fn listening_address(pid: u32) -> Option<SocketAddr> {
     tcp_address(pid, LISTEN)
 }
 

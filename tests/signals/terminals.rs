@@ -9,9 +9,10 @@ use std::process::{Command, Stdio};
 use rustix::param::page_size;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use super::Running;
+use super::blocked::listening_address;
 use super::process::program;
-use super::support::serving::eventually;
+use super::support::serving::{connect, eventually, round_trip};
+use super::{Folder, Running};
 
 #[path = "../support/terminal.rs"]
 mod terminal;
@@ -149,6 +150,32 @@ fn signal_gives_the_terminal_back_if_no_thread_can_be_started() {
         assert_eq!(status.unwrap().signal(), ends_with, "{name}");
         eventually("the terminal is as it was", || operator.is_as_found());
     }
+}
+
+/// A terminal is writable as soon as it has room for one byte.
+#[test]
+fn terminal_with_little_room_does_not_keep_a_server_from_serving() {
+    let folder = Folder::new("room");
+    let full = folder.path("full");
+    // The terminal is filled. A line that is typed starts the server.
+    let fill = format!(
+        "stty -echo; dd if=/dev/zero of=/dev/tty bs=64 oflag=nonblock 2>&-; \
+         : >{full}; read line"
+    );
+    let mut serve = vec!["-q", "serve", "--no-udp"];
+    serve.extend(["--tcp", "127.0.0.1:0"].repeat(120));
+    let (mut server, master) = start_at_terminal(&fill, &serve);
+    eventually("the terminal is full", || fs::exists(&full).unwrap());
+    rustix::io::read(&master, &mut [0; 512]).unwrap();
+    rustix::io::write(&master, b"\n").unwrap();
+    let mut address = None;
+    eventually("it listens", || {
+        address = listening_address(server.id());
+        address.is_some()
+    });
+    round_trip(&connect(address.unwrap()), b"hello");
+    server.signal("TERM");
+    assert_eq!(server.end(), Some(0));
 }
 
 /// Ctrl-S: the terminal takes nothing until Ctrl-Q.

@@ -222,11 +222,15 @@ impl Write for Lines {
         let mut queue = self.lock();
         queue.begun.extend_from_slice(bytes);
         if queue.begun.ends_with(b"\n") {
-            let line = std::mem::take(&mut queue.begun);
-            if queue.is_direct && !queue.started && TextStream::Stderr.takes(line.len()) {
-                let written = put(&line);
-                queue.note(written);
-                return Ok(bytes.len());
+            let mut line = std::mem::take(&mut queue.begun);
+            if queue.is_direct && !queue.started {
+                match TextStream::Stderr.write_now(&line) {
+                    Ok(count) if count < line.len() => drop(line.drain(..count)),
+                    written => {
+                        queue.note(written.map(|_| ()));
+                        return Ok(bytes.len());
+                    }
+                }
             }
             if queue.lines.len() < QUEUE {
                 queue.lines.push_back(line);

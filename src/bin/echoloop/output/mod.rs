@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use echoloop::service::Language;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::termios::tcgetwinsize;
 
@@ -184,13 +185,17 @@ impl TextStream {
 
     /// Writes at once. A closed reader is an error.
     pub(crate) fn write(self, text: &str) -> io::Result<()> {
+        self.write_bytes(text.as_bytes())
+    }
+
+    fn write_bytes(self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {
                 let mut out = Patient(io::stdout().lock());
-                out.write_all(text.as_bytes())?;
+                out.write_all(bytes)?;
                 out.flush()
             }
-            Self::Stderr => Patient(io::stderr().lock()).write_all(text.as_bytes()),
+            Self::Stderr => Patient(io::stderr().lock()).write_all(bytes),
         }
     }
 
@@ -215,11 +220,13 @@ impl TextStream {
         language: Language,
     ) -> Result<bool, Failure> {
         // Without need there is no thread: see `signals`.
-        let written = if self.takes(text.len()) {
-            self.write(&text)
-        } else {
-            bounded::within(limit, move || self.write(&text))
-        };
+        let written = self.write_now(text.as_bytes()).and_then(|count| {
+            let rest = text.as_bytes()[count..].to_vec();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            bounded::within(limit, move || self.write_bytes(&rest))
+        });
         match written {
             Ok(()) => Ok(true),
             Err(error) => match error.kind() {
@@ -233,12 +240,43 @@ impl TextStream {
         }
     }
 
-    /// Whether writing this number of bytes at once does not block.
-    pub(crate) fn takes(self, bytes: usize) -> bool {
-        bytes <= PIPE_BUF && self.is_writable()
+    /// Writes as much as possible without blocking. Returns the number of bytes.
+    pub(crate) fn write_now(self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_terminal() {
+            return Ok(self.write_to_terminal(bytes));
+        }
+        if bytes.len() > PIPE_BUF || !self.is_writable() {
+            return Ok(0);
+        }
+        self.write_bytes(bytes).map(|()| bytes.len())
     }
 
-    /// Whether writing up to [`PIPE_BUF`] bytes does not block.
+    /// The same for a terminal, which is writable if it has room for one byte. Opened again, it can be
+    /// non-blocking: `O_NONBLOCK` belongs to the open file, which other processes share.
+    fn write_to_terminal(self, bytes: &[u8]) -> usize {
+        let path = match self {
+            Self::Stdout => "/proc/self/fd/1",
+            Self::Stderr => "/proc/self/fd/2",
+        };
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // Where it can't be opened, such as one of another container, a thread writes everything.
+        let Ok(terminal) = open(path, flags, Mode::empty()) else {
+            return 0;
+        };
+        let mut count = 0;
+        while count < bytes.len() {
+            match rustix::io::write(&terminal, &bytes[count..]) {
+                Ok(0) => break,
+                Ok(written) => count += written,
+                Err(Errno::INTR) => {}
+                // It is full, or what writes the rest meets the error again.
+                Err(_) => break,
+            }
+        }
+        count
+    }
+
+    /// Whether writing up to [`PIPE_BUF`] bytes to something that is no terminal does not block.
     fn is_writable(self) -> bool {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let stream = match self {
