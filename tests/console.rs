@@ -592,7 +592,8 @@ fn a_scripts_lines_wait_for_a_message_even_if_they_begin_with_a_stroke() {
     assert!(child.wait().unwrap().success());
 }
 
-/// More clients than the line editor can tell descriptors apart: it stays, whatever becomes of them.
+/// More clients than the line editor can tell descriptors apart: it stays, whatever becomes of
+/// them.
 #[test]
 fn there_are_no_more_clients_than_the_line_editor_allows() {
     for over_limit in ["reject", "wait"] {

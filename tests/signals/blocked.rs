@@ -41,8 +41,8 @@ pub(super) fn listening_address(pid: u32) -> Option<SocketAddr> {
     tcp_address(pid, LISTEN)
 }
 
-/// A server whose standard output is full, and a client that it has accepted. A signal before its loop
-/// runs would end it at once, and it listens before that.
+/// A server whose standard output is full, and a client that it has accepted. A signal before its
+/// loop runs would end it at once, and it listens before that.
 fn serve_into_full_pipe(options: &[&str]) -> (Running, TcpStream, std::io::PipeReader) {
     let (reader, writer) = full_pipe();
     let mut command = echoloop(&[&SERVE, options].concat());

@@ -18,8 +18,8 @@ pub(crate) fn within(
     wait(&done, limit)
 }
 
-/// The same. If no thread can be started (`RLIMIT_NPROC`, `pids.max`), `alone` is given the work, on
-/// this thread.
+/// The same. If no thread can be started (`RLIMIT_NPROC`, `pids.max`), `alone` is given the work,
+/// on this thread.
 pub(crate) fn within_or<W>(
     limit: Duration,
     work: W,

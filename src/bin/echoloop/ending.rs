@@ -35,8 +35,8 @@ pub(crate) fn end_by_default(signal: i32) -> ! {
     low_level::exit(SIGNALLED + signal)
 }
 
-/// Ends the process later, unless it has ended by then, with the exit code of the signal that `signal`
-/// names at that time. Returns whether there is a thread that waits.
+/// Ends the process later, unless it has ended by then, with the exit code of the signal that
+/// `signal` names at that time. Returns whether there is a thread that waits.
 pub(crate) fn exit_after(time: Duration, signal: fn() -> i32) -> bool {
     let wait = move || {
         thread::sleep(time);

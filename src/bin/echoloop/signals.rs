@@ -56,9 +56,9 @@ const FATAL: [i32; 8] = [
     SIGABRT, SIGALRM, SIGPROF, SIGQUIT, SIGTRAP, SIGUSR2, SIGVTALRM, SIGXCPU,
 ];
 
-/// Signals that end a process on Linux only (signal(7)); elsewhere they are ignored or unknown. After
-/// them the exit code is that of a shell, 128 and the number: signal-hook does not set their default
-/// action.
+/// Signals that end a process on Linux only (signal(7)); elsewhere they are ignored or unknown.
+/// After them the exit code is that of a shell, 128 and the number: signal-hook does not set their
+/// default action.
 #[cfg(target_os = "linux")]
 const FATAL_ON_LINUX: [i32; 2] = [Signal::SIGIO as i32, Signal::SIGPWR as i32];
 
@@ -176,7 +176,8 @@ fn receive(signal: i32) {
         ending::end_by_default(signal);
     }
     LAST_STOP.store(signal, Ordering::Release);
-    // Sequentially consistent, as in `detach`: either this thread or `detach` sees what the other stored.
+    // Sequentially consistent, as in `detach`: either this thread or `detach` sees what the other
+    // stored.
     let count = STOPS.fetch_add(1, Ordering::SeqCst) + 1;
     // The loop may have taken this signal and ended before this thread has run.
     let is_for_loop = IS_ATTACHED.load(Ordering::SeqCst) || count <= TAKEN.load(Ordering::SeqCst);
@@ -238,8 +239,8 @@ impl Signals {
         Ok(())
     }
 
-    /// The loop was left: from now on a signal ends the program at once. So does one that came after
-    /// the loop last took signals.
+    /// The loop was left: from now on a signal ends the program at once. So does one that came
+    /// after the loop last took signals.
     pub(crate) fn detach(&mut self) {
         if self.source.is_none() {
             return;

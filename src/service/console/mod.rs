@@ -40,11 +40,12 @@ const ANSWER_MAX: usize = 64 * 1024;
 /// At most [`DEFERRED_MAX`](crate::connection::DEFERRED_MAX) messages of a client are unanswered, those of one read
 /// aside; then it is not read from. At most 100 clients that have ended their side wait for answers. Only an excerpt
 /// of each message is kept. At most 256 KiB of text wait to be taken: further lines are dropped and counted.
-/// Of the notices about clients that come and go, at most 20 a second are added, and the rest is summed up.
+/// Of the notices about clients that come and go, at most 20 a second are added, and the rest is
+/// summed up.
 #[derive(Debug, Default)]
 pub struct Console {
     language: Language,
-    /// The clients that are connected and were not disconnected by us, by the numbers that the operator knows.
+    /// The connected clients, by the numbers that the operator knows.
     guests: BTreeMap<u64, Guest>,
     numbers: HashMap<ClientId, u64>,
     /// The number of the last client. None is given twice: a line could reach the wrong one.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::Console;
 use crate::service::Phrase;
 
-/// The most notices about clients that come and go within a second. A client that reconnects all the
-/// time could otherwise scroll everything else off the screen.
+/// The most notices about clients that come and go within a second. A client that reconnects all
+/// the time could otherwise scroll everything else off the screen.
 const NOTICES_MAX: u32 = 20;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(desk.console.wake(end - Duration::from_millis(1)), Some(end));
         assert_eq!(desk.shows(), "");
         assert_eq!(desk.console.wake(end), None);
-        let rest = "(181 more notices of clients that connected or left; /clients lists who is connected)\n";
+        let rest = "(181 more notices of clients that connected or left; \
+                    /clients lists who is connected)\n";
         assert_eq!(desk.shows(), rest);
         desk.opens(101);
         assert_eq!(desk.shows(), "#102 connected from 127.0.0.1:5101\n");

@@ -33,8 +33,8 @@ const TERMINAL_WAIT: Duration = Duration::from_secs(1);
 /// The same for a pipe: its reader wants all of it, but may be stuck.
 const PIPE_WAIT: Duration = Duration::from_secs(5);
 
-/// Serves until the operator, or a signal, stops the server. The notice `full` is given when there is no
-/// room for more clients.
+/// Serves until the operator, or a signal, stops the server. The notice `full` is given when there
+/// is no room for more clients.
 pub(crate) fn run(
     mut started: Started<Console>,
     language: Language,
@@ -138,8 +138,8 @@ impl Attended {
         more
     }
 
-    /// Once there is no room for more clients, the operator learns why: it is not `--max-conns`. More
-    /// clients are rejected, wait or replace others (`--over-limit`).
+    /// Once there is no room for more clients, the operator learns why: it is not `--max-conns`.
+    /// More clients are rejected, wait or replace others (`--over-limit`).
     fn explain_limit(&mut self) {
         if let Some(full) = self.full
             && self.server.server().connected() >= full.clients

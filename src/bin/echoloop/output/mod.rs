@@ -75,8 +75,8 @@ impl Destination {
     ///
     /// # Errors
     ///
-    /// A usage error for a FIFO without a reader, for a device that can't be opened, and for a file that
-    /// can't be created.
+    /// A usage error for a FIFO without a reader, for a device that can't be opened, and for a file
+    /// that can't be created.
     pub(crate) fn open(&self) -> Result<Opened, Failure> {
         let sink = Sink::open(&self.place).map_err(|error| {
             let is_fifo = fs::metadata(&self.path).is_ok_and(|file| file.file_type().is_fifo());
@@ -251,8 +251,8 @@ impl TextStream {
         self.write_bytes(bytes).map(|()| bytes.len())
     }
 
-    /// The same for a terminal, which is writable if it has room for one byte. Opened again, it can be
-    /// non-blocking: `O_NONBLOCK` belongs to the open file, which other processes share.
+    /// The same for a terminal, which is writable if it has room for one byte. Opened again, it can
+    /// be non-blocking: `O_NONBLOCK` belongs to the open file, which other processes share.
     fn write_to_terminal(self, bytes: &[u8]) -> usize {
         let path = match self {
             Self::Stdout => "/proc/self/fd/1",

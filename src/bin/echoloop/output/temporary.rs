@@ -28,8 +28,8 @@ pub(super) struct Temporary {
     target: PathBuf,
 }
 
-/// The names of the temporary files there are. The lock is held while one is created, so that a signal
-/// removes it too, and during no other system call.
+/// The names of the temporary files there are. The lock is held while one is created, so that a
+/// signal removes it too, and during no other system call.
 static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn names() -> MutexGuard<'static, Vec<PathBuf>> {

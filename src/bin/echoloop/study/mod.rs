@@ -64,7 +64,8 @@ impl Study {
     ) -> Result<Self, Failure> {
         let mut tracing = None;
         if let Some(trace) = trace {
-            // It removes the temporary file of the trace. Whoever writes the trace is a thread anyway.
+            // It removes the temporary file of the trace. Whoever writes the trace is a thread
+            // anyway.
             signals::start_thread();
             let limit = args.trace_limit as u64;
             let (handle, sink) = Tracing::begin(trace, role, name, limit)?;

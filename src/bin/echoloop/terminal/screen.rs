@@ -317,8 +317,8 @@ impl Screen {
         }
     }
 
-    /// Gives the modes of the terminal back because the process is about to end by a signal. Waits for no
-    /// other thread. Returns whether the terminal is to be reset as well.
+    /// Gives the modes of the terminal back because the process is about to end by a signal. Waits
+    /// for no other thread. Returns whether the terminal is to be reset as well.
     pub(crate) fn abandon(&self) -> bool {
         let state = match self.0.state.try_lock() {
             Ok(state) => Some(state),
@@ -334,9 +334,9 @@ impl Screen {
         is_ours
     }
 
-    /// Ends the modes of the terminal that are set by what is written to it. Does not use the lock of
-    /// stdout: another thread may hold it and be blocked. Writing to a stopped terminal blocks, so this
-    /// is the last thing that is done.
+    /// Ends the modes of the terminal that are set by what is written to it. Does not use the lock
+    /// of stdout: another thread may hold it and be blocked. Writing to a stopped terminal blocks,
+    /// so this is the last thing that is done.
     pub(crate) fn reset_at_exit(&self) {
         let reset = format!("{PASTE_MODE_OFF}{AUTO_WRAP_ON}\n");
         let _ = rustix::io::write(io::stdout(), reset.as_bytes());
