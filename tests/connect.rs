@@ -164,6 +164,31 @@ fn a_reset_is_said() {
     server.join().unwrap();
 }
 
+/// The write that fails takes the error from the kernel, and a read finds an end of file after it.
+#[test]
+fn reset_is_reported_although_the_input_is_still_being_sent() {
+    for resets in [true, false] {
+        for _ in 0..10 {
+            let (address, server) = serve_one(move |mut client| {
+                client.read_exact(&mut [0; 10]).unwrap();
+                client.write_all(b"enough").unwrap();
+                // Otherwise unread bytes make the kernel send a reset.
+                if resets {
+                    let linger = Some(Duration::ZERO);
+                    SockRef::from(&client).set_linger(linger).unwrap();
+                }
+            });
+            let mut child = spawn(&[&address.to_string()]);
+            let mut stdin = child.stdin.take().unwrap();
+            let input = thread::spawn(move || while stdin.write_all(&[b'x'; 65_536]).is_ok() {});
+            let output = child.wait_with_output().unwrap();
+            assert_said(&output, 1, "the server reset the connection");
+            input.join().unwrap();
+            server.join().unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_reader_that_has_had_enough_ends_it_quietly() {
     let serving = Serving::start(config(), Echo);

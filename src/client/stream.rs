@@ -1,7 +1,7 @@
 //! A conversation over TCP.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,9 @@ pub struct StreamClient {
     /// The unsent bytes of each piece, if each is written separately.
     pieces: VecDeque<usize>,
     said_all: bool,
+    /// Why a write failed, and how many bytes were unsent then. The kernel reports an error once, and a
+    /// read may find an end of file after it.
+    write_error: Option<(io::Error, usize)>,
     /// The server has ended its side, and something was said last at this time.
     ended: Option<Instant>,
     /// Our side has been shut.
@@ -121,6 +124,7 @@ impl StreamClient {
             unsent: Buffer::new(),
             pieces: VecDeque::new(),
             said_all: false,
+            write_error: None,
             ended: None,
             shut: false,
             wait_until: None,
@@ -251,8 +255,10 @@ impl StreamClient {
     /// The conversation is over, whatever the server has not taken yet.
     fn leave(&mut self) -> Talk {
         let by_server = self.ended.is_some() && self.options.leave_with_server;
-        if !self.unsent.is_empty() && !by_server {
-            self.ending = Ending::Unsaid(self.unsent.len());
+        let lost = self.write_error.take().map_or(0, |(_, unsent)| unsent);
+        let unsent = self.unsent.len() + lost;
+        if unsent > 0 && !by_server {
+            self.ending = Ending::Unsaid(unsent);
         }
         Talk::Over
     }
@@ -298,17 +304,18 @@ impl StreamClient {
             }
             Transfer::WouldBlock => self.seen.write_blocked(),
             Transfer::Interrupted => {}
-            Transfer::Failed(_) | Transfer::Eof => {
-                // The server hears no more. What it has said is still read, and then why.
-                if self.ended.is_some() {
-                    self.ending = Ending::Unsaid(self.unsent.len());
-                }
-                (self.unsent, self.said_all, self.shut) = (Buffer::new(), true, true);
-                self.pieces.clear();
-                self.seen.latch_read_closed();
-            }
+            Transfer::Eof => self.write_failed(ErrorKind::WriteZero.into()),
+            Transfer::Failed(error) => self.write_failed(error),
         }
         true
+    }
+
+    /// The server hears no more. What it has said is still read.
+    fn write_failed(&mut self, error: io::Error) {
+        self.write_error = Some((error, self.unsent.len()));
+        (self.unsent, self.said_all, self.shut) = (Buffer::new(), true, true);
+        self.pieces.clear();
+        self.seen.latch_read_closed();
     }
 
     fn receive(&mut self, stream: &mut TcpStream, now: Instant) -> Result<Talk, Failure> {
@@ -317,6 +324,12 @@ impl StreamClient {
         }
         match Transfer::of_read(stream.read(&mut self.room)) {
             Transfer::Eof => {
+                // After a broken pipe, the server had ended its side in good order before.
+                let is_reset =
+                    |(error, _): &mut (io::Error, _)| error.kind() != ErrorKind::BrokenPipe;
+                if let Some((error, _)) = self.write_error.take_if(is_reset) {
+                    return Err(Failure::Lost(error));
+                }
                 if !self.options.keep_sending {
                     self.ending = Ending::Server;
                 }
