@@ -144,7 +144,7 @@ pub(crate) fn offer(text: &str) -> io::Result<bool> {
 /// Prints what was asked for. A reader that has had enough (`| head`) is no failure.
 fn show(text: &str) -> ExitCode {
     match print(text) {
-        Err(error) => fail(FAILED, &error.to_string()),
+        Err(error) => fail(FAILED, &format!("cannot write to stdout: {error}")),
         Ok(()) => ExitCode::SUCCESS,
     }
 }

@@ -146,12 +146,25 @@ fn unknown_argument(error: &clap::Error, argv: &[OsString]) -> String {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return error.render().to_string();
     };
+    let words: Vec<&str> = argv.iter().filter_map(|word| word.to_str()).collect();
+    if let Some((option, value)) = negative_value(argument, &words) {
+        return format!("invalid value '{value}' for '{option}': a value can't be negative");
+    }
     let cli = Cli::command();
-    let names = argv.iter().skip(1).filter_map(|word| word.to_str());
+    let names = words.iter().skip(1);
     let command = names.into_iter().find_map(|word| cli.find_subcommand(word));
     let hint = hints::hint(command.unwrap_or(&cli), argument);
     let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
     format!("unexpected argument '{argument}'{hint}")
+}
+
+/// A negative number, which clap takes for an option, and the option that it was meant for. `argument`
+/// is its first digit.
+fn negative_value<'a>(argument: &str, words: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    let is_digit =
+        argument.starts_with('-') && argument.ends_with(|end: char| end.is_ascii_digit());
+    let mut pairs = words.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.find(|(option, value)| is_digit && option.starts_with('-') && value.starts_with(argument))
 }
 
 /// What clap says in a paragraph, without the usage, in one line.
@@ -240,6 +253,21 @@ mod tests {
             }
         }
         assert!(count > 15, "{count}");
+    }
+
+    #[test]
+    fn negative_value_is_refused_with_its_option() {
+        for (option, value) in [("--stats-interval", "-1s"), ("--max-conns", "-3")] {
+            let words = ["echoloop", "serve", option, value];
+            let Parsed::Wrong(line) = parse(words.map(OsString::from)) else {
+                panic!("{value}");
+            };
+            let expected = "a value can't be negative (see --help)";
+            assert_eq!(
+                line,
+                format!("invalid value '{value}' for '{option}': {expected}")
+            );
+        }
     }
 
     #[test]
