@@ -216,7 +216,7 @@ fn bench_udp_moves_on_to_the_address_of_a_name_that_replies() {
         drop(server);
         let output = hosts.run(&bench, "");
         let refused = format!(
-            "cannot connect to 127.0.0.1:{port}: refused: nothing listens there (tried [::1]:{port} before)"
+            "cannot connect to 127.0.0.1:{port}: refused: no program listens on that port, or a firewall rejects it (tried [::1]:{port} before)"
         );
         assert_output(&output, 1, &[&refused]);
         drop(other);

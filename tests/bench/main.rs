@@ -365,7 +365,10 @@ fn a_server_that_is_not_there_is_one_line_and_exit_1() {
     let output = bench(&["-c", "3", &nobody.to_string()]);
     assert_eq!(code(&output), 1);
     let line = String::from_utf8(output.stderr).unwrap();
-    assert!(line.ends_with("refused: nothing listens there\n"), "{line}");
+    assert!(
+        line.ends_with("refused: no program listens on that port, or a firewall rejects it\n"),
+        "{line}"
+    );
     let output = run("doctor", &[&nobody.to_string()]);
     assert_eq!(code(&output), 1);
     assert!(text(&output).contains("FAILS server"), "{}", text(&output));

@@ -307,7 +307,9 @@ fn unreachable_server(plan: &Plan, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     let address = plan.targets[0];
     let why = match error.kind() {
-        Kind::ConnectionRefused => "refused: nothing listens there".to_owned(),
+        Kind::ConnectionRefused => {
+            "refused: no program listens on that port, or a firewall rejects it".to_owned()
+        }
         Kind::TimedOut => format!("no answer within {:?}", plan.connect_timeout),
         _ if ports::are_used_up(error, plan, address) => ports::used_up(plan, address),
         Kind::AddrNotAvailable if !plan.sources.is_empty() => {
