@@ -110,6 +110,8 @@ impl Backlog {
                     accepted.failed += 1;
                     self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
                     if self.failed_in_a_row >= FAILED_MAX {
+                        // After the pause, as many are tried again.
+                        self.failed_in_a_row = 0;
                         accepted.paused = Some((self.pause_from(now), error));
                         return accepted;
                     }
@@ -281,6 +283,10 @@ mod tests {
             assert_eq!(script.0.len(), 200 - tried, "errno {errno}");
             assert_eq!(accepted.paused.is_some(), pauses, "errno {errno}");
             assert_eq!(backlog.is_runnable(), !pauses, "errno {errno}");
+            backlog.resume();
+            let accepted = script.run(&mut backlog, now, 50);
+            assert_eq!(script.0.len(), 200 - tried - 50, "errno {errno}");
+            assert!(accepted.paused.is_none());
         }
     }
 
