@@ -165,7 +165,7 @@ impl Phrase<'_> {
             Self::SentAsOne(_) => ("{} lines were sent as one reply.", "{} 行已作为一条答复发出。"),
             Self::Shortened(_) => ("… {} more characters are left out (send standard output to a file to keep all)", "……略去其余 {} 个字符（把标准输出写入文件可保留全部）"),
             Self::NotShown(_) => ("({} lines were not shown: the screen could not keep up)", "（屏幕来不及显示，略去 {} 行）"),
-            Self::MoreNotices(_) => ("({} more notices of clients that connected or left; /clients lists who is connected)", "（另有 {} 条客户端接入或离开的通知；/clients 列出在线的人）"),
+            Self::MoreNotices(_) => ("(more notices of clients that connected or left: {}; /clients lists who is connected)", "（另有 {} 条客户端接入或离开的通知；/clients 列出在线的人）"),
             Self::Stopping => ("Stopping. Ctrl-C stops at once.", "正在停止。按 Ctrl-C 立即停止。"),
             Self::Undelivered => ("does not read: the message was not sent", "没有在接收，这条消息没有发出"),
             Self::Unreadable => ("A key was no UTF-8 text, and is left out with what was typed right behind it.", "有按键不是 UTF-8 文本，已略去，紧随其后的输入也一并略去。"),

@@ -18,6 +18,8 @@ pub(super) struct Notices {
     end: Option<Instant>,
     shown: u32,
     left_out: u64,
+    /// The server stops: there is no limit any more, because nothing would be summed up.
+    is_lifted: bool,
 }
 
 impl Notices {
@@ -37,7 +39,7 @@ impl Notices {
 
     /// Begins another second, if this one has ended by `now`. Returns how many notices it left out.
     fn advance(&mut self, now: Instant) -> u64 {
-        if self.end.is_some_and(|end| now < end) {
+        if self.is_lifted || self.end.is_some_and(|end| now < end) {
             return 0;
         }
         let Self { left_out, .. } = std::mem::take(self);
@@ -72,9 +74,10 @@ impl Console {
         self.notices.end.filter(|_| self.notices.left_out > 0)
     }
 
-    /// Sums up what was left out, and leaves out nothing more: there may be no time any more.
+    /// Sums up what was left out, and leaves out nothing more: the loop may end at any time.
     pub(super) fn lift_limit(&mut self) {
         let Notices { left_out, .. } = std::mem::take(&mut self.notices);
+        self.notices.is_lifted = true;
         self.tell_of_left_out(left_out);
     }
 
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!(desk.console.wake(end - Duration::from_millis(1)), Some(end));
         assert_eq!(desk.shows(), "");
         assert_eq!(desk.console.wake(end), None);
-        let rest = "(181 more notices of clients that connected or left; \
+        let rest = "(more notices of clients that connected or left: 181; \
                     /clients lists who is connected)\n";
         assert_eq!(desk.shows(), rest);
         desk.opens(101);
@@ -121,15 +124,23 @@ mod tests {
     fn notices_that_were_left_out_are_summed_up_when_the_server_stops() {
         let mut desk = Desk::new();
         desk.console.wake(Instant::now());
-        for id in 0..21 {
+        for id in 0..22 {
             desk.opens(id);
         }
         desk.shows();
         desk.console.stopping();
         let shown = desk.shows();
-        assert!(shown.starts_with("(1 more notices of clients"), "{shown}");
-        desk.closes(0, CloseReason::Drained);
-        let left = "  #1 was disconnected: the server stops\n";
-        assert_eq!(desk.shows(), left);
+        assert!(
+            shown.starts_with("(more notices of clients that connected or left: 2;"),
+            "{shown}"
+        );
+        // As a server does when it begins to drain.
+        desk.console.wake(Instant::now());
+        for id in 0..22 {
+            desk.closes(id, CloseReason::Drained);
+        }
+        let shown = desk.shows();
+        assert_eq!(shown.lines().count(), 22, "{shown}");
+        assert!(shown.starts_with("  #1 was disconnected: the server stops\n"));
     }
 }
