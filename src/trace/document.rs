@@ -163,11 +163,10 @@ impl<'a> Elements<'a> {
         let is_closed = self.takes(b']');
         if is_closed && self.is_in_object {
             while self.takes(b',') {
-                let is_key = matches!(self.value::<String>(), Ok(Some(_)));
-                let is_value =
-                    is_key && self.takes(b':') && matches!(self.value::<IgnoredAny>(), Ok(Some(_)));
-                if !is_value {
-                    break;
+                match self.skip_member() {
+                    Ok(true) => {}
+                    Err(error) if self.is_cut_off(&error) => return Ok(()),
+                    Ok(false) | Err(_) => break,
                 }
             }
             self.takes(b'}');
@@ -180,6 +179,12 @@ impl<'a> Elements<'a> {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Goes behind a key and its value. Returns whether both are there.
+    fn skip_member(&mut self) -> serde_json::Result<bool> {
+        let has_key = self.value::<String>()?.is_some() && self.takes(b':');
+        Ok(has_key && self.value::<IgnoredAny>()?.is_some())
     }
 
     /// Goes behind the bracket that opens the array.
