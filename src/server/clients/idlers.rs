@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::iteration::LOOK_COST;
 use super::{Client, Clients, CloseReason, Key, Probe, Service, Stamp, Stream};
 
 /// How long a client must have been quiet before its place can be given away: those in the middle of a conversation keep
@@ -60,6 +61,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
         let Some(latest) = latest.map(|latest| Stamp::new(self.start, latest)) else {
             return false;
         };
+        self.budget.add(self.slots.len() as i64 * LOOK_COST);
         let found = &mut self.idlers.found;
         let idle = self.slots.entries();
         let idle = idle.filter(|(_, client)| client.active <= latest && is_idle(client));

@@ -18,6 +18,9 @@ pub(super) const CLOSE_COST: i64 = 8 * 1024;
 /// What it costs to look at one whose deadline has come.
 pub(super) const DEADLINE_COST: i64 = 64;
 
+/// What it costs to look at one among all.
+pub(super) const LOOK_COST: i64 = 8;
+
 /// The part of the budget that deadlines may take.
 const DEADLINES_PART: i64 = 4;
 

@@ -1,9 +1,7 @@
 //! The pending output of all clients together, and its limit.
 
+use super::iteration::LOOK_COST;
 use super::{Clients, CloseReason, Key, Probe, Service, Stream};
-
-/// What it costs to look at one client, in bytes that could be moved in that time.
-const LOOK_COST: i64 = 8;
 
 /// The limit for the unsent bytes of all clients together, if there is one.
 #[derive(Debug)]
