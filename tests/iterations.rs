@@ -151,6 +151,7 @@ struct Receiving {
     server: Server<Echo, Honest, Recorder>,
     most: u64,
     left: u64,
+    deadline: Instant,
 }
 
 impl Handler for Receiving {
@@ -163,7 +164,12 @@ impl Handler for Receiving {
         let received = self.server.probe_mut().take_figures().datagrams_in;
         self.most = self.most.max(received);
         self.left -= received;
-        if self.left == 0 { Next::Stop } else { next }
+        assert!(now < self.deadline, "{} datagrams are missing", self.left);
+        match next {
+            _ if self.left == 0 => Next::Stop,
+            Next::Wait(None) => Next::until(Some(self.deadline), now),
+            next => next,
+        }
     }
 }
 
@@ -188,6 +194,7 @@ fn datagrams_of_all_sockets_are_bounded_by_the_budget_of_an_iteration() {
             server,
             most: 0,
             left: EACH * sockets as u64,
+            deadline: Instant::now() + DEADLINE,
         };
         reactor.run(&mut receiving).unwrap();
         assert_eq!(receiving.most, most, "{sockets} sockets, {budget}");
