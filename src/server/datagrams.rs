@@ -62,7 +62,7 @@ impl<S: Service, C: Conduct, P: Probe> Server<S, C, P> {
         }
     }
 
-    /// Sends replies that were delayed long enough, up to the datagram budget.
+    /// Sends replies that were delayed long enough, up to the datagram budget of one socket.
     pub(super) fn send_overdue(&mut self, now: Instant) {
         for _ in 0..self.config.datagram_budget {
             let Some(held) = self.conduct.overdue(now) else {

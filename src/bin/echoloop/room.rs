@@ -64,7 +64,7 @@ pub(crate) fn connection_room(args: &ServeArgs) -> Room {
 }
 
 /// The notice to the operator of a console that serves `clients` clients, which is the limit.
-/// `None` if the operator has set it, or did not set less.
+/// `None` if there is room for more, or if the operator has set this limit.
 pub(crate) fn full_notice(args: &ServeArgs, room: Room, clients: usize) -> Option<Full> {
     if clients < room.connections || args.max_conns == Some(clients) {
         return None;

@@ -140,7 +140,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", value_parser = nonzero_size, help_heading = LIMITS)]
     rcvbuf: Option<NonZeroUsize>,
     /// Datagrams received from each socket in a loop iteration, during which TCP clients wait; all
-    /// sockets together receive at most one for each 4 KiB of iteration-budget
+    /// sockets together receive at most one for each 4 KiB of iteration-budget, and each socket one
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     datagram_budget: usize,
 
