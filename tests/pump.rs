@@ -55,6 +55,19 @@ fn pitfall_02_input_is_read_until_it_is_drained() {
     assert_eq!(client.peer.stream.written, [7; 100]);
 }
 
+/// The same for a message that is as long as a read can be.
+#[test]
+fn pitfall_02_small_read_that_fills_its_room_is_followed_by_another() {
+    let script = Script::new().read([7; 8]).take(8).read("abc").take(3);
+    let mut client = Pumping::new(script).limited(|limits| limits.read_ahead = limits.recv_size);
+    client.readable();
+    assert_eq!(
+        client.peer.stream.written,
+        b"\x07\x07\x07\x07\x07\x07\x07\x07abc"
+    );
+    assert!(client.peer.stream.is_finished());
+}
+
 /// Pitfall 3: events are hints.
 #[test]
 fn pitfall_03_a_spurious_event_is_harmless() {
