@@ -4,10 +4,11 @@
 
 mod blocked;
 mod inherited;
+mod moments;
 #[path = "../support/process.rs"]
 mod process;
 mod reports;
-mod start;
+
 #[path = "../support/mod.rs"]
 mod support;
 mod terminals;

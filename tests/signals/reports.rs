@@ -67,7 +67,7 @@ fn load_logs_its_counters() {
         "{line}"
     );
     load.signal("TERM");
-    load.signal("TERM");
+    load.signal("INT");
     load.end();
 }
 

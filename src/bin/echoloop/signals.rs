@@ -25,7 +25,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echoloop::reactor::{EXTERNAL, Event, Interest, Reactor, Registry};
 #[cfg(target_os = "linux")]
@@ -47,6 +47,10 @@ const ABORT_WAIT: Duration = Duration::from_millis(500);
 /// How long the rest of the program may take, once a signal has stopped the loop. Longer than the
 /// waits for traces, logs and totals together.
 const END_WAIT: Duration = Duration::from_secs(20);
+
+/// A second SIGTERM counts only so long after the first: timeout(1) sends one to the program and one to
+/// its process group, which contains the program.
+const TERM_AGAIN: Duration = Duration::from_millis(10);
 
 /// The signals that stop the program.
 const STOPPING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
@@ -92,6 +96,9 @@ static LAST_STOP: AtomicI32 = AtomicI32::new(0);
 /// How many signals to stop the loop has taken.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
+/// When the loop took a SIGTERM.
+static TERM_TAKEN: Mutex<Option<Instant>> = Mutex::new(None);
+
 /// The last signal to stop that the loop has taken.
 static LAST_TAKEN: AtomicI32 = AtomicI32::new(0);
 
@@ -103,11 +110,13 @@ pub(crate) fn start() -> io::Result<()> {
     }
     for signal in not_ignored(&STOPPING) {
         flag::register_conditional_shutdown(signal, SIGNALLED + signal, AT_ONCE.clone())?;
-        // In this order: the next signal finds what this one has set, unless the loop has taken this one.
-        // A loop that is stuck in one iteration takes none. The thread needs no such help.
-        let mark = flag::register(signal, AT_ONCE.clone())?;
         flag::register_usize(signal, RECEIVED.clone(), signal as usize)?;
-        marks().push(mark);
+        // In this order: the next signal finds what this one has set, unless the loop has taken this one.
+        // A loop that is stuck in one iteration takes none. The thread needs no such help. A SIGTERM may be
+        // sent twice at once.
+        if signal != SIGTERM {
+            marks().push(flag::register(signal, AT_ONCE.clone())?);
+        }
     }
     // Only now: a blocked signal that is pending arrives at once.
     unblock_all();
@@ -134,7 +143,12 @@ fn spawn() -> io::Result<()> {
     let fatal = not_ignored(&FATAL).chain(not_ignored(&FATAL_ON_LINUX));
     let caught = not_ignored(&STOPPING).chain(fatal);
     let mut source = iterator::Signals::new(caught)?;
-    let run = move || source.forever().for_each(receive);
+    let mut term_received = *term_taken();
+    let run = move || {
+        let signals = source.forever();
+        let signals = signals.filter(|&signal| !is_repeated(signal, &mut term_received));
+        signals.for_each(receive);
+    };
     let thread = thread::Builder::new().name("signals".to_owned());
     thread.spawn(run).map(|_| ())
 }
@@ -170,6 +184,21 @@ fn unblock_all() {
 
 #[cfg(not(target_os = "linux"))]
 const fn unblock_all() {}
+
+fn term_taken() -> MutexGuard<'static, Option<Instant>> {
+    TERM_TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether `signal` is a SIGTERM that was sent together with one received at `before`. If it is another
+/// one, that becomes its time.
+fn is_repeated(signal: i32, before: &mut Option<Instant>) -> bool {
+    let now = Instant::now();
+    let is_repeated = before.is_some_and(|before| now < before + TERM_AGAIN);
+    if signal == SIGTERM && !is_repeated {
+        *before = Some(now);
+    }
+    signal == SIGTERM && is_repeated
+}
 
 /// What the thread does.
 fn receive(signal: i32) {
@@ -263,7 +292,8 @@ impl Signals {
     /// A signal to stop that has come and that the loop has not taken.
     fn not_taken(&mut self) -> Option<i32> {
         let mut left = self.source.as_mut()?.pending();
-        let signal = left.find(|signal| STOPPING.contains(signal));
+        let signal = left
+            .find(|&signal| STOPPING.contains(&signal) && !is_repeated(signal, &mut term_taken()));
         signal.or_else(|| {
             let is_known = STOPS.load(Ordering::SeqCst) > TAKEN.load(Ordering::SeqCst);
             is_known.then(|| LAST_STOP.load(Ordering::Acquire))
@@ -297,7 +327,9 @@ impl Signals {
         let Some(source) = &mut self.source else {
             return Vec::new();
         };
-        let signals: Vec<i32> = source.pending().collect();
+        let signals = source.pending();
+        let signals = signals.filter(|&signal| !is_repeated(signal, &mut term_taken()));
+        let signals: Vec<i32> = signals.collect();
         // They are read without mio, and its `poll(2)` reports a source once until it sees a call
         // that would block. Where this can fail, in epoll(7), the source is watched still.
         let again = registry.reregister(source, EXTERNAL, Interest::READABLE);
