@@ -61,6 +61,17 @@ fn pitfall_23_and_26_a_storm_of_comings_and_goings_balances() {
 fn pitfall_34_a_crowd_at_the_door_does_not_hold_up_those_inside() {
     let mut config = config();
     config.accept_budget = 1;
+    check_accepts_one_a_turn(config);
+}
+
+#[test]
+fn pitfall_34_accepted_clients_are_work_of_the_iteration() {
+    let mut config = config();
+    (config.accept_budget, config.iteration_budget) = (64, 16 * 1024);
+    check_accepts_one_a_turn(config);
+}
+
+fn check_accepts_one_a_turn(config: Config) {
     let mut reactor = Reactor::new().unwrap();
     let mut server = Server::bind(&reactor, config, Echo).unwrap();
     let (address, stop) = (server.tcp_addresses()[0], server.stop());

@@ -21,6 +21,9 @@ const ITERATION_BUDGET: usize = 2560 * 1024;
 /// What a datagram takes of that: it is received, looked at and replied to in some 5 µs.
 const DATAGRAM_COST: usize = 4 * 1024;
 
+/// What a connection takes of that until it is served: it is accepted and registered in some 25 µs.
+const ACCEPT_COST: usize = 16 * 1024;
+
 /// The longest time that can be asked for: a century. Added to the clock, more could overflow it.
 pub const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -75,7 +78,8 @@ pub struct Config {
     pub max_conns_per_ip: Option<NonZeroUsize>,
     /// What happens to a client that comes when there are [`max_conns`](Self::max_conns).
     pub over_limit: OverLimit,
-    /// How many clients are accepted in a turn before others are served.
+    /// How many clients are accepted in a loop iteration before others are served. It is less if
+    /// `iteration_budget` has not 16 KiB for each.
     pub accept_budget: usize,
     /// How many clients are accepted in a second, after a burst of a tenth of that; others wait in the kernel. Above 0.
     /// `None`: no limit.
@@ -198,6 +202,12 @@ impl Config {
         let sockets: usize = self.udp.iter().map(|address| address.sockets()).sum();
         let most = self.iteration_budget / DATAGRAM_COST / sockets.max(1);
         self.datagram_budget.min(most).max(1)
+    }
+
+    /// How many connections are accepted in a loop iteration.
+    pub(super) fn accepts_of_an_iteration(&self) -> usize {
+        let most = self.iteration_budget / ACCEPT_COST;
+        self.accept_budget.min(most).max(1)
     }
 
     /// Whether the settings make sense.

@@ -114,6 +114,7 @@ impl<S: Service, C: Conduct<Net = System>, P: Probe> Server<S, C, P> {
             .check()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         config.datagram_budget = config.datagrams_of_each_socket();
+        config.accept_budget = config.accepts_of_an_iteration();
         let sockets = Sockets::bind(reactor.registry(), &config)?;
         let stop = Stop::new(reactor.waker());
         let now = Instant::now();

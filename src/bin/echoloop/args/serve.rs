@@ -121,7 +121,8 @@ pub(crate) struct ServeArgs {
     /// that is served counts for another 4 KiB
     #[arg(long, value_name = "SIZE", default_value = "2560k", value_parser = size, help_heading = LIMITS)]
     iteration_budget: usize,
-    /// Clients accepted in a turn before others are served
+    /// Clients accepted in a loop iteration before others are served, at most one for each 16 KiB of
+    /// iteration-budget
     #[arg(long, value_name = "N", default_value = "64", value_parser = count, help_heading = LIMITS)]
     accept_budget: usize,
     /// Clients accepted in a second, while others wait; 0: no limit
