@@ -179,7 +179,7 @@ impl Phrase<'_> {
             Self::NoAnswerWithin(..) => ("no answer to datagram {}: none came within {}", "第 {} 个数据报没有收到回复：{} 内没有收到"),
             Self::DatagramRefused(_) => ("no answer to datagram {}: refused: no program listens on that port, or a firewall rejects it", "第 {} 个数据报没有收到回复：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
             Self::DatagramTooLong(..) => ("datagram {} was not sent: it has {} bytes, and a datagram at most {}; send shorter lines", "第 {} 个数据报没有发出：它有 {} 字节，而数据报最多 {} 字节；请发送较短的行"),
-            Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "有 {} 个数据报没有收到回复，共发出 {} 个"),
+            Self::NotAnswered(..) => ("{} of {} datagrams got no answer", "有 {} 个数据报没有收到回复（共 {} 个）"),
             Self::Refused(_) => ("cannot connect to {}: refused: no program listens on that port, or a firewall rejects it", "无法连接 {}：被拒绝，该端口没有程序监听，或被防火墙拒绝"),
             Self::Unreachable(_) => ("cannot connect to {}: unreachable: no route to that address, or a router rejects it", "无法连接 {}：不可达，没有通往该地址的路由，或被路由器拒绝"),
             Self::NotFromHere(..) => ("cannot connect to {}: {}; is the source an address of this machine?", "无法连接 {}：{}；源地址是本机的吗？"),

@@ -53,8 +53,8 @@ pub(crate) struct ConnectArgs {
     /// Connect from this address: 127.0.0.1, or fe80::1%eth0 for a link-local one
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) source: Option<SourceArg>,
-    /// Go on sending after the server has half-closed the connection, until the end of input [default: end
-    /// when the server ends]
+    /// Go on sending after the server has half-closed the connection, until the end of input [default: until
+    /// the input pauses for 200 ms]
     #[arg(long)]
     pub(crate) keep_sending: bool,
     #[command(flatten)]
