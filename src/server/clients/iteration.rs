@@ -73,7 +73,7 @@ impl IterationBudget {
         (clients * CLIENT_COST) as i64 <= self.left
     }
 
-    /// What was kept for clients that wait can be spent now. However little that is, one is served.
+    /// The part that was kept for waiting clients can be spent now, and is enough for at least one.
     fn give_back_part(&mut self) {
         self.left = (self.left + self.whole / WAITING_PART).max(1);
     }

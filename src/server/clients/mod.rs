@@ -298,7 +298,7 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             return;
         };
         if matches!(reason, CloseReason::WriteStalled | CloseReason::OwedTooMuch) {
-            // The kernel would keep what it does not read for minutes, with nobody to count it. If that
+            // Otherwise the kernel keeps its unread bytes for minutes, beyond every limit. If the call
             // fails, the connection has failed already.
             let _ = client.peer.stream.reset_on_close();
         }
