@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process::Process;
 use super::terminals::start_at_terminal;
 
 /// Not even one that comes just before the loop can receive it.
@@ -24,20 +23,5 @@ fn signal_at_any_moment_of_the_start_ends_the_program() {
         let pid = Pid::from_raw(client.id() as i32).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         client.end();
-    }
-}
-
-/// As timeout(1) does, which signals the program and then its process group.
-#[test]
-fn sigterm_that_is_sent_twice_at_once_drains_a_server() {
-    for _ in 0..20 {
-        let server = Process::serve(&[]);
-        let pid = Pid::from_raw(server.child.id() as i32).unwrap();
-        for _ in 0..2 {
-            kill_process(pid, Signal::TERM).unwrap();
-        }
-        let (code, totals, log) = server.end();
-        assert_eq!(code, 0, "{log}");
-        assert!(totals.contains("0 clients served"), "{totals}");
     }
 }

@@ -9,6 +9,7 @@ mod ending;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod lab;
+mod last_term;
 mod logger;
 mod memory;
 mod names;

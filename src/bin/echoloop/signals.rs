@@ -40,6 +40,7 @@ use signal_hook_mio::v1_0 as hook;
 
 use crate::SIGNALLED;
 use crate::ending::{self, AT_ONCE};
+use crate::last_term::{AGAIN, AGAIN_LATE, LastTerm};
 
 /// How long the loop may take to abort after the second signal.
 const ABORT_WAIT: Duration = Duration::from_millis(500);
@@ -47,10 +48,6 @@ const ABORT_WAIT: Duration = Duration::from_millis(500);
 /// How long the rest of the program may take, once a signal has stopped the loop. Longer than the
 /// waits for traces, logs and totals together.
 const END_WAIT: Duration = Duration::from_secs(20);
-
-/// A second SIGTERM counts only so long after the first: timeout(1) sends one to the program and one to
-/// its process group, which contains the program.
-const TERM_AGAIN: Duration = Duration::from_millis(10);
 
 /// The signals that stop the program.
 const STOPPING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
@@ -97,7 +94,7 @@ static LAST_STOP: AtomicI32 = AtomicI32::new(0);
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 /// When the loop took a SIGTERM.
-static TERM_TAKEN: Mutex<Option<Instant>> = Mutex::new(None);
+static TERM_TAKEN: Mutex<LastTerm> = Mutex::new(LastTerm::NONE);
 
 /// The last signal to stop that the loop has taken.
 static LAST_TAKEN: AtomicI32 = AtomicI32::new(0);
@@ -143,10 +140,12 @@ fn spawn() -> io::Result<()> {
     let fatal = not_ignored(&FATAL).chain(not_ignored(&FATAL_ON_LINUX));
     let caught = not_ignored(&STOPPING).chain(fatal);
     let mut source = iterator::Signals::new(caught)?;
-    let mut term_received = *term_taken();
+    let mut last_term = *term_taken();
     let run = move || {
         let signals = source.forever();
-        let signals = signals.filter(|&signal| !is_repeated(signal, &mut term_received));
+        // A second SIGTERM that it misses is still the loop's.
+        let signals =
+            signals.filter(|&signal| !last_term.is_repeated_by(signal, Instant::now(), AGAIN_LATE));
         signals.for_each(receive);
     };
     let thread = thread::Builder::new().name("signals".to_owned());
@@ -185,19 +184,13 @@ fn unblock_all() {
 #[cfg(not(target_os = "linux"))]
 const fn unblock_all() {}
 
-fn term_taken() -> MutexGuard<'static, Option<Instant>> {
+fn term_taken() -> MutexGuard<'static, LastTerm> {
     TERM_TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether `signal` is a SIGTERM that was sent together with one received at `before`. If it is another
-/// one, that becomes its time.
-fn is_repeated(signal: i32, before: &mut Option<Instant>) -> bool {
-    let now = Instant::now();
-    let is_repeated = before.is_some_and(|before| now < before + TERM_AGAIN);
-    if signal == SIGTERM && !is_repeated {
-        *before = Some(now);
-    }
-    signal == SIGTERM && is_repeated
+/// Whether `signal`, which the loop takes, is one with another that it has taken.
+fn is_repeated(signal: i32) -> bool {
+    term_taken().is_repeated_by(signal, Instant::now(), AGAIN)
 }
 
 /// What the thread does.
@@ -292,8 +285,7 @@ impl Signals {
     /// A signal to stop that has come and that the loop has not taken.
     fn not_taken(&mut self) -> Option<i32> {
         let mut left = self.source.as_mut()?.pending();
-        let signal = left
-            .find(|&signal| STOPPING.contains(&signal) && !is_repeated(signal, &mut term_taken()));
+        let signal = left.find(|&signal| STOPPING.contains(&signal) && !is_repeated(signal));
         signal.or_else(|| {
             let is_known = STOPS.load(Ordering::SeqCst) > TAKEN.load(Ordering::SeqCst);
             is_known.then(|| LAST_STOP.load(Ordering::Acquire))
@@ -328,7 +320,7 @@ impl Signals {
             return Vec::new();
         };
         let signals = source.pending();
-        let signals = signals.filter(|&signal| !is_repeated(signal, &mut term_taken()));
+        let signals = signals.filter(|&signal| !is_repeated(signal));
         let signals: Vec<i32> = signals.collect();
         // They are read without mio, and its `poll(2)` reports a source once until it sees a call
         // that would block. Where this can fail, in epoll(7), the source is watched still.
@@ -342,7 +334,10 @@ impl Signals {
             return signals;
         };
         LAST_TAKEN.store(last, Ordering::Release);
-        TAKEN.fetch_add(stops, Ordering::SeqCst);
+        let before = TAKEN.fetch_add(stops, Ordering::SeqCst);
+        if before < 2 && before + stops >= 2 && !ending::exit_after(ABORT_WAIT, second_stop) {
+            log::debug!("the time limit of the abort is not enforced: no thread can be started");
+        }
         if !HAS_THREAD.load(Ordering::Acquire) {
             LAST_STOP.store(last, Ordering::Release);
             STOPS.fetch_add(stops, Ordering::SeqCst);
