@@ -29,7 +29,7 @@ use self::figures::{Figure, Group, groups};
 
 /// How often a group is measured if a figure is above its ceiling. The lowest value counts: noise
 /// only adds.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 6;
 
 /// Open files that are needed for the idle connections.
 const DESCRIPTORS: u64 = 9_100;
