@@ -42,6 +42,10 @@ fn run_killed_before_its_first_interval_keeps_old_results_and_leaves_a_readable_
     let all = with_outputs(&["-d", "10m", "--interval", "10m", "--warmup", "0", &address]);
     let mut child = folder.start("bench", &all);
     let _stream = first_message(&listener);
+    // It replaces the old one as soon as it has its header. In between, its temporary file would be left.
+    eventually("the trace has its header", || {
+        folder.read("t.json") != "old"
+    });
     child.0.kill().unwrap();
     child.0.wait().unwrap();
     folder.assert_untouched_but_for_a_trace();
