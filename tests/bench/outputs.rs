@@ -219,6 +219,9 @@ fn server_that_cannot_start_keeps_an_old_trace_and_one_that_is_killed_leaves_a_r
         .unwrap()
         .read_exact(&mut first)
         .unwrap();
+    eventually("the trace has its header", || {
+        folder.read("t.json") != "old"
+    });
     child.0.kill().unwrap();
     child.0.wait().unwrap();
     folder.assert_untouched_but_for_a_trace();
