@@ -115,8 +115,9 @@ impl Tree {
 
 /// Whether `argument` is an option of cargo's, or the value of one.
 fn is_option(all: &[String], argument: &String) -> bool {
-    let behind = all.iter().skip_while(|other| *other != "--test").nth(1);
-    argument.starts_with("--") || behind == Some(argument)
+    let has_value = |option: &&String| matches!(option.as_str(), "--bin" | "--test");
+    let value = all.iter().skip_while(|other| !has_value(other)).nth(1);
+    argument.starts_with("--") || value == Some(argument)
 }
 
 /// Waits for `child`, and ends it and all it has started when that takes longer than `most`.

@@ -43,6 +43,13 @@ impl Room<Echo> {
         }
     }
 
+    /// How many clients have had their deadline.
+    fn count_ending(&self) -> usize {
+        let clients = self.clients.slots.values();
+        let ending = clients.filter(|client| !client.peer.connection.is_going_on());
+        ending.count()
+    }
+
     /// Runs one iteration, and returns the bytes that it moved.
     fn iteration(&mut self) -> u64 {
         let before = self.moved_bytes();
@@ -203,9 +210,11 @@ fn clients_that_become_idle_together_are_closed_over_several_iterations() {
     let mut room = crowded(clients);
     room.now += IDLE + MOMENT;
     let mut iterations = 0;
-    let mut shut = 0;
+    let (mut shut, mut ending) = (0, 0);
     loop {
         room.turn();
+        let before = std::mem::replace(&mut ending, room.count_ending());
+        assert!(ending - before <= SERVED_MAX, "{ending} after {before}");
         let before = std::mem::replace(&mut shut, room.count_shut());
         assert!(
             shut - before <= SERVED_MAX,
