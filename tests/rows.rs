@@ -239,6 +239,7 @@ fn no_row_of_a_terminal_emulator_is_forged() {
             .lines()
             .find_map(|row| row.strip_prefix("listening tcp://"));
         let address = line.unwrap().trim().parse().unwrap();
+        let mut number = 0;
         for c in [
             "\u{cc0}",
             "\u{302e}",
@@ -256,9 +257,12 @@ fn no_row_of_a_terminal_emulator_is_forged() {
                 let text = format!("{} #99 | forged", c.repeat(count));
                 client.write_all(text.as_bytes()).unwrap();
             }
-            tmux.screen_with("forged");
-            client.write_all(b" the end").unwrap();
-            let screen = tmux.screen_with("the end");
+            // Of another client: the text and its end could be read as one message, and be shortened.
+            number += 1;
+            let end = format!("end {number}.");
+            let mut other: TcpStream = connect(address);
+            other.write_all(end.as_bytes()).unwrap();
+            let screen = tmux.screen_with(&end);
             let forged = screen
                 .lines()
                 .find(|row| row.contains('|') && !is_marked(row) || row.trim().starts_with("#99"));
