@@ -64,7 +64,7 @@ pub struct Config {
     pub read_budget: usize,
     /// How much may be done for all clients together in one loop iteration, in bytes read and
     /// written. A client that is served counts for 4 KiB, which includes a small message, and one
-    /// that is closed for 8 KiB, because a system call takes time however little it moves. Clients
+    /// that is closed for 8 KiB (32 KiB with unsent bytes), because a system call takes time. Clients
     /// that have to wait for the next iteration are served after those that have become ready since
     /// and have little to say. 2,560 KiB: 640 clients with small messages, or 19 that have 64 KiB.
     pub iteration_budget: usize,

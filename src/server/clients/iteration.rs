@@ -15,6 +15,10 @@ pub(super) const CLIENT_COST: usize = 4 * 1024;
 /// What it costs to close one.
 pub(super) const CLOSE_COST: i64 = 8 * 1024;
 
+/// What it costs to close one that has not read everything: the kernel frees up to megabytes, in some
+/// 40 µs.
+pub(super) const CLOSE_UNSENT_COST: i64 = 32 * 1024;
+
 /// What it costs to look at one whose deadline has come.
 pub(super) const DEADLINE_COST: i64 = 64;
 

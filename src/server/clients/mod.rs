@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use self::admission::Refusals;
 use self::client::{Client, Turn};
 use self::idlers::Idlers;
-use self::iteration::{CLOSE_COST, IterationBudget};
+use self::iteration::{CLOSE_COST, CLOSE_UNSENT_COST, IterationBudget};
 use self::per_ip_counts::PerIpCounts;
 use self::ready_list::ReadyList;
 use self::unsent::UnsentLimit;
@@ -303,9 +303,13 @@ impl<S: Stream, P: Probe> Clients<S, P> {
             let _ = client.peer.stream.reset_on_close();
         }
         self.left = true;
-        self.budget.add(CLOSE_COST);
         self.per_ip_counts.leave(client.address.socket_addr());
         let unsent = client.peer.connection.unsent_len();
+        self.budget.add(if unsent > 0 {
+            CLOSE_UNSENT_COST
+        } else {
+            CLOSE_COST
+        });
         self.counters.closed(reason, unsent);
         self.probe.closed(key.client(), reason.name());
         log::debug!("{} left: {reason}", client.address);

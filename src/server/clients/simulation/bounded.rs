@@ -235,6 +235,25 @@ fn clients_that_become_idle_together_are_closed_over_several_iterations() {
     assert_eq!(room.closed().idle_timeout, clients as u64);
 }
 
+/// The kernel frees what it has buffered for them.
+#[test]
+fn clients_that_have_not_read_everything_are_closed_over_several_iterations() {
+    let clients = 200;
+    let mut room = crowded(clients);
+    room.burst(clients);
+    room.settle();
+    for number in 0..clients {
+        room.peer(number).peer_resets();
+        room.events_for(number);
+    }
+    while room.clients.len() > 0 {
+        let before = room.clients.len();
+        room.turn();
+        let closed = before - room.clients.len();
+        assert!(closed <= BUDGET / 8 + 3, "{closed} in one iteration");
+    }
+}
+
 #[test]
 fn the_smallest_budget_still_serves_every_client() {
     let mut room = Room::with(Echo, |config| config.iteration_budget = 1);
