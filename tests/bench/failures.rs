@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process::{Process, program};
+use super::support::serving::eventually;
 use super::{code, run, text};
 
 const MS: Duration = Duration::from_millis(1);
@@ -45,6 +46,18 @@ fn serve_each(serve: impl Fn(TcpStream) + Send + Sync + Copy + 'static) -> Socke
     address
 }
 
+/// Waits until a load has opened this number of sockets to `server`, however slowly it starts.
+fn wait_for_load(scheme: &str, server: SocketAddr, sockets: usize) {
+    let remote = format!(":{:04X}", server.port());
+    eventually("the load has its sockets", || {
+        let table = std::fs::read_to_string(format!("/proc/net/{scheme}")).unwrap();
+        let remotes = table
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(2));
+        remotes.filter(|address| address.ends_with(&remote)).count() >= sockets
+    });
+}
+
 /// Echoes messages of 64 bytes, this many.
 fn echo(stream: &mut TcpStream, count: u32) {
     let mut bytes = [0; 64];
@@ -77,7 +90,12 @@ fn a_server_that_is_killed_has_failed_in_every_kind_of_load() {
                 ];
                 run("bench", &[&times, rate, &[&address]].concat())
             });
-            thread::sleep(800 * MS);
+            let server_address = match scheme {
+                "tcp" => server.tcp[0],
+                _ => server.udp[0],
+            };
+            wait_for_load(scheme, server_address, 4);
+            thread::sleep(600 * MS);
             server.child.kill().unwrap();
             let output = load.join().unwrap();
             // A closed loop of datagrams learns it with the next one, after its time limit.
@@ -260,7 +278,8 @@ fn a_run_that_a_signal_ends_has_the_exit_code_of_its_verdict() {
     command.args(["-q", "bench", "-R", "500", "-d", "10m", "--warmup", "0"]);
     command.args(super::NOISE).arg(&address);
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-    thread::sleep(700 * MS);
+    wait_for_load("tcp", server.tcp[0], 1);
+    thread::sleep(600 * MS);
     let interrupt = |pid: u32| {
         let pid = pid.to_string();
         let kill = Command::new("kill").args(["-s", "INT", &pid]).status();
@@ -270,12 +289,15 @@ fn a_run_that_a_signal_ends_has_the_exit_code_of_its_verdict() {
     interrupt(child.id());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(started.elapsed() < 5_000 * MS);
-    let silent = serve_each(|_stream| thread::sleep(20_000 * MS)).to_string();
+    let silent = serve_each(|_stream| thread::sleep(20_000 * MS));
     let mut command = Command::new(program());
-    command.args([
-        "-q", "bench", "-d", "10m", "--warmup", "0", "--drain", "100ms", &silent,
-    ]);
+    let options = ["-d", "10m", "--warmup", "0", "--drain", "100ms"];
+    command
+        .args(["-q", "bench"])
+        .args(options)
+        .arg(silent.to_string());
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    wait_for_load("tcp", silent, 1);
     thread::sleep(500 * MS);
     interrupt(child.id());
     assert_eq!(child.wait().unwrap().code(), Some(5));
