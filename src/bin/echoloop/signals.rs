@@ -3,8 +3,9 @@
 //! * SIGINT, SIGTERM and SIGHUP stop the program. While a loop is attached, the first of them goes to
 //!   the loop, which finishes its work. The second goes to the loop too, which aborts; [`ABORT_WAIT`]
 //!   later, or at the third, a thread ends the process, whatever blocks it. If the loop has not taken the
-//!   first one, the second ends the process at once. While no loop is attached (start, look-ups,
-//!   results), the first does.
+//!   first one, a second SIGINT or SIGHUP ends the process at once. (A second SIGTERM does not: see
+//!   [`last_term`](crate::last_term).) While no loop is attached (start, look-ups, results), the first
+//!   does.
 //! * SIGUSR1 goes to the loop. Without one it does nothing. So does SIGCONT at a terminal.
 //! * SIGXFSZ is caught, so that a write beyond the file size limit returns an error.
 //! * Other signals that end a process by default do so after [`ending`] has cleaned up, once the thread
